@@ -18,7 +18,7 @@ BYTES_PER_SAMPLE = 2
 UPLINK_RATE = 16_000
 """Hz. What the VAD and every recogniser hear."""
 
-SAMPLE_RATES = (8_000, 12_000, 16_000, 24_000, 32_000, 44_100, 48_000)
+SAMPLE_RATES = (8_000, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 """Hz. Rates at which 20 ms is a whole number of samples, the ones a client may ask for."""
 
 
@@ -61,8 +61,8 @@ def to_float(pcm: bytes) -> NDArray[np.float32]:
 def from_float(samples: NDArray[np.float32]) -> bytes:
     """float32 in [-1, 1] to s16le bytes; what lies outside is clipped, NaN becomes silence."""
     clean = np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0)
-    scaled = np.clip(np.rint(clean * 32768.0), -32768, 32767)
-    return scaled.astype("<i2").tobytes()
+    scaled: NDArray[np.float32] = np.clip(np.rint(clean * 32768.0), -32768, 32767)
+    return bytes(scaled.astype("<i2").tobytes())
 
 
 class StreamResampler:

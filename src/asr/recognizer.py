@@ -1,0 +1,81 @@
+"""The port of a speech recogniser: audio of one utterance in, partials and a final out.
+
+Audio is mono s16le at 16 kHz. A `Decoder` decodes one utterance at a time; it may block, so it lives on a thread or in
+a process of its own, never on the event loop.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """`start` and `end` are samples at 16 kHz in the session's media time; `confidence` is 0 to 1."""
+
+    text: str
+    start: int
+    end: int
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """What was understood so far. The first `stable` code points of `text` will not change (0: no promise)."""
+
+    utterance: int
+    text: str
+    stable: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """The end of an utterance; empty `text` means that there were no words."""
+
+    utterance: int
+    text: str
+    confidence: float = 0.0
+    words: tuple[Word, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RecognizerInfo:
+    name: str
+    languages: tuple[str, ...]
+    licence: str
+    partials: bool = True
+    phrases: bool = False
+    confidence: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RecognizerConfig:
+    language: str = ""
+    phrases: tuple[str, ...] = ()
+
+
+class Decoder(Protocol):
+    """One session's recogniser. Calls come in the order start, push…, finish or cancel; then start again."""
+
+    def start(self, utterance: int, sample: int) -> None: ...
+
+    def push(self, pcm: bytes) -> Partial | None:
+        """Takes up to 100 ms; returns a partial when there is news."""
+        ...
+
+    def finish(self) -> Final: ...
+
+    def cancel(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Recognizer(Protocol):
+    """A loaded model that makes decoders."""
+
+    info: RecognizerInfo
+
+    def open(self, config: RecognizerConfig) -> Decoder: ...
+
+    def close(self) -> None: ...

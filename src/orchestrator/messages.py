@@ -1,0 +1,258 @@
+"""The session protocol's messages, the same on every transport. docs/protocol.md states every field.
+
+JSON objects with a `type`. Unknown fields are ignored. The JSON Schema beside the docs is made from these types.
+Binary audio has a header of its own: see `AudioHeader`.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+PROTOCOL = 1
+"""The protocol's version; `session_start` names it."""
+
+HEADER = struct.Struct("<BBHIQ")
+"""uint8 type (1 = PCM), uint8 flags, uint16 zero, uint32 turn (0 upward), uint64 sample; little-endian; data follows."""
+
+PCM = 1
+
+Name = Annotated[str, Meta(max_length=200)]
+LongText = Annotated[str, Meta(max_length=20_000)]
+Turn = Annotated[int, Meta(ge=0, lt=2**32)]
+Sample = Annotated[int, Meta(ge=0, le=2**62)]
+
+
+class HistoryItem(Struct, frozen=True, kw_only=True):
+    role: Literal["user", "assistant"]
+    text: LongText
+
+
+class Endpointing(Struct, frozen=True, kw_only=True):
+    """All in milliseconds; what is left out keeps its value."""
+
+    endpoint_ms: Annotated[int, Meta(ge=100, le=5000)] | None = None
+    confirm_ms: Annotated[int, Meta(ge=100, le=5000)] | None = None
+    resume_ms: Annotated[int, Meta(ge=100, le=5000)] | None = None
+
+
+class SessionStart(Struct, frozen=True, kw_only=True, tag="session_start"):
+    protocol: Annotated[int, Meta(ge=1)] = PROTOCOL
+    encoding: Name = "pcm_s16le"
+    input_rate: int = 16_000
+    output_rate: int = 48_000
+    hold: bool = False
+    model: Name = ""
+    voice: Name = ""
+    language: Name = ""
+    rate: Annotated[float, Meta(ge=0.5, le=3.0)] = 1.0
+    pitch: Annotated[float, Meta(ge=-12.0, le=12.0)] = 0.0
+    responder: Name = ""
+    instructions: LongText = ""
+    greeting: LongText | bool = True
+    history: Annotated[list[HistoryItem], Meta(max_length=200)] = []
+    phrases: Annotated[list[Name], Meta(max_length=500)] = []
+    turn_detection: Literal["auto", "manual"] = "auto"
+    endpointing: Endpointing | None = None
+    interruptible: bool = True
+    resume: Name = ""
+    key: Name = ""
+
+
+class SessionUpdate(Struct, frozen=True, kw_only=True, tag="session_update"):
+    voice: Name | None = None
+    language: Name | None = None
+    rate: Annotated[float, Meta(ge=0.5, le=3.0)] | None = None
+    pitch: Annotated[float, Meta(ge=-12.0, le=12.0)] | None = None
+    responder: Name | None = None
+    instructions: LongText | None = None
+    endpointing: Endpointing | None = None
+    interruptible: bool | None = None
+    turn_detection: Literal["auto", "manual"] | None = None
+
+
+class TextInput(Struct, frozen=True, kw_only=True, tag="text"):
+    text: Annotated[str, Meta(min_length=1, max_length=20_000)]
+    mode: Literal["ask", "say"] = "ask"
+
+
+class AudioInput(Struct, frozen=True, kw_only=True, tag="audio"):
+    """Audio for clients without binary: base64 of s16le PCM; `sample` at the input rate."""
+
+    data: str
+    sample: Sample | None = None
+
+
+class InputState(Struct, frozen=True, kw_only=True, tag="input"):
+    state: Literal["open", "muted", "released"]
+
+
+class TurnCommit(Struct, frozen=True, kw_only=True, tag="turn_commit"):
+    pass
+
+
+class TurnCancel(Struct, frozen=True, kw_only=True, tag="turn_cancel"):
+    pass
+
+
+class Interrupt(Struct, frozen=True, kw_only=True, tag="interrupt"):
+    pass
+
+
+class Played(Struct, frozen=True, kw_only=True, tag="played"):
+    turn: Turn
+    samples: Sample
+
+
+class ReplyDelta(Struct, frozen=True, kw_only=True, tag="reply_delta"):
+    """Responder `client`: a piece of the reply to `turn` (the one named in `turn_ended`)."""
+
+    turn: Turn
+    text: LongText
+    language: Name = ""
+
+
+class ReplyEnd(Struct, frozen=True, kw_only=True, tag="reply_end"):
+    turn: Turn
+
+
+class SessionEnd(Struct, frozen=True, kw_only=True, tag="session_end"):
+    pass
+
+
+ClientMessage = (
+    SessionStart
+    | SessionUpdate
+    | TextInput
+    | AudioInput
+    | InputState
+    | TurnCommit
+    | TurnCancel
+    | Interrupt
+    | Played
+    | ReplyDelta
+    | ReplyEnd
+    | SessionEnd
+)
+
+# --- from the server -------------------------------------------------------------------------------------------------
+
+
+class VoiceDescription(Struct, frozen=True, kw_only=True):
+    id: str
+    name: str
+    languages: list[str]
+    model: str
+
+
+class SessionStarted(Struct, frozen=True, kw_only=True, tag="session_started"):
+    session: str
+    protocol: int
+    resume: str
+    resumed: bool
+    input_rate: int
+    output_rate: int
+    voice: str
+    language: str
+    hears: list[str]
+    speaks: list[str]
+    can_hear: bool
+    responder: str
+    grace_s: float
+    next_input_sample: int
+    """At the input rate: where the session's media time goes on (0 for a new session)."""
+
+
+class State(Struct, frozen=True, kw_only=True, tag="state"):
+    state: Literal["idle", "listening", "thinking", "speaking", "barged_in", "terminated"]
+
+
+class Transcript(Struct, frozen=True, kw_only=True, tag="transcript"):
+    utterance: int
+    text: str
+    final: bool
+
+
+class TurnEnded(Struct, frozen=True, kw_only=True, tag="turn_ended"):
+    """The user's turn ended. With responder `client`, answer with `reply_delta` for `turn`."""
+
+    turn: int
+    transcript: str
+    reason: str
+
+
+class Reply(Struct, frozen=True, kw_only=True, tag="reply"):
+    turn: int
+    text: str
+
+
+class MarkMessage(Struct, frozen=True, kw_only=True, tag="mark"):
+    """Code points [start, end) of the turn's reply text begin to sound at `sample` (output rate)."""
+
+    turn: int
+    start: int
+    end: int
+    sample: int
+    exact: bool
+
+
+class Hold(Struct, frozen=True, kw_only=True, tag="hold"):
+    turn: int
+
+
+class Resume(Struct, frozen=True, kw_only=True, tag="resume"):
+    turn: int
+    sample: int
+
+
+class Clear(Struct, frozen=True, kw_only=True, tag="clear"):
+    turn: int
+
+
+class TurnFinished(Struct, frozen=True, kw_only=True, tag="turn_finished"):
+    turn: int
+    heard: str
+    unheard: str
+    samples: int
+    reason: str
+
+
+class Notice(Struct, frozen=True, kw_only=True, tag="notice"):
+    code: str
+    message: str
+
+
+class Error(Struct, frozen=True, kw_only=True, tag="error"):
+    code: str
+    message: str
+    fatal: bool = False
+
+
+class Explain(Struct, frozen=True, kw_only=True, tag="explain"):
+    """One line a turn for `--explain`: what was measured."""
+
+    turn: int
+    facts: dict[str, str | float | int | None]
+
+
+ServerMessage = (
+    SessionStarted
+    | State
+    | Transcript
+    | TurnEnded
+    | Reply
+    | MarkMessage
+    | Hold
+    | Resume
+    | Clear
+    | TurnFinished
+    | Notice
+    | Error
+    | Explain
+)
+
+client_decoder = msgspec.json.Decoder(ClientMessage)
+server_encoder = msgspec.json.Encoder()

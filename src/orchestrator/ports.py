@@ -1,0 +1,264 @@
+"""The orchestrator's ports: what a session needs of a client, of a voice and of a brain.
+
+`x_nowait` never waits: it hands over to the task or bounded queue that owns the work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from orchestrator.conversation.commands import Cause, Interruption
+from orchestrator.conversation.history import Item
+from orchestrator.messages import ClientMessage, ServerMessage
+
+# --- transport -----------------------------------------------------------------------------------------------------
+
+
+class ClientSide(Protocol):
+    """What a transport calls on its session. All from the event loop, none waits."""
+
+    def audio_nowait(self, sample: int, pcm: bytes, now: float) -> None:
+        """One 20 ms frame of 16 kHz mono s16le; `sample` is its offset in the session's media time (16 kHz)."""
+        ...
+
+    def message_nowait(self, message: ClientMessage) -> None: ...
+
+    def played_nowait(self, turn: int, samples: int) -> None:
+        """`samples` of `turn` (output rate) have left the loudspeaker, by the client's word or the sink's position."""
+        ...
+
+    def lost_nowait(self, transport: Transport) -> None:
+        """The connection is gone. Called once a transport; a session may have got another one since."""
+        ...
+
+
+class Transport(Protocol):
+    """One client's connection.
+
+    `holds`: the client keeps its own queue on `hold`. For every other sink the transport itself keeps a copy of what
+    was sent and not yet played; the calls mean the same. `lead_s` is how far ahead of the listener it may be fed.
+    """
+
+    holds: bool
+    acknowledges: bool
+    lead_s: float
+    output_rate: int
+
+    def send_nowait(self, message: ServerMessage) -> None:
+        """Overtakes audio. A client that does not read is closed when its backlog exceeds the bound."""
+        ...
+
+    def room(self) -> int:
+        """Samples (output rate) that can be played now without more than 300 ms waiting in the socket."""
+        ...
+
+    def play_nowait(self, turn: int, sample: int, pcm: bytes) -> None:
+        """Whole 20 ms frames at the output rate; `sample` is the offset of the first in its turn."""
+        ...
+
+    def hold_nowait(self, turn: int) -> None:
+        """Silence within 10 ms of its arrival; the place is kept and `played` comes at once."""
+        ...
+
+    def resume_nowait(self, turn: int, sample: int) -> None:
+        """Goes on exactly at `sample`."""
+        ...
+
+    def clear_nowait(self, turn: int) -> None:
+        """Drops everything of the turn that was not played; `played` comes at once."""
+        ...
+
+    def close_nowait(self, code: int, reason: str) -> None: ...
+
+
+# --- synthesis -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceChoice:
+    """Who speaks, and how. Empty strings and None: the default. Read at the start of a turn."""
+
+    model: str = ""
+    voice: str = ""
+    language: str = ""
+    rate: float = 1.0
+    pitch: float = 0.0
+    range: float = 1.0
+    volume: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenMark:
+    """A mark of a turn: code points [start, end) of chunk `chunk`'s text begin to sound at `sample` (output rate).
+
+    `kind` is "chunk_start", "chunk_end" or "word".
+    """
+
+    kind: str
+    chunk: int
+    start: int
+    end: int
+    sample: int
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SynthAudio:
+    turn: int
+    sample: int
+    pcm: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SynthMarks:
+    turn: int
+    marks: tuple[SpokenMark, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SynthFinished:
+    """No more audio of the turn. `samples` is its length, `spoken` the code points that were turned into audio."""
+
+    turn: int
+    samples: int
+    spoken: int
+    wasted_samples: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SynthFailed:
+    """The turn cannot go on, on any worker."""
+
+    turn: int
+    code: str
+    message: str
+
+
+SynthEvent = SynthAudio | SynthMarks | SynthFinished | SynthFailed
+
+
+class SynthSink(Protocol):
+    """Where a synthesizer delivers; on the event loop, never waits. Credit bounds what can come."""
+
+    def synth_nowait(self, event: SynthEvent) -> None: ...
+
+
+class Synthesizer(Protocol):
+    """One session's voice: many turns, one after another. Placement and failover are behind it."""
+
+    def prepare_nowait(self, choice: VoiceChoice) -> None:
+        """Lease and slot, before there is text."""
+        ...
+
+    def begin_nowait(self, turn: int, choice: VoiceChoice) -> None: ...
+
+    def say_nowait(self, turn: int, chunk: int, text: str, language: str) -> None: ...
+
+    def finish_nowait(self, turn: int) -> None:
+        """No more text of the turn."""
+        ...
+
+    def stop_nowait(self, turn: int) -> None: ...
+
+    def credit_nowait(self, turn: int, until_sample: int) -> None: ...
+
+    def backlog(self, turn: int) -> int:
+        """Code points taken and not yet spoken."""
+        ...
+
+
+# --- responder -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A piece of the reply, any length. `language` (BCP 47) where it is not the session's."""
+
+    text: str
+    language: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    call_id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    call_id: str
+    name: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Adjust:
+    """The responder changes how the session speaks. Before the reply's first Text it holds for this reply already."""
+
+    voice: str | None = None
+    rate: float | None = None
+    pitch: float | None = None
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The reply is written. `reason`: "stop", "length", "error"."""
+
+    reason: str = "stop"
+    usage: Mapping[str, int] = field(default_factory=dict)
+
+
+Delta = Text | ToolCall | ToolResult | Adjust | Done
+
+
+class Progress(Protocol):
+    """How the reply being given fares, live."""
+
+    @property
+    def false_alarms(self) -> int:
+        """Noises that held this reply and were taken back."""
+        ...
+
+    async def wait_heard(self) -> None:
+        """Returns when everything yielded so far was heard."""
+        ...
+
+    def loading_nowait(self) -> None:
+        """The model behind the responder is loading: the user is told, a barge-in will not abort it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a responder may want to know besides the history."""
+
+    session: str
+    turn: int
+    cause: Cause
+    progress: Progress
+    language: str = ""
+    instructions: str = ""
+    voice: VoiceChoice = VoiceChoice()
+    interruption: Interruption | None = None
+    voices: tuple[str, ...] = ()
+    """Ids of the voices that the session could speak with."""
+    facts: Mapping[str, str] = field(default_factory=dict)
+    """What is running: "tts", "asr", "hears" ("yes"/"no"), …"""
+
+
+class Responder(Protocol):
+    """A brain. Closing the iterator cancels the reply within 50 ms."""
+
+    name: str
+
+    def reply(self, history: tuple[Item, ...], context: Context) -> AsyncIterator[Delta]: ...
+
+    async def warm(self) -> None:
+        """A session opened: get ready."""
+        ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,131 @@
+"""The port of a speech engine: what turns text into audio.
+
+The smallest adapter is one class with one method: `Model.synthesize`. It runs on an engine thread, never on the event
+loop, and yields `Audio` and `Mark` values. It should look at `request.cancelled()` at least once per step; what it
+still yields afterwards is thrown away and counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How to speak; the defaults are the voice's own way. Ranges as in proto/antiphon/v1/synthesis.proto."""
+
+    rate: float = 1.0
+    pitch: float = 0.0
+    range: float = 1.0
+    volume: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceInfo:
+    id: str
+    name: str
+    languages: tuple[str, ...]
+    gender: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What an engine can do. What it lacks it declares; it never pretends."""
+
+    name: str
+    sample_rate: int
+    languages: tuple[str, ...]
+    voices: tuple[VoiceInfo, ...]
+    default_voice: str
+    licence: str
+    streaming: bool = False
+    zero_shot: bool = False
+    lora: bool = False
+    prosody: bool = False
+    marks: bool = False
+    cancellable: bool = False
+    batch: int = 0
+    memory_bytes: int = 0
+    max_concurrent: int = 0
+    """Turns its one model can speak at the promised latency; 0: as many as there are slots."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """What to load: an id, the engine's name and the engine's own options."""
+
+    id: str
+    engine: str
+    options: Mapping[str, object] = field(default_factory=dict)
+
+
+def _never() -> bool:
+    return False
+
+
+def _no_lead() -> float:
+    return 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One chunk of one turn. `cancelled` and `ahead_s` may be called from the engine thread at any time."""
+
+    turn: int
+    text: str
+    first: bool = True
+    last: bool = True
+    previous_text: str = ""
+    language: str = ""
+    voice: str = ""
+    style: Style = Style()
+    seed: int = 0
+    cancelled: Callable[[], bool] = _never
+    ahead_s: Callable[[], float] = _no_lead
+
+
+@dataclass(frozen=True, slots=True)
+class Audio:
+    """Mono s16le PCM at the engine's own sample rate, any length."""
+
+    data: bytes
+
+
+class MarkKind(Enum):
+    CHUNK_START = "chunk_start"
+    CHUNK_END = "chunk_end"
+    WORD = "word"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A span of the request's text (code points) whose sound begins at `sample` (engine rate, in this request).
+
+    An engine yields WORD marks at most; chunk starts and ends are the worker's. `sample` of one request never goes back,
+    and a mark is yielded before, or together with, the audio it points into.
+    """
+
+    start: int
+    end: int
+    sample: int
+    exact: bool = True
+    kind: MarkKind = MarkKind.WORD
+
+
+class Model(Protocol):
+    info: EngineInfo
+
+    def synthesize(self, request: Request) -> Iterator[Audio | Mark]: ...
+
+    def close(self) -> None: ...
+
+
+class Engine(Protocol):
+    name: str
+
+    def load(self, spec: ModelSpec) -> Model:
+        """Loads on the caller's thread; raises an `AntiphonError` that names the model and what to do."""
+        ...
