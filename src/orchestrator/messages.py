@@ -1,16 +1,19 @@
 """The session protocol's messages, the same on every transport. docs/protocol.md states every field.
 
 JSON objects with a `type`. Unknown fields are ignored. The JSON Schema beside the docs is made from these types.
-Binary audio has a header of its own: see `AudioHeader`.
+Binary audio has a header of its own: see `HEADER`.
 """
 
 from __future__ import annotations
 
 import struct
-from typing import Annotated, Literal
+from enum import IntEnum
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
+
+from base.errors import BadRequest
 
 PROTOCOL = 1
 """The protocol's version; `session_start` names it."""
@@ -19,6 +22,24 @@ HEADER = struct.Struct("<BBHIQ")
 """uint8 type (1 = PCM), uint8 flags, uint16 zero, uint32 turn (0 upward), uint64 sample; little-endian; data follows."""
 
 PCM = 1
+
+
+class CloseCode(IntEnum):
+    """Why a WebSocket was closed. With every one but the first a client may come back with its resume token."""
+
+    ENDED = 1000
+    """The session is over; its resume token is worth nothing any more."""
+    GOING_AWAY = 1001
+    """The server stops or drains."""
+    POLICY = 1008
+    """The client broke a rule: no session_start in time, too many messages, does not read. The reason says which."""
+    TOO_BIG = 1009
+    INTERNAL = 1011
+    TRY_LATER = 1013
+    """At capacity."""
+    RESUMED_ELSEWHERE = 4001
+    """Another connection went on with this session; coming back would only take it away again."""
+
 
 Name = Annotated[str, Meta(max_length=200)]
 LongText = Annotated[str, Meta(max_length=20_000)]
@@ -226,9 +247,17 @@ class Notice(Struct, frozen=True, kw_only=True, tag="notice"):
 
 
 class Error(Struct, frozen=True, kw_only=True, tag="error"):
+    """`code` is one of base.errors', `reason` a finer constant; `where` names the offending field ("text", "history[3].role").
+
+    After a fatal one the connection closes. `retry_after_s` is set where a retry makes sense.
+    """
+
     code: str
     message: str
     fatal: bool = False
+    where: str = ""
+    reason: str = ""
+    retry_after_s: float | None = None
 
 
 class Explain(Struct, frozen=True, kw_only=True, tag="explain"):
@@ -256,3 +285,28 @@ ServerMessage = (
 
 client_decoder = msgspec.json.Decoder(ClientMessage)
 server_encoder = msgspec.json.Encoder()
+
+
+# --- binary audio ----------------------------------------------------------------------------------------------------
+
+
+class Audio(NamedTuple):
+    """`sample` is the offset of the first sample of `pcm` (s16le): in its turn downward, in the session upward."""
+
+    turn: int
+    sample: int
+    pcm: bytes
+
+
+def pack_audio(audio: Audio) -> bytes:
+    return HEADER.pack(PCM, 0, 0, audio.turn, audio.sample) + audio.pcm
+
+
+def unpack_audio(data: bytes) -> Audio:
+    """Flags and the reserved field are ignored, as later versions may use them. Raises BadRequest."""
+    if len(data) < HEADER.size:
+        raise BadRequest(f"binary message of {len(data)} bytes is shorter than its header of {HEADER.size}")
+    kind, _flags, _zero, turn, sample = HEADER.unpack_from(data)
+    if kind != PCM:
+        raise BadRequest(f"binary message of type {kind} (byte 0) is unknown; 1 is PCM")
+    return Audio(turn, sample, data[HEADER.size :])

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from orchestrator.conversation.commands import Cause, Interruption
 from orchestrator.conversation.history import Item
-from orchestrator.messages import ClientMessage, ServerMessage
+from orchestrator.messages import ClientMessage, ServerMessage, SessionStart
 
 # --- transport -----------------------------------------------------------------------------------------------------
 
@@ -71,6 +71,28 @@ class Transport(Protocol):
         ...
 
     def close_nowait(self, code: int, reason: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who is at the other end of a transport, as far as it knows. `key` is the bearer token of the request, if any."""
+
+    kind: str
+    address: str = ""
+    origin: str = ""
+    key: str = ""
+
+
+class Hub(Protocol):
+    """Where transports bring new connections."""
+
+    def open_nowait(self, start: SessionStart, transport: Transport, peer: Peer) -> ClientSide:
+        """A new session, or the one that `start.resume` names. Sends `session_started` through `transport` itself.
+
+        Raises AntiphonError: a BadRequest (a stale token, an unknown voice) leaves the connection open for another
+        try, anything else closes it.
+        """
+        ...
 
 
 # --- synthesis -----------------------------------------------------------------------------------------------------
