@@ -190,6 +190,10 @@ class Synthesizer(Protocol):
         """Code points taken and not yet spoken."""
         ...
 
+    async def wait_room(self, turn: int) -> None:
+        """Returns when there is room for more text of the turn, or the turn is over."""
+        ...
+
 
 # --- responder -----------------------------------------------------------------------------------------------------
 

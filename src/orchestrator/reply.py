@@ -1,0 +1,196 @@
+"""One reply: responder → chunker → synthesizer, with the downlink told what was written.
+
+A reply is two tasks in a group of its own: one iterates the responder into a channel of 8 (so a slow voice holds a fast
+brain back), one cuts and speaks. When the responder is silent for `PAUSE_S` with speakable text waiting, that text is
+spoken. Cancelling the group closes the responder's iterator.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+from base.channels import Channel, ChannelClosed, Policy
+from base.errors import AntiphonError, Internal
+from orchestrator.conversation.chunker import Chunk, Chunker
+from orchestrator.conversation.history import Item
+from orchestrator.ports import Adjust, Context, Delta, Done, Responder, Synthesizer, Text, ToolCall, ToolResult, VoiceChoice
+
+PAUSE_S = 0.35
+
+
+class ReplyAudience(Protocol):
+    """Who hears what a reply writes; the downlink and the client. None of these waits."""
+
+    def wrote_nowait(self, turn: int, text: str) -> None: ...
+
+    def chunk_nowait(self, turn: int, chunk: Chunk) -> None: ...
+
+    def finished_writing_nowait(self, turn: int) -> None: ...
+
+    def fail_nowait(self, turn: int, code: str, message: str) -> None: ...
+
+
+class _Flush:
+    """In the channel: speak what is there."""
+
+
+class ReplyProgress:
+    """`Progress` of one reply; see the port."""
+
+    def __init__(self, wait_heard: Callable[[], Awaitable[None]], loading: Callable[[], None]) -> None:
+        self._wait_heard = wait_heard
+        self._loading = loading
+        self._deltas: Channel[Delta | _Flush] | None = None
+        self._noises = 0
+
+    @property
+    def false_alarms(self) -> int:
+        return self._noises
+
+    def noise_nowait(self) -> None:
+        self._noises += 1
+
+    def attach(self, deltas: Channel[Delta | _Flush]) -> None:
+        self._deltas = deltas
+
+    async def wait_heard(self) -> None:
+        if self._deltas is not None:
+            flushed = _Flush()
+            await self._deltas.put(flushed)
+            while len(self._deltas):
+                # The speaking task is on its way through the channel; two loop turns a piece at most.
+                await asyncio.sleep(0)
+        await self._wait_heard()
+
+    def loading_nowait(self) -> None:
+        self._loading()
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyHooks:
+    """What a reply changes in its session besides speaking. None waits."""
+
+    wrote: Callable[[int, str], None]
+    tool: Callable[[int, ToolCall | ToolResult], None]
+    adjust: Callable[[Adjust], VoiceChoice]
+
+
+class ReplyTask:
+    """Runs one turn. `run` ends when everything is written and handed over; it never raises but for cancellation."""
+
+    def __init__(
+        self,
+        *,
+        turn: int,
+        choice: VoiceChoice,
+        synthesizer: Synthesizer,
+        audience: ReplyAudience,
+        hooks: ReplyHooks,
+        progress: ReplyProgress,
+    ) -> None:
+        self.turn = turn
+        self.progress = progress
+        self.failed: AntiphonError | None = None
+        self.first_text_s: float | None = None
+        self._choice = choice
+        self._synth = synthesizer
+        self._audience = audience
+        self._hooks = hooks
+        self._began = False
+        self._chunker = Chunker(choice.language)
+
+    async def speak(self, text: str) -> None:
+        """Speaks fixed words; no responder."""
+        await self._write(Text(text))
+        self._finish()
+
+    async def run(self, responder: Responder, history: tuple[Item, ...], context: Context) -> None:
+        """Asks the responder and speaks what it writes."""
+        deltas: Channel[Delta | _Flush] = Channel("deltas", 8, Policy.BLOCK)
+        self.progress.attach(deltas)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(_pump(responder.reply(history, context), deltas))
+                await self._consume(deltas)
+        except ExceptionGroup as group:
+            self._fail(group.exceptions[0])
+
+    async def _consume(self, deltas: Channel[Delta | _Flush]) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(PAUSE_S if self._chunker_waits() else None):
+                    delta = await deltas.get()
+            except TimeoutError:
+                await self._say(self._chunker.flush())
+                continue
+            except ChannelClosed:
+                break
+            await self._write(delta)
+        self._finish()
+
+    def _chunker_waits(self) -> bool:
+        return self._chunker.waiting
+
+    async def _write(self, delta: Delta | _Flush) -> None:
+        if isinstance(delta, Text):
+            if not delta.text:
+                return
+            self._begin()
+            self._audience.wrote_nowait(self.turn, delta.text)
+            self._hooks.wrote(self.turn, delta.text)
+            await self._say(self._chunker.push(delta.text, delta.language))
+        elif isinstance(delta, _Flush):
+            await self._say(self._chunker.flush())
+        elif isinstance(delta, Adjust):
+            choice = self._hooks.adjust(delta)
+            if not self._began:
+                self._choice = choice
+        elif isinstance(delta, ToolCall | ToolResult):
+            self._hooks.tool(self.turn, delta)
+
+    def _begin(self) -> None:
+        if not self._began:
+            self._began = True
+            self._synth.begin_nowait(self.turn, self._choice)
+
+    async def _say(self, chunks: list[Chunk]) -> None:
+        for chunk in chunks:
+            self._audience.chunk_nowait(self.turn, chunk)
+            self._synth.say_nowait(self.turn, chunk.index, chunk.text, chunk.language)
+            await self._synth.wait_room(self.turn)
+
+    def _finish(self) -> None:
+        self._begin()
+        for chunk in self._chunker.flush():
+            self._audience.chunk_nowait(self.turn, chunk)
+            self._synth.say_nowait(self.turn, chunk.index, chunk.text, chunk.language)
+        self._synth.finish_nowait(self.turn)
+        self._audience.finished_writing_nowait(self.turn)
+
+    def _fail(self, error: Exception) -> None:
+        ours = error if isinstance(error, AntiphonError) else Internal(f"{type(error).__name__}: {error}")
+        self.failed = ours
+        self._begin()
+        for chunk in self._chunker.flush():
+            self._audience.chunk_nowait(self.turn, chunk)
+            self._synth.say_nowait(self.turn, chunk.index, chunk.text, chunk.language)
+        self._synth.finish_nowait(self.turn)
+        self._audience.fail_nowait(self.turn, ours.code, ours.message)
+
+
+async def _pump(replies: AsyncIterator[Delta], deltas: Channel[Delta | _Flush]) -> None:
+    """Iterates the responder into the channel; closes its iterator however this ends."""
+    async with aclosing(cast("AsyncClosable", replies)):
+        async for delta in replies:
+            await deltas.put(delta)
+            if isinstance(delta, Done):
+                break
+    deltas.close()
+
+
+class AsyncClosable(Protocol):
+    async def aclose(self) -> None: ...

@@ -1,0 +1,58 @@
+"""What an operator can set on an orchestrator; read once, in `app.py`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from msgspec import Meta
+
+Milliseconds = Annotated[int, Meta(ge=50, le=10_000)]
+
+
+@dataclass(frozen=True, slots=True)
+class OrchestratorSettings:
+    host: Annotated[str, Meta(description="Address to serve HTTP and WebSocket on.")] = "127.0.0.1"
+    port: Annotated[int, Meta(description="Port to serve on; 0 picks a free one.", ge=0, le=65535)] = 8765
+    registry: Annotated[str, Meta(description="host:port of the registry that knows the workers.")] = "127.0.0.1:50050"
+    web_dir: Annotated[str, Meta(description="Folder of the web page; empty: the one beside src/.")] = ""
+    allowed_origins: Annotated[
+        tuple[str, ...], Meta(description="Origins besides our own whose pages may open a session.")
+    ] = ()
+    allowed_hosts: Annotated[
+        tuple[str, ...], Meta(description="Host names besides loopback under which we may be addressed.")
+    ] = ()
+    max_sessions: Annotated[int, Meta(description="Sessions at once; one more is refused.", ge=1)] = 100
+    language: Annotated[str, Meta(description="Language of a session that names none (BCP 47).")] = "en"
+    voice: Annotated[str, Meta(description="Voice of a session that names none; empty: the worker's default.")] = ""
+    model: Annotated[str, Meta(description="Speech model of a session; empty: any that has the voice.")] = ""
+    responder: Annotated[
+        str, Meta(description="Who answers: tour, eliza, echo, openai, client, or a Python entry point module:name.")
+    ] = "tour"
+    detector_mode: Annotated[int, Meta(description="Aggressiveness of the WebRTC VAD, 0 to 2.", ge=0, le=2)] = 2
+    endpoint_ms: Annotated[Milliseconds, Meta(description="Silence after the last voiced sample that ends a turn.")] = (
+        500
+    )
+    final_ms: Annotated[Milliseconds, Meta(description="How long an endpoint waits for the final transcript.")] = 500
+    confirm_ms: Annotated[Milliseconds, Meta(description="Speech over a reply that stops it without a word.")] = 700
+    resume_ms: Annotated[Milliseconds, Meta(description="Silence after a noise over a reply that resumes it.")] = 600
+    grace_s: Annotated[float, Meta(description="How long a session outlives its transport.", ge=0)] = 30.0
+    lead_ms: Annotated[
+        int, Meta(description="How far ahead of the listener audio is sent to a client that can hold or tell.", ge=40)
+    ] = 200
+    start_timeout_s: Annotated[
+        float, Meta(description="How long a turn waits for a worker that can speak it.", ge=0.1)
+    ] = 10.0
+    llm_url: Annotated[str, Meta(description="Base URL of an OpenAI-compatible endpoint, e.g. http://127.0.0.1:11434/v1.")] = ""
+    llm_model: Annotated[str, Meta(description="Model to ask there.")] = ""
+    llm_key_file: Annotated[str, Meta(description="File with the API key; the key itself is never a setting.")] = ""
+    llm_context_tokens: Annotated[int, Meta(description="Budget to which the context is trimmed.", ge=256)] = 4096
+    llm_max_tokens: Annotated[int, Meta(description="Longest answer asked for.", ge=16)] = 400
+    llm_temperature: Annotated[float, Meta(description="Sampling temperature.", ge=0, le=2)] = 0.7
+    llm_timeout_s: Annotated[float, Meta(description="Longest silence of the endpoint before it counts as lost.", ge=1)] = 60.0
+    client_reply_timeout_s: Annotated[
+        float, Meta(description="Responder `client`: longest wait for its next reply_delta.", ge=1)
+    ] = 30.0
+    drain_s: Annotated[float, Meta(description="How long sessions may finish their turns at shutdown.", ge=0)] = 5.0
+    log_level: Annotated[str, Meta(description="debug, info, warning or error.")] = "info"
+    log_pii: Annotated[bool, Meta(description="Log what people said, under pii. keys. Off unless you mean it.")] = False

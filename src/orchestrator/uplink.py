@@ -1,0 +1,234 @@
+"""The user's voice, from transport to news: VAD, pre-roll, recogniser.
+
+Frames come in stamped with their offset in the session's media time. They wait in a bounded drop-oldest channel, so that
+a live microphone never blocks the network. What is lost on the way (dropped here, or never sent) is fed on as zeros:
+media time stays true. What comes later than the zeros fed in its place is dropped and counted.
+
+No audio is not silence. With none for 300 ms, or at once when the input is muted or released or the transport is gone,
+zeros are fed until the utterance has ended.
+
+This is one of the two places where media time meets the clock: `at_s` of an event is when its sample would have come
+over a network without jitter, estimated as the smallest `now - media` seen in the last ten seconds or so.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from asr.vad import FrameVad
+from asr.vad import SpeechStarted as VadStarted
+from base.audio import UPLINK_RATE, rms_dbfs
+from base.channels import Channel, ChannelClosed, Policy
+from orchestrator.conversation.events import Event, Input, InputChanged, SpeechEnded, SpeechStarted
+
+FRAME_SAMPLES = UPLINK_RATE // 50
+ZEROS = bytes(FRAME_SAMPLES * 2)
+PREROLL_SAMPLES = UPLINK_RATE * 300 // 1000
+MESSAGE_BYTES = UPLINK_RATE // 10 * 2
+ABSENT_S = 0.3
+LONGEST_GAP_S = 2.0
+CLOCK_WINDOW_S = 5.0
+
+
+class Ears(Protocol):
+    """The recogniser as the uplink sees it. None of these waits."""
+
+    def audio_nowait(self, utterance: int, sample: int, pcm: bytes) -> None: ...
+
+    def end_nowait(self, utterance: int, sample: int) -> None: ...
+
+
+@dataclass(slots=True)
+class UplinkCounts:
+    frames: int = 0
+    dropped: int = 0
+    late: int = 0
+    zeros: int = 0
+    muted: int = 0
+
+
+class MediaClock:
+    """Maps media samples to monotonic seconds by the least delayed frame of a sliding window."""
+
+    def __init__(self) -> None:
+        self._best = self._next = float("inf")
+        self._turned_s = float("-inf")
+
+    def seen(self, sample: int, now: float) -> None:
+        """The sample before `sample` came at `now`."""
+        offset = now - sample / UPLINK_RATE
+        if now - self._turned_s > CLOCK_WINDOW_S:
+            self._best, self._next, self._turned_s = min(self._next, offset), offset, now
+        else:
+            self._best = min(self._best, offset)
+            self._next = min(self._next, offset)
+
+    def at(self, sample: int, now: float) -> float:
+        """When `sample` was due; never later than `now`."""
+        return min(now, self._best + sample / UPLINK_RATE)
+
+
+class Uplink:
+    """One session's uplink. `run` consumes; everything else hands over or is called by the session's ticks."""
+
+    def __init__(
+        self, *, vad: FrameVad, ears: Ears, post: Callable[[Event], None], clock: Callable[[], float]
+    ) -> None:
+        self._vad = vad
+        self._ears = ears
+        self._post = post
+        self._clock = clock
+        self._frames: Channel[tuple[int, bytes, float]] = Channel("uplink", 50, Policy.DROP_OLDEST)
+        self._media = MediaClock()
+        self._recent: deque[tuple[int, bytes]] = deque(maxlen=24)
+        self._next = 0
+        self._shift = 0
+        self._rebase = False
+        self._input = Input.OPEN
+        self._last_audio_s = clock()
+        self._utterance: int | None = None
+        self._pending = bytearray()
+        self._pending_from = 0
+        self.counts = UplinkCounts()
+        self.level_dbfs = -120.0
+        """The loudest frame of the current or last utterance."""
+
+    @property
+    def next_sample(self) -> int:
+        """Where media time goes on (16 kHz), in the transport's own count."""
+        return self._next - self._shift
+
+    @property
+    def speaking(self) -> bool:
+        return self._utterance is not None
+
+    # --- from the transport and the session -------------------------------------------------------------------------
+
+    def audio_nowait(self, sample: int, pcm: bytes, now: float) -> None:
+        if self._frames.closed:
+            return
+        if self._frames.put_nowait((sample, pcm, now)) is not None:
+            self.counts.dropped += 1
+
+    def input_nowait(self, state: Input) -> None:
+        """The client opened, muted or released its microphone. The event follows the end of the speech, if any."""
+        was, self._input = self._input, state
+        if state is Input.OPEN:
+            self._rebase = was is not Input.OPEN
+        else:
+            self._drain()
+            self.silence_nowait()
+        self._post(InputChanged(state))
+
+    def silence_nowait(self) -> None:
+        """Feeds zeros until the utterance has ended."""
+        limit = int(LONGEST_GAP_S * 50)
+        while self._utterance is not None and limit:
+            self._zero()
+            limit -= 1
+
+    def rebase_nowait(self) -> None:
+        """A new transport: whatever offset it begins with is where media time goes on, unless it lies ahead."""
+        self._rebase = True
+
+    def set_trigger_nowait(self, frames: int) -> None:
+        self._vad.set_trigger(frames)
+
+    def relearn_noise_nowait(self) -> None:
+        self._vad.relearn_noise()
+
+    def tick(self, now: float) -> None:
+        """Call every 50 ms or so: notices that no audio comes."""
+        if self._utterance is not None and not len(self._frames) and now - self._last_audio_s > ABSENT_S:
+            self.silence_nowait()
+
+    def close(self) -> None:
+        self._frames.close()
+
+    async def run(self) -> None:
+        """Consumes frames until closed."""
+        try:
+            while True:
+                self._frame(*await self._frames.get())
+        except ChannelClosed:
+            return
+
+    # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _drain(self) -> None:
+        while (item := self._frames.get_nowait()) is not None:
+            self._frame(*item)
+
+    def _frame(self, sample: int, pcm: bytes, now: float) -> None:
+        self.counts.frames += 1
+        if self._input is not Input.OPEN:
+            self.counts.muted += 1
+            return
+        sample += self._shift
+        if self._rebase:
+            self._rebase = False
+            if sample < self._next or sample > self._next + UPLINK_RATE:
+                self._shift += self._next - sample
+                sample = self._next
+        if sample < self._next:
+            self.counts.late += 1
+            return
+        self._last_audio_s = now
+        gap = sample - self._next
+        if gap > LONGEST_GAP_S * UPLINK_RATE:
+            self.silence_nowait()
+            self._next = sample
+        while self._next + FRAME_SAMPLES <= sample:
+            self._zero()
+        if self._next < sample:
+            # Less than a frame is missing: the clock jumps, nothing is fed.
+            self._next = sample
+        self._media.seen(sample + FRAME_SAMPLES, now)
+        self._feed(pcm)
+
+    def _zero(self) -> None:
+        self.counts.zeros += 1
+        self._feed(ZEROS)
+
+    def _feed(self, pcm: bytes) -> None:
+        sample, now = self._next, self._clock()
+        self._next += FRAME_SAMPLES
+        self._recent.append((sample, pcm))
+        if self._utterance is not None:
+            self._send(sample, pcm)
+            self.level_dbfs = max(self.level_dbfs, rms_dbfs(pcm))
+        for news in self._vad.push(sample, pcm):
+            if isinstance(news, VadStarted):
+                self._start(news.utterance, news.sample, now)
+            else:
+                self._end(news.utterance, news.sample, now)
+
+    def _start(self, utterance: int, sample: int, now: float) -> None:
+        self._utterance = utterance
+        self.level_dbfs = rms_dbfs(self._recent[-1][1])
+        self._post(SpeechStarted(utterance, sample, self._media.at(sample, now)))
+        for at, pcm in self._recent:
+            if at + FRAME_SAMPLES > sample - PREROLL_SAMPLES:
+                self._send(at, pcm)
+
+    def _end(self, utterance: int, sample: int, now: float) -> None:
+        self._flush()
+        self._utterance = None
+        self._recent.clear()
+        self._ears.end_nowait(utterance, self._next)
+        self._post(SpeechEnded(utterance, sample, self._media.at(sample, now)))
+
+    def _send(self, sample: int, pcm: bytes) -> None:
+        if not self._pending:
+            self._pending_from = sample
+        self._pending += pcm
+        if len(self._pending) >= MESSAGE_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._pending and self._utterance is not None:
+            self._ears.audio_nowait(self._utterance, self._pending_from, bytes(self._pending))
+        self._pending.clear()
