@@ -33,6 +33,13 @@ SECTIONS = ("up", "registry", "orchestrator", "tts_worker", "asr_worker", "chat"
 """The tables that the configuration file may have."""
 
 _LISTS = (list, tuple, set, frozenset)
+_TYPE_WORDS: dict[type, str] = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "text",
+    Path: "a path",
+}
 _BOOLS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
 

@@ -45,8 +45,6 @@ class Lamp:
 def lamp(flags: dict[str, object] | None = None, **env: str) -> Lamp:
     variables = {f"ANTIPHON_CHAT_{name.upper()}": value for name, value in env.items()}
     return load(Lamp, section="chat", flags=flags, env=variables)
-        Lamp, section="chat", file=file, flags=flags, env={f"ANTIPHON_CHAT_{k.upper()}": v for k, v in env.items()}
-    )
 
 
 def test_defaults() -> None:
@@ -60,9 +58,15 @@ def test_a_flag_beats_the_environment_and_none_is_not_given() -> None:
 
 def test_environment_strings_take_the_field_types() -> None:
     read = lamp(
-        warm_s="0.25", bright="yes", policy="drop", rooms="hall, attic,", sizes="[3, 4]", data="a/b", limit="7",
+        warm_s="0.25",
+        bright="yes",
+        policy="drop",
+        rooms="hall, attic,",
+        sizes="[3, 4]",
+        data="a/b",
+        limit="7",
         options='{"a": 1}',
-    )  # fmt: skip
+    )
     assert read == dataclasses.replace(
         Lamp(),
         warm_s=0.25,
