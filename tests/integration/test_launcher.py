@@ -1,0 +1,201 @@
+"""The launcher, on a tiny tree of its own with an empty lock: nothing is downloaded."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+
+LAUNCHER = Path(__file__).parents[2] / "antiphon"
+TOOLS = ("sh", "cat", "cksum", "tr", "dirname", "readlink", "mkdir", "rm", "rmdir", "mv", "sleep", "find", "uname")
+TOOLS += ("id", "grep", "tail", "ps", "touch")
+MAIN = "import os, sys\nprint('ran', os.getcwd(), sys.argv[1:], sys.version_info[1])\nsys.exit(7)\n"
+
+
+class Tree:
+    """A checkout with nothing in it but the launcher, and a PATH on which only what we put is a Python."""
+
+    def __init__(self, place: Path) -> None:
+        self.root = place / "a tree"
+        (self.root / "src" / "antiphon").mkdir(parents=True)
+        (self.root / "src" / "antiphon" / "__main__.py").write_text(MAIN)
+        shutil.copy(LAUNCHER, self.root / "antiphon")
+        for lock in ("requirements.lock", "requirements-dev.lock"):
+            (self.root / lock).write_text("# empty\n")
+        self.bin = place / "bin"
+        self.bin.mkdir()
+        for tool in "sh cat cksum tr dirname readlink mkdir rm rmdir mv sleep find uname id grep tail ps kill ls env touch".split():
+            found = shutil.which(tool)
+            if found:
+                (self.bin / tool).symlink_to(found)
+        self.env = {"PATH": str(self.bin), "HOME": str(place), "LANG": "C.UTF-8"}
+
+    def program(self, name: str, body: str) -> None:
+        path = self.bin / name
+        path.write_text(f"#!/bin/sh\n{body}\n")
+        path.chmod(0o755)
+
+    def real_python(self, name: str = "python3") -> None:
+        self.program(name, f'exec "{sys.executable}" "$@"')
+
+    def start(self, *args: str, cwd: Path | None = None, script: Path | None = None) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [str(script or self.root / "antiphon"), *args],
+            env=self.env,
+            cwd=cwd or self.root,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *args: str, cwd: Path | None = None, script: Path | None = None) -> tuple[int, str, str]:
+        process = self.start(*args, cwd=cwd, script=script)
+        out, err = process.communicate(timeout=200)
+        return process.returncode, out, err
+
+    def leftovers(self) -> list[str]:
+        return [p.name for p in self.root.iterdir() if ".lock" in p.name and p.name.startswith(".venv")]
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    return Tree(tmp_path)
+
+
+def test_makes_the_venv_once_then_runs_in_the_callers_directory(tree: Tree, tmp_path: Path) -> None:
+    # A pyenv shim of a newer version that only complains comes first on PATH.
+    tree.program("python3.13", "echo 'pyenv: python3.13: command not found' >&2; exit 127")
+    tree.real_python()
+    link = tmp_path / "my link"
+    link.symlink_to(tree.root / "antiphon")
+    code, out, err = tree.run("say", "two words", cwd=tmp_path, script=link)
+    assert code == 7, err
+    assert out == f"ran {tmp_path} ['say', 'two words'] {sys.version_info[1]}\n"
+    assert "making" in err
+    assert tree.leftovers() == []
+
+    code, out, err = tree.run("again")
+    assert (code, err) == (7, ""), "the second start installs nothing and says nothing"
+
+    (tree.root / "requirements.lock").write_text("# changed\n")
+    code, out, err = tree.run("again")
+    assert code == 7
+    assert "ready" in err, "a changed lock is installed"
+
+
+def test_a_moved_tree_is_found_again(tree: Tree, tmp_path: Path) -> None:
+    tree.real_python()
+    assert tree.run()[0] == 7
+    moved = tmp_path / "moved"
+    tree.root.rename(moved)
+    tree.root = moved
+    code, _, err = tree.run(cwd=tmp_path)
+    assert code == 7, err
+
+
+def test_an_interrupted_installation_is_started_afresh(tree: Tree) -> None:
+    tree.real_python()
+    venv = tree.root / ".venv"
+    (venv / "bin").mkdir(parents=True)
+    (venv / "bin" / "python").symlink_to(sys.executable)
+    (venv / "antiphon-state").write_text("making\n")
+    code, _, err = tree.run()
+    assert code == 7, err
+    assert "interrupted" in err
+
+
+@pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGKILL])
+def test_killed_while_installing_recovers(tree: Tree, sig: signal.Signals) -> None:
+    slow = tree.bin / "slow"
+    tree.program(
+        "python3",
+        f'case "$*" in *venv*) touch "{slow}"; sleep 60;; esac; exec "{sys.executable}" "$@"',
+    )
+    process = tree.start()
+    while not slow.exists():
+        assert process.poll() is None, process.communicate()
+    os.killpg(process.pid, sig)
+    process.communicate(timeout=60)
+    tree.real_python()
+    code, _, err = tree.run()
+    assert code == 7, err
+    assert tree.leftovers() == []
+
+
+def test_two_starts_at_once_make_one_venv(tree: Tree) -> None:
+    tree.real_python()
+    starts = [tree.start(str(i)) for i in range(4)]
+    results = [(s.communicate(timeout=200), s.returncode) for s in starts]
+    assert [code for _, code in results] == [7] * 4, results
+    assert sum("making" in err for (_, err), _ in results) == 1
+    assert tree.leftovers() == []
+
+
+def test_the_lock_of_a_dead_launcher_is_broken(tree: Tree) -> None:
+    tree.real_python()
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    lock = tree.root / ".venv.lock"
+    lock.mkdir()
+    (lock / "pid").write_text(f"{dead.pid}\n")
+    assert tree.run()[0] == 7
+
+
+@pytest.mark.parametrize(
+    ("answer", "packager", "says", "helps"),
+    [
+        ("old 3.9", "apt-get", "here is 3.9", "apt install python3.13-venv"),
+        ("new 3.14", "brew", "here is 3.14", "brew install python@3.13"),
+        ("new 3.14", "pacman", "here is 3.14", "pacman -S uv"),
+        ("bare 3.11", "apt-get", "Python 3.11 is here but cannot make", "apt install python3.11-venv"),
+        ("hole 3.12", "dnf", "pocketsphinx has no wheel", "dnf install python3.13"),
+        ("", "", "no Python was found", "uv"),
+    ],
+)
+def test_no_fitting_python_says_the_one_command_that_helps(
+    tree: Tree, answer: str, packager: str, says: str, helps: str
+) -> None:
+    if answer:
+        tree.program("python3", f"echo {answer}")
+    if packager:
+        tree.program(packager, "exit 0")
+        tree.program("apt-cache", "exit 0")
+    code, out, err = tree.run()
+    assert code == 3
+    assert out == ""
+    assert says in err
+    assert helps in err.splitlines()[-1]
+    assert len(err.splitlines()) == 2
+    assert tree.leftovers() == []
+
+
+def test_without_a_python_uv_is_used(tree: Tree) -> None:
+    tree.program(
+        "uv",
+        f'[ "$1" = --version ] && exit 0; [ "$1" = venv ] || exit 9; for place; do :; done; '
+        f'exec "{sys.executable}" -m venv "$place"',
+    )
+    code, _, err = tree.run("x")
+    assert code == 7, err
+    assert "with uv" in err
+
+
+def test_a_forced_python_is_taken_or_refused(tree: Tree) -> None:
+    tree.real_python("mine")
+    tree.program("python3", "echo old 3.6")
+    tree.env["ANTIPHON_PYTHON"] = "python3"
+    code, _, err = tree.run()
+    assert code == 3
+    assert "3.6" in err
+    tree.env["ANTIPHON_PYTHON"] = "mine"
+    tree.env["ANTIPHON_VENV"] = str(tree.root.parent / "else where")
+    assert tree.run()[0] == 7
+    assert not (tree.root / ".venv").exists()
