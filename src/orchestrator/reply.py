@@ -17,7 +17,18 @@ from base.channels import Channel, ChannelClosed, Policy
 from base.errors import AntiphonError, Internal
 from orchestrator.conversation.chunker import Chunk, Chunker
 from orchestrator.conversation.history import Item
-from orchestrator.ports import Adjust, Context, Delta, Done, Responder, Synthesizer, Text, ToolCall, ToolResult, VoiceChoice
+from orchestrator.ports import (
+    Adjust,
+    Context,
+    Delta,
+    Done,
+    Responder,
+    Synthesizer,
+    Text,
+    ToolCall,
+    ToolResult,
+    VoiceChoice,
+)
 
 PAUSE_S = 0.35
 
@@ -35,7 +46,10 @@ class ReplyAudience(Protocol):
 
 
 class _Flush:
-    """In the channel: speak what is there."""
+    """In the channel: speak what is there, and say so."""
+
+    def __init__(self) -> None:
+        self.done = asyncio.Event()
 
 
 class ReplyProgress:
@@ -59,11 +73,9 @@ class ReplyProgress:
 
     async def wait_heard(self) -> None:
         if self._deltas is not None:
-            flushed = _Flush()
-            await self._deltas.put(flushed)
-            while len(self._deltas):
-                # The speaking task is on its way through the channel; two loop turns a piece at most.
-                await asyncio.sleep(0)
+            flush = _Flush()
+            await self._deltas.put(flush)
+            await flush.done.wait()
         await self._wait_heard()
 
     def loading_nowait(self) -> None:
@@ -145,6 +157,7 @@ class ReplyTask:
             await self._say(self._chunker.push(delta.text, delta.language))
         elif isinstance(delta, _Flush):
             await self._say(self._chunker.flush())
+            delta.done.set()
         elif isinstance(delta, Adjust):
             choice = self._hooks.adjust(delta)
             if not self._began:

@@ -74,9 +74,7 @@ class MediaClock:
 class Uplink:
     """One session's uplink. `run` consumes; everything else hands over or is called by the session's ticks."""
 
-    def __init__(
-        self, *, vad: FrameVad, ears: Ears, post: Callable[[Event], None], clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, *, vad: FrameVad, ears: Ears, post: Callable[[Event], None], clock: Callable[[], float]) -> None:
         self._vad = vad
         self._ears = ears
         self._post = post

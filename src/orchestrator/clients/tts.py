@@ -17,7 +17,7 @@ from base.errors import AntiphonError, BadRequest, TimedOut, Unavailable
 from base.rpc import error_from_rpc
 from orchestrator import wire
 from orchestrator.clients.stream import Stream
-from orchestrator.clients.workers import Workers
+from orchestrator.clients.workers import Workers, identity
 from orchestrator.ports import SpokenMark, SynthAudio, SynthFailed, SynthFinished, SynthMarks, SynthSink, VoiceChoice
 from pb.antiphon.v1 import synthesis_pb2_grpc
 from registry.placement import Wanted
@@ -119,6 +119,7 @@ class VoiceClient:
         self._prepare = False
         self._refused: dict[str, float] = {}
         self._frame_s = 0.0
+        self._early = (0, 0)
         self.failovers = 0
         self.stale = 0
 
@@ -136,10 +137,14 @@ class VoiceClient:
 
     def begin_nowait(self, turn: int, choice: VoiceChoice) -> None:
         self._turn = _Turn(turn, choice)
+        if self._early[0] == turn:
+            self._turn.credit = self._early[1]
         self._last_turn = turn
         self._choice = choice
         self._prepare = False
         self._leave_if_unfit(choice)
+        if self._link is not None and self._turn.credit:
+            self._credit(self._link, self._turn)
         self._wake.set()
 
     def say_nowait(self, turn: int, chunk: int, text: str, language: str) -> None:
@@ -169,6 +174,7 @@ class VoiceClient:
     def credit_nowait(self, turn: int, until_sample: int) -> None:
         t = self._current(turn)
         if t is None:
+            self._early = (turn, until_sample)
             return
         t.credit = max(t.credit, until_sample)
         if self._link is not None:
@@ -269,9 +275,9 @@ class VoiceClient:
             self._fail_turn(error.code, error.message)
             return
         self._workers.failed(worker, error)
-        self._refused[worker.id] = self._clock() + REFUSED_S
+        self._refused[identity(worker)] = self._clock() + REFUSED_S
         if turn is not None:
-            turn.tried.append(worker.id)
+            turn.tried.append(identity(worker))
             self.failovers += 1
             if len(turn.tried) >= MOST_WORKERS_A_TURN:
                 self._fail_turn(error.code, error.message)

@@ -1,0 +1,189 @@
+"""All sessions of one orchestrator: opens them, lets them be resumed, ticks them, ends them.
+
+A session outlives its transport by the grace time. `session_started` carries a token; `session_start` with it goes on
+with the session, on any transport. The token is the session's for its life, so that an answer lost on the way costs
+nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from base.audio import UPLINK_RATE, AudioFormat
+from base.errors import AtCapacity, BadRequest, NotFound, Unavailable
+from base.log import get_logger
+from orchestrator import messages as m
+from orchestrator.conversation.machine import Policy
+from orchestrator.ports import ClientSide, Peer, Transport, VoiceChoice
+from orchestrator.session import Services, Session, changed_policy
+from orchestrator.settings import OrchestratorSettings
+
+log = get_logger("hub")
+
+TICK_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class HubStatistics:
+    sessions: int
+    connected: int
+    opened: int
+    resumed: int
+    refused: int
+
+
+class SessionHub:
+    """The `Hub` of ports. `run` is the parent of every session."""
+
+    def __init__(self, settings: OrchestratorSettings, services: Services, clock: Callable[[], float]) -> None:
+        self._settings = settings
+        self._services = services
+        self._clock = clock
+        self._sessions: dict[str, Session] = {}
+        self._tokens: dict[bytes, Session] = {}
+        self._tasks: asyncio.TaskGroup | None = None
+        self._closing = asyncio.Event()
+        self._opened = self._resumed = self._refused = 0
+
+    async def run(self) -> None:
+        """Until `close`; then every session is ended and awaited."""
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            ticking = tasks.create_task(self._tick())
+            await self._closing.wait()
+            ticking.cancel()
+            for session in list(self._sessions.values()):
+                session.end_nowait("shutdown")
+
+    def close(self) -> None:
+        self._closing.set()
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            now = self._clock()
+            for session in list(self._sessions.values()):
+                session.tick(now)
+
+    # --- Hub --------------------------------------------------------------------------------------------------------
+
+    def open_nowait(self, start: m.SessionStart, transport: Transport, peer: Peer) -> ClientSide:
+        if self._tasks is None or self._closing.is_set():
+            raise Unavailable("this server is shutting down; connect again in a moment", retry_after_s=2.0)
+        if start.protocol != m.PROTOCOL:
+            raise BadRequest(f"protocol {start.protocol} is not spoken here; use {m.PROTOCOL}", reason="BAD_PROTOCOL")
+        AudioFormat(start.input_rate, start.encoding)
+        AudioFormat(start.output_rate, start.encoding)
+        if start.resume:
+            return self._resume(start, transport)
+        if len(self._sessions) >= self._settings.max_sessions:
+            self._refused += 1
+            raise AtCapacity(
+                f"all {self._settings.max_sessions} sessions are taken; try again later", retry_after_s=10.0
+            )
+        return self._open(start, transport, peer)
+
+    def _open(self, start: m.SessionStart, transport: Transport, peer: Peer) -> Session:
+        assert self._tasks is not None
+        settings = self._settings
+        choice = VoiceChoice(
+            model=start.model or settings.model,
+            voice=start.voice or (settings.voice if not start.language or start.language == settings.language else ""),
+            language=start.language or settings.language,
+            rate=start.rate,
+            pitch=start.pitch,
+        )
+        workers = self._services.workers
+        workers.check_voice(choice)
+        session = Session(secrets.token_hex(8), start, self._policy(start, choice.language), choice, self._services)
+        self._sessions[session.id] = session
+        self._tokens[_digest(session.token)] = session
+        self._opened += 1
+        self._tasks.create_task(self._run(session))
+        session.attach_nowait(transport, self._started(session, start, resumed=False))
+        if not workers.can_hear(choice.language):
+            session.notice_nowait("cannot_hear", self._cannot_hear(choice.language))
+        log.info("session_opened", session=session.id, transport=peer.kind, language=choice.language)
+        return session
+
+    def _policy(self, start: m.SessionStart, language: str) -> Policy:
+        s = self._settings
+        policy = Policy(
+            endpoint_ms=s.endpoint_ms,
+            final_ms=s.final_ms,
+            confirm_ms=s.confirm_ms,
+            resume_ms=s.resume_ms,
+            grace_s=s.grace_s,
+            language=language,
+        )
+        return changed_policy(policy, start.endpointing, start.interruptible, start.turn_detection)
+
+    def _cannot_hear(self, language: str) -> str:
+        hears = self._services.workers.hears()
+        known = f" (those that can: {', '.join(hears)})" if hears else ""
+        return f"I can speak {language!r} but nobody here can hear it{known}; typing works"
+
+    async def _run(self, session: Session) -> None:
+        try:
+            await session.run()
+        finally:
+            self._sessions.pop(session.id, None)
+            self._tokens.pop(_digest(session.token), None)
+            log.info("session_closed", session=session.id)
+
+    def _resume(self, start: m.SessionStart, transport: Transport) -> Session:
+        session = self._tokens.get(_digest(start.resume))
+        if session is None or session.ended:
+            raise NotFound(
+                "resume: this token is of no session here; its grace time "
+                f"({self._settings.grace_s:g} s) may be over; start a new session without it",
+                reason="RESUME_UNKNOWN",
+            )
+        if start.output_rate != session.start.output_rate:
+            raise BadRequest(
+                f"resume: the session's output_rate is {session.start.output_rate}, not {start.output_rate}",
+                reason="BAD_SAMPLE_RATE",
+            )
+        self._resumed += 1
+        session.attach_nowait(transport, self._started(session, start, resumed=True))
+        return session
+
+    def _started(self, session: Session, start: m.SessionStart, *, resumed: bool) -> m.SessionStarted:
+        workers = self._services.workers
+        choice = session.voice
+        return m.SessionStarted(
+            session=session.id,
+            protocol=m.PROTOCOL,
+            resume=session.token,
+            resumed=resumed,
+            input_rate=start.input_rate,
+            output_rate=start.output_rate,
+            voice=choice.voice or workers.default_voice(choice.language),
+            language=choice.language,
+            hears=workers.hears(),
+            speaks=workers.speaks(),
+            can_hear=workers.can_hear(choice.language),
+            responder=session.responder_name,
+            grace_s=self._settings.grace_s,
+            next_input_sample=session.next_input_sample * start.input_rate // UPLINK_RATE,
+        )
+
+    # --- for operators ------------------------------------------------------------------------------------------------
+
+    def statistics(self) -> HubStatistics:
+        return HubStatistics(
+            sessions=len(self._sessions),
+            connected=sum(1 for s in self._sessions.values() if s.connected),
+            opened=self._opened,
+            resumed=self._resumed,
+            refused=self._refused,
+        )
+
+
+def _digest(token: str) -> bytes:
+    """Tokens are looked up by digest, so that no comparison of secrets leaks by its time."""
+    return hashlib.sha256(token.encode()).digest()

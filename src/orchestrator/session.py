@@ -1,0 +1,479 @@
+"""The driver of one conversation: one TaskGroup, one inbox.
+
+Events wait in the inbox; the machine takes them one at a time; what it commands is carried out, in order, before the
+next is taken. Carrying out never waits: it hands over to the part that owns the work, and what takes time comes back as
+an event. A fault ends this session, never the process; the user is told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+from unicodedata import category
+
+from asr.vad import FrameVad
+from base.errors import AntiphonError
+from base.log import get_logger
+from orchestrator import messages as m
+from orchestrator.clients.asr import EarsClient
+from orchestrator.clients.tts import VoiceClient
+from orchestrator.clients.workers import Workers
+from orchestrator.conversation import commands as c
+from orchestrator.conversation import events as e
+from orchestrator.conversation.history import Item, Role
+from orchestrator.conversation.machine import Machine, Policy
+from orchestrator.downlink import Downlink, Ticker
+from orchestrator.explain import TurnLog
+from orchestrator.inbox import Inbox
+from orchestrator.ports import Adjust, Context, Responder, ToolCall, ToolResult, Transport, VoiceChoice
+from orchestrator.reply import ReplyHooks, ReplyProgress, ReplyTask
+from orchestrator.responders.client import ClientResponder
+from orchestrator.uplink import Uplink
+
+log = get_logger("session")
+
+MISSED_MESSAGES = 100
+JOINERS = "\u200c\u200d"
+DROPPED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
+CLOSE_NORMAL = 1000
+CLOSE_INTERNAL = 1011
+CLOSE_REPLACED = 4001
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What all sessions of a process share."""
+
+    workers: Workers
+    ticker: Ticker
+    responder: Callable[[str], Responder]
+    """A responder by name; raises an AntiphonError that lists the names there are."""
+    detector: Callable[[], FrameVad]
+    observe: Callable[[TurnLog], None]
+    start_timeout_s: float = 10.0
+    grace_s: float = 30.0
+    log_pii: bool = False
+    clock: Callable[[], float] = time.monotonic
+
+
+class Session:
+    """One conversation; a `ClientSide` for its transports. `run` is its only task; made by the hub."""
+
+    def __init__(self, id: str, start: m.SessionStart, policy: Policy, choice: VoiceChoice, services: Services) -> None:
+        self.id = id
+        self.token = secrets.token_urlsafe(24)
+        """Resumes this session."""
+        self.start = start
+        self._services = services
+        self._clock = services.clock
+        self._policy = policy
+        self._choice = choice
+        self._instructions = start.instructions
+        self._responder_name = start.responder
+        self._responder = services.responder(start.responder)
+        history = tuple(Item(Role(h.role), h.text) for h in start.history)
+        self._machine = Machine(policy, history)
+        self._inbox = Inbox(64)
+        self._transport: Transport | None = None
+        self._missed: deque[m.ServerMessage] = deque(maxlen=MISSED_MESSAGES)
+        self._reply: asyncio.Task[None] | None = None
+        self._progress: ReplyProgress | None = None
+        self._turn_log = TurnLog(id)
+        self._downlink = Downlink(
+            ticker=services.ticker,
+            post=self._inbox.post_nowait,
+            credit=self._credit,
+            clock=self._clock,
+            mark=self._mark,
+        )
+        self._synth = VoiceClient(
+            services.workers,
+            rate=start.output_rate,
+            sink=self._downlink,
+            start_timeout_s=services.start_timeout_s,
+            clock=self._clock,
+        )
+        phrases = tuple(start.phrases) or tuple(getattr(self._responder, "phrases", ()))
+        self._ears = EarsClient(
+            services.workers, language=choice.language, phrases=phrases, post=self._inbox.post_nowait
+        )
+        self._uplink = Uplink(vad=services.detector(), ears=self._ears, post=self._inbox.post_nowait, clock=self._clock)
+        self._ended = False
+        self._tasks: asyncio.TaskGroup | None = None
+
+    # --- ClientSide -------------------------------------------------------------------------------------------------
+
+    def audio_nowait(self, sample: int, pcm: bytes, now: float) -> None:
+        self._uplink.audio_nowait(sample, pcm, now)
+
+    def played_nowait(self, turn: int, samples: int) -> None:
+        self._downlink.played_nowait(turn, samples)
+
+    def lost_nowait(self, transport: Transport) -> None:
+        if transport is not self._transport:
+            return
+        self._transport = None
+        self._downlink.detach_nowait()
+        self._inbox.post_nowait(e.TransportLost())
+
+    def message_nowait(self, message: m.ClientMessage) -> None:
+        match message:
+            case m.TextInput():
+                self._text(message)
+            case m.InputState():
+                self._uplink.input_nowait(e.Input(message.state))
+            case m.TurnCommit():
+                self._uplink.silence_nowait()
+                self._inbox.post_nowait(e.TurnCommitted())
+            case m.TurnCancel():
+                self._inbox.post_nowait(e.TurnCancelled())
+            case m.Interrupt():
+                self._inbox.post_nowait(e.Interrupted())
+            case m.Played():
+                self.played_nowait(message.turn, message.samples)
+            case m.ReplyDelta() | m.ReplyEnd():
+                self._client_reply(message)
+            case m.SessionUpdate():
+                self._update(message)
+            case m.SessionEnd():
+                self._inbox.post_nowait(e.SessionEnded("client"))
+            case _:
+                self._tell(m.Error(code="wrong_state", message=f"{type(message).__name__} makes no sense now"))
+
+    # --- the hub ----------------------------------------------------------------------------------------------------
+
+    @property
+    def connected(self) -> bool:
+        return self._transport is not None
+
+    @property
+    def ended(self) -> bool:
+        return self._ended
+
+    @property
+    def next_input_sample(self) -> int:
+        """16 kHz."""
+        return self._uplink.next_sample
+
+    @property
+    def voice(self) -> VoiceChoice:
+        return self._choice
+
+    @property
+    def responder_name(self) -> str:
+        return self._responder.name
+
+    def attach_nowait(self, transport: Transport, started: m.SessionStarted) -> None:
+        """Takes a transport into use: the first, or one that takes over from a lost (or still open) one."""
+        if self._transport is not None:
+            old = self._transport
+            self.lost_nowait(old)
+            old.close_nowait(CLOSE_REPLACED, "the session goes on over another connection")
+        self._transport = transport
+        transport.send_nowait(started)
+        while self._missed:
+            transport.send_nowait(self._missed.popleft())
+        self._downlink.attach_nowait(transport)
+        if started.resumed:
+            transport.send_nowait(m.State(state=self._machine.state.value))
+            self._uplink.rebase_nowait()
+            self._inbox.post_nowait(e.TransportBack())
+
+    def end_nowait(self, reason: str) -> None:
+        self._inbox.post_nowait(e.SessionEnded(reason))
+
+    def tick(self, now: float) -> None:
+        self._uplink.tick(now)
+        self._synth.tick(now)
+
+    def notice_nowait(self, code: str, message: str) -> None:
+        self._tell(m.Notice(code=code, message=message))
+
+    def statistics(self) -> Mapping[str, int]:
+        counts = self._uplink.counts
+        return {
+            **self._machine.counts,
+            "uplink_dropped": counts.dropped,
+            "uplink_late": counts.late,
+            "uplink_zeros": counts.zeros,
+            "failovers": self._synth.failovers,
+            "inbox_refused": self._inbox.refused,
+        }
+
+    async def run(self) -> None:
+        """From the first event to the last. Never raises but for cancellation."""
+        greeting = self.start.greeting
+        self._inbox.post_nowait(
+            e.Opened(greet=greeting is True, greeting=greeting if isinstance(greeting, str) else "")
+        )
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                parts = [
+                    tasks.create_task(self._uplink.run()),
+                    tasks.create_task(self._ears.run()),
+                    tasks.create_task(self._synth.run()),
+                    tasks.create_task(self._warm()),
+                ]
+                await self._drive()
+                self._cancel_reply()
+                for part in parts:
+                    part.cancel()
+        except ExceptionGroup as group:
+            log.error("session_fault", session=self.id, exc_info=group)
+            self._tell(m.Error(code="internal", message="something broke here; the session is over", fatal=True))
+            self._close_transport(CLOSE_INTERNAL, "internal error")
+        finally:
+            self._ended = True
+            self._uplink.close()
+            self._ears.close()
+            self._downlink.detach_nowait()
+            self._downlink.close()
+            self._close_transport(CLOSE_NORMAL, "the session is over")
+
+    # --- the loop ---------------------------------------------------------------------------------------------------
+
+    async def _drive(self) -> None:
+        while not self._ended:
+            event = await self._inbox.get(self._machine.next_deadline(), self._clock)
+            now = self._clock()
+            if event is None:
+                todo = self._machine.handle_timer(now)
+            else:
+                self._note(event, now)
+                todo = self._machine.handle(event, now)
+            for command in todo:
+                self._carry_out(command, now)
+
+    def _note(self, event: e.Event, now: float) -> None:
+        """What the turn's log line wants to know, and the end of the reply's task."""
+        self._turn_log.note(event, now, level_dbfs=self._uplink.level_dbfs)
+        if isinstance(event, e.ReplyEnded | e.ReplyFailed) and event.turn == self._machine.turn:
+            self._cancel_reply()
+            if isinstance(event, e.ReplyFailed):
+                self._synth.stop_nowait(event.turn)
+
+    def _carry_out(self, command: c.Command, now: float) -> None:
+        match command:
+            case c.StartReply():
+                self._start_reply(command, now)
+            case c.PrepareReply():
+                self._synth.prepare_nowait(self._choice)
+            case c.HoldReply():
+                self._downlink.hold_nowait(command.turn)
+            case c.ResumeReply():
+                if command.false_alarm and self._progress is not None:
+                    self._progress.noise_nowait()
+                self._downlink.resume_nowait(command.turn)
+            case c.StopReply():
+                self._cancel_reply()
+                self._synth.stop_nowait(command.turn)
+                self._downlink.stop_nowait(command.turn)
+            case c.ForgetUtterance():
+                self._ears.cancel_nowait(command.utterance)
+            case c.SetTrigger():
+                self._uplink.set_trigger_nowait(command.frames)
+            case c.RelearnNoise():
+                self._uplink.relearn_noise_nowait()
+            case c.SilenceInput():
+                self._uplink.silence_nowait()
+            case c.EndSession():
+                self._ended = True
+                self._tell(m.State(state="terminated"))
+            case _:
+                self._say_to_client(command, now)
+
+    def _say_to_client(self, command: c.Command, now: float) -> None:
+        match command:
+            case c.TellState():
+                self._tell(m.State(state=command.state))  # type: ignore[arg-type]
+            case c.TellTranscript():
+                self._tell(m.Transcript(utterance=command.utterance, text=command.text, final=command.final))
+            case c.TellTurnEnded():
+                self._turn_log.ended(command, now)
+                self._tell(m.TurnEnded(turn=command.turn, transcript=command.transcript, reason=command.reason))
+            case c.TellTurnFinished():
+                self._tell(
+                    m.TurnFinished(
+                        turn=command.turn,
+                        heard=command.heard,
+                        unheard=command.unheard,
+                        samples=command.samples,
+                        reason=command.reason,
+                    )
+                )
+                self._finish_log(command, now)
+            case c.TellNotice():
+                self._tell(m.Notice(code=command.code, message=command.message))
+            case c.TellError():
+                self._tell(m.Error(code=command.code, message=command.message, fatal=command.fatal))
+            case _:
+                raise AssertionError(f"no one carries out {command!r}")
+
+    # --- replies ----------------------------------------------------------------------------------------------------
+
+    def _start_reply(self, command: c.StartReply, now: float) -> None:
+        assert self._tasks is not None
+        turn = command.turn
+        self._cancel_reply()
+        self._turn_log.started(command, now, self._responder.name)
+        self._downlink.begin_nowait(turn)
+        progress = ReplyProgress(
+            lambda: self._downlink.wait_heard(turn), lambda: self._inbox.post_nowait(e.ReplyLoading(turn))
+        )
+        self._progress = progress
+        task = ReplyTask(
+            turn=turn,
+            choice=self._choice,
+            synthesizer=self._synth,
+            audience=self._downlink,
+            hooks=ReplyHooks(wrote=self._wrote, tool=self._tool, adjust=self._adjust),
+            progress=progress,
+        )
+        if command.cause in (c.Cause.SAY, c.Cause.CONTINUE, c.Cause.APOLOGY):
+            self._reply = self._tasks.create_task(task.speak(command.text))
+            return
+        voices = self._services.workers.voices(self._choice.language)
+        context = Context(
+            session=self.id,
+            turn=turn,
+            cause=command.cause,
+            progress=progress,
+            language=self._choice.language,
+            instructions=self._instructions,
+            voice=self._choice,
+            interruption=command.interruption,
+            voices=voices,
+            facts=self._services.workers.facts(self._choice.language),
+        )
+        self._reply = self._tasks.create_task(task.run(self._responder, command.history, context))
+
+    def _cancel_reply(self) -> None:
+        if self._reply is not None and not self._reply.done():
+            self._reply.cancel()
+        self._reply = None
+
+    def _wrote(self, turn: int, text: str) -> None:
+        self._turn_log.wrote(self._clock())
+        self._tell(m.Reply(turn=turn, text=text))
+
+    def _tool(self, turn: int, delta: ToolCall | ToolResult) -> None:
+        result = isinstance(delta, ToolResult)
+        content = delta.content if isinstance(delta, ToolResult) else delta.arguments
+        self._inbox.post_nowait(e.ToolHappened(turn, delta.name, delta.call_id, content, result))
+
+    def _adjust(self, delta: Adjust) -> VoiceChoice:
+        changes: dict[str, Any] = {}
+        for field in ("voice", "rate", "pitch", "language"):
+            value = getattr(delta, field)
+            if value is not None:
+                changes[field] = value
+        self._choice = replace(self._choice, **changes)
+        return self._choice
+
+    def _credit(self, turn: int, until_sample: int) -> None:
+        self._synth.credit_nowait(turn, until_sample)
+
+    def _mark(self, turn: int, start: int, end: int, sample: int, exact: bool) -> None:
+        self._tell(m.MarkMessage(turn=turn, start=start, end=end, sample=sample, exact=exact))
+
+    # --- client messages --------------------------------------------------------------------------------------------
+
+    def _text(self, message: m.TextInput) -> None:
+        text = clean_text(message.text)
+        if not text:
+            self._tell(m.Error(code="bad_request", message="text: there is nothing in it but control characters"))
+            return
+        event: e.Event = e.Asked(text) if message.mode == "ask" else e.Said(text)
+        if not self._inbox.post_nowait(event):
+            self._tell(m.Error(code="at_capacity", message="too much text waits already; send it again later"))
+
+    def _client_reply(self, message: m.ReplyDelta | m.ReplyEnd) -> None:
+        if not isinstance(self._responder, ClientResponder):
+            self._tell(
+                m.Error(
+                    code="wrong_state", message=f"responder is {self._responder.name!r}; only 'client' is answered for"
+                )
+            )
+        elif isinstance(message, m.ReplyDelta):
+            self._responder.delta_nowait(message.turn, message.text, message.language)
+        else:
+            self._responder.end_nowait(message.turn)
+
+    def _update(self, update: m.SessionUpdate) -> None:
+        """Takes what was given; all of it holds from the next turn."""
+        try:
+            responder = self._services.responder(update.responder) if update.responder is not None else self._responder
+            choice = self._choice
+            for field in ("voice", "language", "rate", "pitch"):
+                value = getattr(update, field)
+                if value is not None:
+                    choice = replace(choice, **{field: value})
+            self._services.workers.check_voice(choice)
+        except AntiphonError as error:
+            self._tell(m.Error(code=error.code, message=error.message))
+            return
+        self._responder, self._choice = responder, choice
+        if update.instructions is not None:
+            self._instructions = update.instructions
+        policy = changed_policy(self._policy, update.endpointing, update.interruptible, update.turn_detection)
+        policy = replace(policy, language=choice.language)
+        if policy != self._policy:
+            self._policy = policy
+            self._inbox.post_nowait(e.PolicyChanged(policy))
+
+    # --- odds and ends ----------------------------------------------------------------------------------------------
+
+    def _tell(self, message: m.ServerMessage) -> None:
+        if self._transport is not None:
+            self._transport.send_nowait(message)
+        elif not isinstance(message, m.State | m.MarkMessage):
+            self._missed.append(message)
+
+    def _finish_log(self, command: c.TellTurnFinished, now: float) -> None:
+        line = self._turn_log.finish(command, now)
+        self._services.observe(line)
+        facts = line.facts()
+        pii = {"pii.user": line.final, "pii.heard": command.heard} if self._services.log_pii else {}
+        log.info("turn", session=self.id, turn=command.turn, **facts, **pii)
+        self._tell(m.Explain(turn=command.turn, facts=facts))
+        self._turn_log = TurnLog(self.id)
+
+    async def _warm(self) -> None:
+        try:
+            await self._responder.warm()
+        except AntiphonError as error:
+            log.warning("responder_not_ready", session=self.id, code=error.code, message=error.message)
+            self._tell(m.Notice(code="responder_not_ready", message=error.message))
+
+    def _close_transport(self, code: int, reason: str) -> None:
+        if self._transport is not None:
+            transport, self._transport = self._transport, None
+            transport.close_nowait(code, reason)
+
+
+def clean_text(text: str) -> str:
+    """One line without control characters; runs of white space become one space."""
+    kept = (" " if ch.isspace() else ch for ch in text if ch.isspace() or ch in JOINERS or category(ch) not in DROPPED)
+    return " ".join("".join(kept).split())
+
+
+def changed_policy(
+    policy: Policy, endpointing: m.Endpointing | None, interruptible: bool | None, turn_detection: str | None
+) -> Policy:
+    """`policy` with what a client gave."""
+    if endpointing is not None:
+        for field in ("endpoint_ms", "confirm_ms", "resume_ms"):
+            value = getattr(endpointing, field)
+            if value is not None:
+                policy = replace(policy, **{field: value})
+    if interruptible is not None:
+        policy = replace(policy, interruptible=interruptible)
+    if turn_detection is not None:
+        policy = replace(policy, manual=turn_detection == "manual")
+    return policy
