@@ -3,7 +3,7 @@ set positional-arguments
 
 # the list of recipes
 default:
-    @just --list
+    @{{just_executable()}} --list
 
 # all services on this machine; prints the address
 up *args:
