@@ -6,9 +6,10 @@ Binary audio has a header of its own: see `HEADER`.
 
 from __future__ import annotations
 
+import base64
 import struct
 from enum import IntEnum
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple, get_args
 
 import msgspec
 from msgspec import Meta, Struct
@@ -19,7 +20,7 @@ PROTOCOL = 1
 """The protocol's version; `session_start` names it."""
 
 HEADER = struct.Struct("<BBHIQ")
-"""uint8 type (1 = PCM), uint8 flags, uint16 zero, uint32 turn (0 upward), uint64 sample; little-endian; data follows."""
+"""uint8 type (1 = PCM), uint8 flags, uint16 zero, uint32 turn (0 upward), uint64 sample; little-endian; data next."""
 
 PCM = 1
 
@@ -247,7 +248,7 @@ class Notice(Struct, frozen=True, kw_only=True, tag="notice"):
 
 
 class Error(Struct, frozen=True, kw_only=True, tag="error"):
-    """`code` is one of base.errors', `reason` a finer constant; `where` names the offending field ("text", "history[3].role").
+    """`code` is one of base.errors', `reason` a finer constant; `where` names the field ("history[3].role").
 
     After a fatal one the connection closes. `retry_after_s` is set where a retry makes sense.
     """
@@ -283,8 +284,44 @@ ServerMessage = (
     | Explain
 )
 
-client_decoder = msgspec.json.Decoder(ClientMessage)
+client_decoder: msgspec.json.Decoder[ClientMessage] = msgspec.json.Decoder(ClientMessage)
+server_decoder: msgspec.json.Decoder[ServerMessage] = msgspec.json.Decoder(ServerMessage)
 server_encoder = msgspec.json.Encoder()
+client_encoder = msgspec.json.Encoder()
+
+CLIENT_TYPES = tuple(str(t.__struct_config__.tag) for t in get_args(ClientMessage))
+
+
+class Malformed(BadRequest):
+    """A message that is not one; `where` names the field, "" for the whole."""
+
+    default_reason = "MALFORMED"
+
+    def __init__(self, message: str, *, where: str = "", reason: str | None = None) -> None:
+        super().__init__(message, reason=reason)
+        self.where = where
+
+
+def parse_client(text: str | bytes) -> ClientMessage:
+    """Raises Malformed, which says what is wrong and where."""
+    try:
+        return client_decoder.decode(text)
+    except msgspec.ValidationError as e:
+        raise _explained(str(e)) from None
+    except RecursionError:
+        raise Malformed("the message is nested too deeply") from None
+    except (msgspec.DecodeError, UnicodeError) as e:
+        raise Malformed(f"the message is not JSON: {e}", reason="NOT_JSON") from None
+
+
+def _explained(problem: str) -> Malformed:
+    what, _, path = problem.partition(" - at `$")
+    where = path.rstrip("`").lstrip(".")
+    if where == "type" and what.startswith("Invalid value"):
+        name = what.removeprefix("Invalid value ")
+        known = ", ".join(CLIENT_TYPES)
+        return Malformed(f"message type {name} is unknown; known are {known}", where="type", reason="UNKNOWN_TYPE")
+    return Malformed(f"{where or 'message'}: {what}", where=where)
 
 
 # --- binary audio ----------------------------------------------------------------------------------------------------
@@ -310,3 +347,11 @@ def unpack_audio(data: bytes) -> Audio:
     if kind != PCM:
         raise BadRequest(f"binary message of type {kind} (byte 0) is unknown; 1 is PCM")
     return Audio(turn, sample, data[HEADER.size :])
+
+
+def decode_base64(data: str) -> bytes:
+    """The PCM of an `audio` message. Raises Malformed."""
+    try:
+        return base64.b64decode(data, validate=True)
+    except ValueError as e:
+        raise Malformed(f"data is not base64: {e}", where="data", reason="NOT_BASE64") from None

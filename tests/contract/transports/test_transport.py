@@ -1,0 +1,255 @@
+"""What every transport does, whatever is under it: the fake, a client that holds, one that cannot, one that is mute."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from orchestrator.messages import AudioInput, Interrupt, Notice, TextInput
+from orchestrator.ports import Transport
+from orchestrator.transports.memory import Listener, MemoryTransport
+from tests.support.transports import RecordingHub, RecordingSide, SocketClient, client_of, serving, until
+
+pytestmark = pytest.mark.contract
+
+FRAME = 960
+VOICE = np.random.default_rng(7).integers(-9000, 9000, FRAME * 100, dtype=np.int16).astype("<i2").tobytes()
+
+
+@dataclass
+class Rig:
+    """A transport with its listener; the same verbs for all."""
+
+    transport: Transport
+    listener: Listener
+    side: RecordingSide
+    reports: bool
+    say: Callable[[object], object]
+    leave: Callable[[], object]
+    messages: Callable[[], list[object]]
+    closed: Callable[[], tuple[int, str] | None]
+
+    def play(self, turn: int, first: int, frames: int) -> None:
+        for n in range(first, first + frames):
+            at = n * FRAME
+            self.transport.play_nowait(turn, at, VOICE[at * 2 : (at + FRAME) * 2])
+
+    async def arrived(self, samples: int) -> None:
+        await until(lambda: self.listener.queued == samples, "audio did not arrive")
+
+    async def reported(self, turn: int, samples: int) -> None:
+        if self.reports:
+            await until(lambda: (turn, samples) in self.side.played, f"played {turn}, {samples}")
+
+    async def silent(self) -> None:
+        """Holding: nothing more is heard, however much time passes."""
+        await until(lambda: self.listener.held or not self.listener.queued)
+        assert self.listener.advance(FRAME * 5) == b""
+
+
+async def told(rig: Rig, message: object) -> None:
+    done = rig.say(message)
+    if asyncio.iscoroutine(done):
+        await done
+
+
+def memory_rig(holds: bool, reports: bool) -> Rig:
+    transport, side = MemoryTransport(holds=holds, acknowledges=reports), RecordingSide()
+    transport.attach(side)
+    return Rig(
+        transport,
+        transport.listener,
+        side,
+        reports,
+        transport.say,
+        transport.leave,
+        lambda: list(transport.messages),
+        lambda: transport.closed,
+    )
+
+
+def socket_rig(client: SocketClient, transport: Transport, side: RecordingSide, reports: bool) -> Rig:
+    def closed() -> tuple[int, str] | None:
+        return (client.ws.close_code, "") if client.ws.close_code is not None else None
+
+    return Rig(
+        transport,
+        client.listener,
+        side,
+        reports,
+        client.send,
+        client.ws.close,
+        lambda: list(client.messages),
+        closed,
+    )
+
+
+KINDS = {
+    "memory": (True, True),
+    "memory-copy": (False, True),
+    "memory-mute": (False, False),
+    "websocket": (True, True),
+    "websocket-copy": (False, True),
+    "websocket-mute": (False, False),
+}
+
+
+@pytest.fixture(params=list(KINDS))
+async def rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
+    holds, reports = KINDS[request.param]
+    if request.param.startswith("memory"):
+        yield memory_rig(holds, reports)
+        return
+    hub = RecordingHub()
+    async with (
+        serving(hub) as server,
+        client_of(server, holds=holds, acknowledges=reports) as client,
+    ):
+        _start, transport, _peer, side = hub.opened[0]
+        yield socket_rig(client, transport, side, reports)
+
+
+def expected(samples: int) -> bytes:
+    return VOICE[: samples * 2]
+
+
+async def test_plays_what_it_was_given_and_tells_how_much_was_heard(rig: Rig) -> None:
+    rig.play(1, 0, 10)
+    await rig.arrived(10 * FRAME)
+    rig.listener.advance(10 * FRAME)
+    assert bytes(rig.listener.heard[1]) == expected(10 * FRAME)
+    assert not rig.listener.jumps
+    await rig.reported(1, 10 * FRAME)
+
+
+@pytest.mark.parametrize("held_at", [0, 1, 480, FRAME, 4711])
+async def test_a_hold_is_silent_and_a_resume_goes_on_at_the_very_sample(rig: Rig, held_at: int) -> None:
+    rig.play(1, 0, 8)
+    await rig.arrived(8 * FRAME)
+    rig.listener.advance(held_at)
+    rig.transport.hold_nowait(1)
+    await rig.silent()
+    await rig.reported(1, held_at)
+    rig.transport.resume_nowait(1, held_at)
+    await rig.arrived(8 * FRAME - held_at)
+    await until(lambda: not rig.listener.held)
+    rig.play(1, 8, 4)
+    await rig.arrived(12 * FRAME - held_at)
+    rig.listener.advance(20 * FRAME)
+    assert bytes(rig.listener.heard[1]) == expected(12 * FRAME)
+    assert not rig.listener.jumps
+
+
+async def test_what_is_played_into_a_hold_is_heard_after_it(rig: Rig) -> None:
+    rig.play(1, 0, 3)
+    await rig.arrived(3 * FRAME)
+    rig.listener.advance(FRAME)
+    rig.transport.hold_nowait(1)
+    await rig.silent()
+    rig.play(1, 3, 3)
+    assert rig.listener.advance(FRAME) == b""
+    rig.transport.resume_nowait(1, FRAME)
+    await rig.arrived(5 * FRAME)
+    await until(lambda: not rig.listener.held)
+    rig.listener.advance(9 * FRAME)
+    assert bytes(rig.listener.heard[1]) == expected(6 * FRAME)
+    assert not rig.listener.jumps
+
+
+async def test_many_false_alarms_lose_and_repeat_nothing(rig: Rig) -> None:
+    rig.play(1, 0, 12)
+    await rig.arrived(12 * FRAME)
+    for alarm in range(6):
+        rig.listener.advance(1000)
+        heard = (alarm + 1) * 1000
+        rig.transport.hold_nowait(1)
+        await rig.silent()
+        rig.transport.resume_nowait(1, heard)
+        await rig.arrived(12 * FRAME - heard)
+        await until(lambda: not rig.listener.held)
+    rig.listener.advance(12 * FRAME)
+    assert bytes(rig.listener.heard[1]) == expected(12 * FRAME)
+    assert not rig.listener.jumps
+
+
+@pytest.mark.parametrize("held_first", [False, True])
+async def test_clear_drops_the_rest_of_the_turn_and_the_next_one_is_heard_whole(rig: Rig, held_first: bool) -> None:
+    rig.play(1, 0, 8)
+    await rig.arrived(8 * FRAME)
+    rig.listener.advance(1500)
+    if held_first:
+        rig.transport.hold_nowait(1)
+        await rig.silent()
+    rig.transport.clear_nowait(1)
+    await rig.arrived(0)
+    await rig.reported(1, 1500)
+    rig.transport.resume_nowait(1, 1500)
+    rig.play(2, 0, 4)
+    await rig.arrived(4 * FRAME)
+    await until(lambda: not rig.listener.held)
+    rig.listener.advance(10 * FRAME)
+    assert bytes(rig.listener.heard[1]) == expected(1500)
+    assert bytes(rig.listener.heard[2]) == expected(4 * FRAME)
+
+
+async def test_hold_before_any_sound_and_resume_without_hold_do_no_harm(rig: Rig) -> None:
+    rig.transport.hold_nowait(1)
+    rig.transport.hold_nowait(1)
+    rig.transport.resume_nowait(1, 0)
+    rig.transport.resume_nowait(1, 0)
+    rig.play(1, 0, 2)
+    await rig.arrived(2 * FRAME)
+    await until(lambda: not rig.listener.held)
+    rig.listener.advance(2 * FRAME)
+    assert bytes(rig.listener.heard[1]) == expected(2 * FRAME)
+
+
+async def test_room_is_at_most_300_ms_and_what_cannot_be_overtaken_counts(rig: Rig) -> None:
+    assert 0 < rig.transport.room() <= 14_400
+    rig.transport.hold_nowait(1)
+    if not rig.transport.holds:
+        assert rig.transport.room() == 0
+    rig.transport.resume_nowait(1, 0)
+    await until(lambda: rig.transport.room() > 13_000)
+
+
+async def test_messages_reach_the_session_and_the_client(rig: Rig) -> None:
+    await told(rig, TextInput(text="hello"))
+    await told(rig, Interrupt())
+    rig.transport.send_nowait(Notice(code="steady_noise", message="There is steady noise."))
+    await until(lambda: len(rig.side.messages) == 2)
+    assert rig.side.messages == [TextInput(text="hello"), Interrupt()]
+    await until(lambda: any(isinstance(m, Notice) for m in rig.messages()))
+
+
+async def test_audio_reaches_the_session_in_frames_of_16_khz(rig: Rig) -> None:
+    await told(rig, AudioInput(data=base64.b64encode(VOICE[:640]).decode(), sample=320))
+    await until(lambda: len(rig.side.audio) == 1)
+    sample, pcm = rig.side.audio[0]
+    assert (sample, pcm) == (320, VOICE[:640])
+
+
+async def test_a_client_that_leaves_is_lost_once(rig: Rig) -> None:
+    done = rig.leave()
+    if asyncio.iscoroutine(done):
+        await done
+    await until(lambda: rig.side.lost == [rig.transport])
+    rig.transport.play_nowait(1, 0, VOICE[:1920])
+    rig.transport.send_nowait(Notice(code="late", message="nobody reads this"))
+    rig.transport.close_nowait(1000, "over")
+    await asyncio.sleep(0)
+    assert rig.side.lost == [rig.transport]
+
+
+async def test_close_says_its_last_words_and_why(rig: Rig) -> None:
+    rig.transport.send_nowait(Notice(code="bye", message="Until next time."))
+    rig.transport.close_nowait(1001, "the server stops")
+    await until(lambda: rig.closed() is not None)
+    assert (rig.closed() or (0, ""))[0] == 1001
+    assert any(isinstance(m, Notice) and m.code == "bye" for m in rig.messages())
+    await until(lambda: rig.side.lost == [rig.transport])

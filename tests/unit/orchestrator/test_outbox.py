@@ -1,0 +1,88 @@
+"""What waits to be written: order, bounds, and what a clear takes away."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from orchestrator.messages import Audio, unpack_audio
+from orchestrator.outbox import AUDIO_BYTES, CONTROL_BYTES, CONTROL_MESSAGES, Kind, Outbox
+
+pytestmark = pytest.mark.unit
+
+
+class OutboxMachine(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.box = Outbox()
+        self.control: list[bytes] = []
+        self.audio: list[Audio] = []
+        self.count = 0
+
+    @rule(size=st.integers(1, 5000))
+    def put_control(self, size: int) -> None:
+        self.count += 1
+        data = str(self.count).encode().ljust(size)
+        assert self.box.put_control(data)
+        self.control.append(data)
+
+    @rule(turn=st.integers(0, 3), size=st.integers(1, 1000))
+    def put_audio(self, turn: int, size: int) -> None:
+        self.count += 1
+        audio = Audio(turn, self.count, bytes(size * 2))
+        assert self.box.put_audio(audio)
+        self.audio.append(audio)
+
+    @rule(turn=st.integers(0, 3))
+    def drop(self, turn: int) -> None:
+        self.box.drop_audio(turn)
+        self.audio = [a for a in self.audio if a.turn != turn]
+
+    @rule()
+    def pop(self) -> None:
+        item = self.box.pop()
+        if self.control:
+            assert item == (Kind.TEXT, self.control.pop(0))
+        elif self.audio:
+            assert item is not None
+            assert item[0] is Kind.AUDIO
+            assert unpack_audio(item[1]) == self.audio.pop(0)
+        else:
+            assert item is None
+
+    @invariant()
+    def counts(self) -> None:
+        assert len(self.box) == len(self.control) + len(self.audio)
+        assert self.box.audio_bytes == sum(len(a.pcm) for a in self.audio)
+
+
+TestOutbox = OutboxMachine.TestCase
+TestOutbox.settings = settings(max_examples=100, stateful_step_count=40)
+
+
+def test_control_is_bounded_in_messages_and_in_bytes() -> None:
+    box = Outbox()
+    assert all(box.put_control(b"x") for _ in range(CONTROL_MESSAGES))
+    assert not box.put_control(b"x")
+    box.drop_control()
+    assert box.put_control(bytes(CONTROL_BYTES))
+    assert not box.put_control(b"x")
+
+
+def test_audio_is_bounded() -> None:
+    box = Outbox()
+    assert box.put_audio(Audio(1, 0, bytes(AUDIO_BYTES)))
+    assert not box.put_audio(Audio(1, 0, b"xx"))
+    box.drop_audio()
+    assert box.put_audio(Audio(1, 0, b"xx"))
+
+
+def test_statistics_tell_what_overtook() -> None:
+    box = Outbox()
+    box.put_audio(Audio(1, 0, bytes(100)))
+    box.put_control(b"hold")
+    assert box.pop() == (Kind.TEXT, b"hold")
+    assert box.statistics().overtaken == 1
+    assert box.statistics().high_water_bytes == 104
