@@ -24,7 +24,7 @@ from typing import Any
 import uvloop
 
 from base.errors import AntiphonError, Misconfigured, Unavailable
-from base.log import get
+from base.log import get_logger
 
 EXIT_OK = 0
 EXIT_FAULT = 1
@@ -42,7 +42,7 @@ EXIT_STOPPED = 130
 EXIT_ORPHANED = 131
 """The parent is gone and stopping took too long."""
 
-log = get("lifecycle")
+log = get_logger("lifecycle")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Logs: events with constant names and fields, to stderr; JSON for machines, short lines on a terminal.
 
-    log = base.log.get("worker")
+    log = base.log.get_logger("worker")
     log.info("turn.done", session=session_id, turn=3, first_audio_s=0.081)
 
 Fields named `pii.…` hold what people said (`log.info("final", **{"pii.text": text})`); they are dropped unless
@@ -30,7 +30,7 @@ _MAX_CHARS = 4_000
 _Event = MutableMapping[str, Any]
 
 
-def get(component: str) -> structlog.typing.FilteringBoundLogger:
+def get_logger(component: str) -> structlog.typing.FilteringBoundLogger:
     """A logger whose lines carry `component`. May be called at import; `configure` counts also afterwards."""
     logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(component=component)
     return logger

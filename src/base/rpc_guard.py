@@ -16,11 +16,11 @@ import grpc
 
 from base import tracing
 from base.errors import AntiphonError, Internal
-from base.log import get
+from base.log import get_logger
 
 Abort = Callable[[Any, AntiphonError], Awaitable[NoReturn]]
 
-log = get("rpc")
+log = get_logger("rpc")
 
 
 class ErrorGuard:

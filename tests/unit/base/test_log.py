@@ -34,7 +34,7 @@ class Terminal(io.StringIO):
 def test_json_where_nobody_watches() -> None:
     out = io.StringIO()
     log.configure(stream=out)
-    log.get("worker").info("turn.done", turn=3, first_audio_s=0.081)
+    log.get_logger("worker").info("turn.done", turn=3, first_audio_s=0.081)
     (line,) = lines(out)
     assert (line["level"], line["event"], line["component"]) == ("info", "turn.done", "worker")
     assert (line["turn"], line["first_audio_s"]) == (3, 0.081)
@@ -45,7 +45,7 @@ def test_what_people_said_is_dropped_unless_asked_for() -> None:
     for pii, expected in ((False, False), (True, True)):
         out = io.StringIO()
         log.configure(stream=out, pii=pii)
-        log.get("asr").info("final", **{"pii.text": "my secret", "turn": 1})
+        log.get_logger("asr").info("final", **{"pii.text": "my secret", "turn": 1})
         assert ("my secret" in out.getvalue()) is expected
         assert lines(out)[0]["turn"] == 1
 
@@ -53,15 +53,15 @@ def test_what_people_said_is_dropped_unless_asked_for() -> None:
 def test_below_the_level_nothing_is_written() -> None:
     out = io.StringIO()
     log.configure(stream=out, level="warning")
-    log.get("x").info("quiet")
-    log.get("x").warning("loud")
+    log.get_logger("x").info("quiet")
+    log.get_logger("x").warning("loud")
     assert [line["event"] for line in lines(out)] == ["loud"]
     with pytest.raises(ValueError, match="'loud' is unknown; use one of debug"):
         log.configure(level="loud")
 
 
 def test_a_logger_made_before_configure_heeds_it() -> None:
-    early = log.get("early")
+    early = log.get_logger("early")
     out = io.StringIO()
     log.configure(stream=out)
     early.info("now")
@@ -85,10 +85,10 @@ def test_logging_never_raises(as_json: bool) -> None:
     log.configure(stream=out, as_json=as_json)
     cycle: list[Any] = []
     cycle.append(cycle)
-    log.get("x").error("bad", it=Spiteful(), cycle=cycle, keys={(1, 2): 3}, exc_info=Failing())
+    log.get_logger("x").error("bad", it=Spiteful(), cycle=cycle, keys={(1, 2): 3}, exc_info=Failing())
     assert "bad" in out.getvalue()
     out.close()
-    log.get("x").error("nobody.reads")
+    log.get_logger("x").error("nobody.reads")
 
 
 @pytest.mark.parametrize("as_json", [True, False])
@@ -98,7 +98,7 @@ def test_a_failure_comes_with_its_trace(as_json: bool) -> None:
     try:
         raise RuntimeError("broken\x1b[2J")
     except RuntimeError:
-        log.get("x").exception("failed")
+        log.get_logger("x").exception("failed")
     assert "RuntimeError: broken" in out.getvalue()
     assert "\x1b" not in out.getvalue()
 
@@ -106,7 +106,7 @@ def test_a_failure_comes_with_its_trace(as_json: bool) -> None:
 def test_a_terminal_gets_short_lines_that_text_cannot_forge() -> None:
     out = Terminal()
     log.configure(stream=out)
-    log.get("hub").warning("odd", name="a b\n\x1b[31m", n=0.123456, ok=True, word="grün")
+    log.get_logger("hub").warning("odd", name="a b\n\x1b[31m", n=0.123456, ok=True, word="grün")
     (line,) = out.getvalue().splitlines()
     assert "warning" in line
     assert r'hub odd name="a b\n\u001b[31m" n=0.1235 ok=True word=grün' in line
@@ -115,7 +115,7 @@ def test_a_terminal_gets_short_lines_that_text_cannot_forge() -> None:
 def test_long_text_is_cut() -> None:
     out = io.StringIO()
     log.configure(stream=out)
-    log.get("x").info("long", text="x" * 100_000)
+    log.get_logger("x").info("long", text="x" * 100_000)
     assert len(out.getvalue()) < 5_000
 
 
