@@ -15,14 +15,14 @@ from dataclasses import dataclass
 
 from base.audio import UPLINK_RATE, AudioFormat
 from base.errors import AtCapacity, BadRequest, NotFound, Unavailable
-from base.log import get_logger
+from base import log as logs
 from orchestrator import messages as m
 from orchestrator.conversation.machine import Policy
 from orchestrator.ports import ClientSide, Peer, Transport, VoiceChoice
 from orchestrator.session import Services, Session, changed_policy
 from orchestrator.settings import OrchestratorSettings
 
-log = get_logger("hub")
+log = logs.get("hub")
 
 TICK_S = 0.05
 

@@ -18,7 +18,7 @@ from unicodedata import category
 
 from asr.vad import FrameVad
 from base.errors import AntiphonError
-from base.log import get_logger
+from base import log as logs
 from orchestrator import messages as m
 from orchestrator.clients.asr import EarsClient
 from orchestrator.clients.tts import VoiceClient
@@ -35,7 +35,7 @@ from orchestrator.reply import ReplyHooks, ReplyProgress, ReplyTask
 from orchestrator.responders.client import ClientResponder
 from orchestrator.uplink import Uplink
 
-log = get_logger("session")
+log = logs.get("session")
 
 MISSED_MESSAGES = 100
 JOINERS = "\u200c\u200d"

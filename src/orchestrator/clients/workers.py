@@ -9,13 +9,13 @@ import grpc.aio
 
 from base import rpc
 from base.errors import AntiphonError, NotFound
-from base.log import get_logger
+from base import log as logs
 from orchestrator.ports import VoiceChoice
 from registry.directory import Directory
 from registry.placement import Wanted, choose
 from registry.records import ModelState, WorkerKind, WorkerRecord
 
-log = get_logger("workers")
+log = logs.get("workers")
 
 
 class Workers:
