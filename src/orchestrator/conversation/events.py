@@ -151,6 +151,13 @@ class ReplyLoading:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplyAnswering:
+    """After ReplyLoading: the model has loaded, the responder's first words came. Aborting wastes no loading now."""
+
+    turn: int
+
+
+@dataclass(frozen=True, slots=True)
 class FirstAudio:
     """The first sample of the turn was given to the transport."""
 
@@ -212,6 +219,7 @@ Event = (
     | TransportBack
     | SessionEnded
     | ReplyLoading
+    | ReplyAnswering
     | FirstAudio
     | ReplyEnded
     | ReplyStopped

@@ -1,0 +1,257 @@
+"""The user's speech: utterances with what was understood of them, and the turn that they make up.
+
+Pure bookkeeping. An utterance is forgotten as soon as nobody waits for it, so that news about it is recognised as old
+by its id alone, and memory is bounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+
+from orchestrator.conversation.backchannel import all_backchannel, may_become_backchannel
+from orchestrator.conversation.endpointing import SILENCE, adjust
+from orchestrator.conversation.policy import Policy
+from orchestrator.conversation.words import whole_words, words
+
+DORMANT_MAX = 8
+
+
+class Part(Enum):
+    """What an utterance takes part in."""
+
+    TURN = "turn"
+    """The user's open turn: its words count."""
+    HOLDING = "holding"
+    """It holds a reply, until it is known whether it is the user who wants to speak."""
+    DORMANT = "dormant"
+    """Nothing waits for it, but words may still come: then they count."""
+
+
+@dataclass(slots=True)
+class Partials:
+    """The words of an utterance so far, and since when each of them has stood there unchanged."""
+
+    text: str = ""
+    words: tuple[str, ...] = ()
+    since: tuple[float, ...] = ()
+    promised: int = 0
+    """How many words the recogniser itself calls stable."""
+
+    def hear(self, text: str, stable: int, now: float) -> bool:
+        """Takes a newer partial; True if a word changed or came."""
+        new = words(text)
+        same = 0
+        while same < min(len(new), len(self.words)) and new[same] == self.words[same]:
+            same += 1
+        changed = new != self.words
+        self.since = self.since[:same] + (now,) * (len(new) - same)
+        self.text, self.words, self.promised = text.strip(), new, len(whole_words(text, stable))
+        return changed
+
+    def stable(self, now: float, stable_s: float) -> tuple[str, ...]:
+        stood = sum(since + stable_s <= now for since in self.since)  # since never decreases from word to word
+        return self.words[: max(stood, self.promised)]
+
+    def becomes_stable(self, stable_s: float) -> Iterator[float]:
+        return (since + stable_s for since in self.since)
+
+
+@dataclass(slots=True)
+class Utterance:
+    id: int
+    started_s: float
+    part: Part
+    over: bool = False
+    """It began over a reply, so its backchannels are no answer."""
+    ended_s: float | None = None
+    """When its last voiced sample came; None while speech goes on."""
+    partials: Partials = field(default_factory=Partials)
+    final: str | None = None
+    failed: bool = False
+    worded_s: float = 0.0
+    """When the last new word came or, before the first, when speech started: a noise is told from here."""
+    noise_told: bool = False
+    alarmed: bool = False
+    """It was counted as a false alarm."""
+    told: str = ""
+    """The last transcript of it that the user was told."""
+
+    @property
+    def text(self) -> str:
+        return self.partials.text if self.final is None else self.final
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        return self.partials.words if self.final is None else words(self.final)
+
+    @property
+    def settled(self) -> bool:
+        """Speech is over and no other words will come."""
+        return self.ended_s is not None and self.final is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """The client ended the turn: with what the user said until `last`, at `at_s`."""
+
+    at_s: float
+    last: int
+    reason: str
+
+
+@dataclass(slots=True)
+class Hearing:
+    """All utterances that somebody still waits for, and the user's open turn."""
+
+    last: int = -1
+    utterances: dict[int, Utterance] = field(default_factory=dict)
+    pieces: list[str] = field(default_factory=list)
+    """Text of the same turn from before: of a reply that was withdrawn."""
+    wordless_s: float | None = None
+    """Since when the turn has been kept open by sound without words."""
+    open_since_s: float = 0.0
+    commit: Commit | None = None
+
+    def begin(self, utterance: Utterance) -> None:
+        self.last = utterance.id
+        self.utterances[utterance.id] = utterance
+
+    def of(self, part: Part) -> list[Utterance]:
+        return [u for u in self.utterances.values() if u.part is part]
+
+    def drop(self, utterance: Utterance) -> None:
+        del self.utterances[utterance.id]
+
+    @property
+    def turn(self) -> list[Utterance]:
+        return self.of(Part.TURN)
+
+    @property
+    def holding(self) -> list[Utterance]:
+        return self.of(Part.HOLDING)
+
+    @property
+    def open(self) -> bool:
+        """Whether the user has a turn."""
+        return bool(self.pieces) or bool(self.turn)
+
+    @property
+    def speaking(self) -> bool:
+        return any(u.ended_s is None for u in self.turn)
+
+    def join(self, utterance: Utterance) -> None:
+        """Makes it part of the user's turn."""
+        if not self.open:
+            self.open_since_s = utterance.started_s
+        utterance.part = Part.TURN
+        self.mind_words(utterance, utterance.started_s)
+
+    def mind_words(self, utterance: Utterance, now: float) -> None:
+        """Keeps `wordless_s` after news of an utterance of the turn."""
+        if utterance.words:
+            wordless = any(not u.words and not u.settled for u in self.turn)
+            self.wordless_s = now if wordless else None
+        elif self.wordless_s is None:
+            self.wordless_s = now
+
+    def text(self) -> str:
+        """What the user said in this turn so far."""
+        return " ".join(filter(None, (*self.pieces, *(u.text for u in self.turn if u.words))))
+
+    def close(self) -> None:
+        """The turn is over: forgets all of it."""
+        for utterance in self.turn:
+            self.drop(utterance)
+        self.pieces.clear()
+        self.wordless_s = self.commit = None
+
+    # --- deadlines of the turn -------------------------------------------------------------------------------------
+
+    def endpoint(self, policy: Policy) -> tuple[float, str] | None:
+        """When the turn ends, if all finals are in, and why; None while it cannot end by itself.
+
+        An utterance whose final had no words does not put it off.
+        """
+        if self.commit is not None:
+            return self.commit.at_s, self.commit.reason
+        turn = self.turn
+        if self.speaking or not self.open:
+            return None
+        telling = [u for u in turn if u.words or u.final is None]
+        if self.pieces and not telling:
+            return self.open_since_s, SILENCE  # its endpoint was passed before
+        if policy.manual:
+            return None
+        ms, reason = adjust(
+            self.text(),
+            policy.language,
+            policy.endpoint_ms,
+            floor=policy.endpoint_floor,
+            ceiling=policy.endpoint_ceiling,
+        )
+        return max(u.ended_s or 0.0 for u in telling or turn) + ms / 1000, reason
+
+    def due(self, policy: Policy) -> float | None:
+        """When the turn is to be ended, with the finals or without."""
+        endpoint = self.endpoint(policy)
+        if endpoint is None:
+            return None
+        concerned = [u for u in self.turn if self.commit is None or u.id <= self.commit.last]
+        return endpoint[0] + (0 if all(u.settled for u in concerned) else policy.final_ms / 1000)
+
+    def wordless_due(self, limit_s: float) -> float | None:
+        """When sound without words has kept the turn open for `limit_s`; None if nothing of the kind does."""
+        if self.wordless_s is None or all(u.words or u.settled for u in self.turn):
+            return None
+        return self.wordless_s + limit_s
+
+
+class Verdict(Enum):
+    """Of an utterance over a reply."""
+
+    OPEN = "open"
+    WORDS = "words"
+    """It is real: it has a word that is no backchannel."""
+    TIME = "time"
+    """It is real by its length alone."""
+    FALSE = "false"
+    """A final without words, or with backchannels only."""
+    LATE = "late"
+    """Speech ended long ago and no final came: taken for false, but a final may still come."""
+
+
+def verdict(u: Utterance, policy: Policy, now: float) -> Verdict:
+    if u.final is not None:
+        found = words(u.final)
+        return Verdict.WORDS if found and not all_backchannel(found, policy.language) else Verdict.FALSE
+    stable = u.partials.stable(now, policy.stable_ms / 1000)
+    if stable and not may_become_backchannel(stable, policy.language):
+        return Verdict.WORDS
+    if u.part is not Part.HOLDING:
+        return Verdict.OPEN
+    if _confirmed(u, policy, now) and not all_backchannel(stable, policy.language):
+        return Verdict.TIME
+    if u.ended_s is not None and u.ended_s + policy.resume_ms / 1000 <= now:
+        about_to_be_words = u.words and not may_become_backchannel(u.words, policy.language)
+        return Verdict.OPEN if about_to_be_words else Verdict.LATE
+    return Verdict.OPEN
+
+
+def verdict_changes(u: Utterance, policy: Policy) -> Iterator[float]:
+    """The times at which time alone may change the verdict."""
+    if u.final is not None:
+        return
+    yield from u.partials.becomes_stable(policy.stable_ms / 1000)
+    if u.part is Part.HOLDING:
+        if u.ended_s is None:
+            yield u.started_s + (policy.confirm_ms + policy.hangover_ms) / 1000
+        else:
+            yield u.ended_s + policy.resume_ms / 1000
+
+
+def _confirmed(u: Utterance, policy: Policy, now: float) -> bool:
+    if u.ended_s is None:
+        return u.started_s + (policy.confirm_ms + policy.hangover_ms) / 1000 <= now
+    return u.started_s + policy.confirm_ms / 1000 <= u.ended_s
