@@ -1,0 +1,46 @@
+"""What a user can set for `up` and `chat`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+
+@dataclass(frozen=True, slots=True)
+class UpSettings:
+    open: Annotated[Literal["ask", "yes", "no"], Meta(description="Open the page in a browser once it is there.")] = (
+        "ask"
+    )
+    llm: Annotated[
+        str,
+        Meta(description="Base URL of an OpenAI-compatible language model; none: don't look; empty: look and ask."),
+    ] = ""
+    model: Annotated[str, Meta(description="Which of its models; empty: its first.")] = ""
+    registry_port: Annotated[
+        int, Meta(description="Port of the registry; the next free one is taken.", ge=0, le=65535)
+    ] = 50050
+    tts_workers: Annotated[int, Meta(description="TTS workers to start; 0: they run elsewhere.", ge=0, le=16)] = 1
+    asr_workers: Annotated[int, Meta(description="ASR workers to start; 0: they run elsewhere.", ge=0, le=16)] = 1
+    log_dir: Annotated[str, Meta(description="Where the services' logs go; empty: var/log beside src.")] = ""
+    verbose: Annotated[bool, Meta(description="Show the services' logs as well.")] = False
+    stop_s: Annotated[float, Meta(description="How long a service may take to stop before it is killed.", gt=0)] = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class ChatSettings:
+    url: Annotated[str, Meta(description="Address of the system to talk to.")] = "http://127.0.0.1:8765"
+    key: Annotated[str, Meta(description="Key that the system asks for, if it does.", extra={"secret": True})] = ""
+    voice: Annotated[str, Meta(description="Voice to be answered with; see `antiphon voices`.")] = ""
+    language: Annotated[str, Meta(description="Language of the conversation (BCP 47).")] = ""
+    rate: Annotated[float, Meta(description="Pace; 1 is the voice's own.", ge=0.5, le=3.0)] = 1.0
+    pitch: Annotated[float, Meta(description="Semitones up or down.", ge=-12, le=12)] = 0.0
+    responder: Annotated[str, Meta(description="Who answers; empty: the system's own choice.")] = ""
+    phrases: Annotated[
+        tuple[str, ...], Meta(description="Phrases that you will say; recognised far better than open speech.")
+    ] = ()
+    input_device: Annotated[str, Meta(description="Microphone: a part of its name, or its number.")] = ""
+    output_device: Annotated[str, Meta(description="Loudspeaker: a part of its name, or its number.")] = ""
+    echo_cancellation: Annotated[bool, Meta(description="Take the loudspeaker out of the microphone.")] = True
+    noise_suppression: Annotated[bool, Meta(description="Take steady noise out of the microphone.")] = True
