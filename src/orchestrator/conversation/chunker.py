@@ -5,9 +5,9 @@ point with its place in the responder's text. A chunk ends
 
 1. where a sentence ends (`sentences`), a paragraph, an item, a row of a table, or the language changes;
 2. at a clause, if nothing was cut yet, so that speech begins early;
-3. before it would last longer than `LONGEST_S`: then at the last clause, else before the last word that joins, else at the last
-   space; a script without spaces is cut between its characters. What has no such place (an address) stays whole up to
-   `UNSPLIT` code points. A grapheme cluster is never cut.
+3. before it would last longer than `LONGEST_S`: then at the last clause, else before the last word that joins, else at
+   the last space; a script without spaces is cut between its characters. What has no such place (an address) stays
+   whole up to `UNSPLIT` code points. A grapheme cluster is never cut.
 
 How long speech lasts is reckoned from its characters. Chunks are the same however the text was split into deltas, and
 text of any length takes linear time; what is pending is bounded. Every code point of the reply belongs to exactly one
@@ -22,7 +22,6 @@ from dataclasses import dataclass
 
 from orchestrator.conversation.abbreviations import abbreviations
 from orchestrator.conversation.sentences import (
-    CLAUSE_MARKS,
     CLOSERS,
     DASHES,
     EMOTICONS,
@@ -45,7 +44,8 @@ EARLY_S = 0.6
 """A clause this long may go first."""
 UNSPLIT = 120
 _FAR = 0.35
-"""A place to cut is good when this part of the bound lies before it."""
+_JOINT_FAR = 0.5
+"""A clause, a word that joins, is a good place to cut when this part of the bound lies before it."""
 
 _LETTER_MS = 60
 _WIDE_MS = 190
@@ -68,7 +68,7 @@ class Chunk:
     spans: tuple[tuple[int, int], ...]
 
     def to_source(self, position: int) -> int:
-        """The place in the responder's text of code point `position` of `text`; `len(text)` gives the end of the last."""
+        """The place in the responder's text of code point `position` of `text`; `len(text)`: just after the last."""
         if position >= len(self.text):
             return self.to_source(len(self.text) - 1) + 1 if self.text else self.end
         at, source = self.spans[bisect_right(self.spans, (max(0, position), self.end)) - 1]
@@ -106,7 +106,7 @@ def is_wide(c: str) -> bool:
 
 
 _COST = _Cost()
-_PLAIN, _JOINT, _CLAUSE = 0, 1, 2
+_POOR, _PLAIN, _JOINT, _CLAUSE = 0, 1, 2, 3
 
 
 class Chunker:
@@ -206,9 +206,8 @@ class Chunker:
             return
         self._verdict = Verdict.NOTHING if self._numbered else judge(word, self._words)
         self._numbered = False
-        if self._verdict is Verdict.SENTENCE:
-            self._cut(len(self._chars), at + 1)
-        elif self._verdict is Verdict.CLAUSE and self._first and self._cost >= self._early:
+        early = self._first and self._cost >= self._early
+        if self._verdict is Verdict.SENTENCE or (early and self._verdict is Verdict.CLAUSE):
             self._cut(len(self._chars), at + 1)
         elif word.lower() in self._words.joints:
             self._mark_joint()
@@ -237,15 +236,17 @@ class Chunker:
             if verdict is Verdict.SENTENCE:
                 self._cut(len(self._chars), gap + 1)
                 return
-        clause = verdict is Verdict.CLAUSE or c in "([（"
+        level = _POOR if self._chars[-1] == "." else _PLAIN
+        if verdict is Verdict.CLAUSE or c in "([（":
+            level = _CLAUSE
         self._chars.append(" ")
         self._places.append(gap)
         self._cost += _LETTER_MS
         self._word = len(self._chars)
-        self._cuts.append((self._word, _CLAUSE if clause else _PLAIN, self._cost))
+        self._cuts.append((self._word, level, self._cost))
 
     def _within(self, c: str, at: int) -> None:
-        """No space lies between what is pending and `c`; still there may be a place to cut, or the end of a sentence."""
+        """No space lies between what is pending and `c`; still a sentence may end there, or there is a place to cut."""
         before = self._chars[-1]
         if c in _NOT_FIRST or kind(c) in (Kind.EXTEND, Kind.JOINER):
             return
@@ -288,8 +289,8 @@ class Chunker:
         """What is pending lasts too long: cuts what comes before the best place, if there is one."""
         bound = self._first_bound if self._first else self._bound
         best = 0
-        for far, level in ((bound * _FAR, _CLAUSE), (bound * _FAR, _JOINT), (0.0, _PLAIN)):
-            best = max((at for at, of, cost in self._cuts if of >= level and cost > far), default=0)
+        for far, level in ((_FAR, _CLAUSE), (_JOINT_FAR, _JOINT), (_FAR, _PLAIN), (0.0, _POOR)):
+            best = max((at for at, of, cost in self._cuts if of >= level and cost > far * bound), default=0)
             if best:
                 break
         if not best and self._may_split():

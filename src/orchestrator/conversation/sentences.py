@@ -17,7 +17,8 @@ CLOSERS = frozenset("\"')]}”’»›」』）】》〉］｣＂＇")
 OPENERS = frozenset("\"'([{“‘«‹¿¡„‚「『（【《〈［｢")
 JOINED = CLOSERS - frozenset("\"'") | TERMINATORS | CLAUSE_MARKS
 """Never at the start of a word; what was dropped between a word and these leaves no space."""
-EMOTICONS = frozenset(":) :-) :( :-( ;) ;-) :D :-D =) =D :P :-P :p xD XD <3 </3 ^^ ^_^ :/ :-/ :'( T_T".split())
+_EMOTICONS = ":) :-) :( :-( ;) ;-) :D :-D =) =D :P :-P :p xD XD <3 </3 ^^ ^_^ :/ :-/ :'( T_T"
+EMOTICONS = frozenset(_EMOTICONS.split())
 
 _EDGE = "".join(OPENERS | CLOSERS)
 _DOTTED = re.compile(r"(?:[^\W\d_]{1,2}\.)+[^\W\d_]{1,2}")

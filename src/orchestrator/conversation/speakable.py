@@ -163,6 +163,8 @@ class Reader:
         self._previous = " "
         self._marks = 0
         self._link_at = self._link_to = self._angle_at = _WAIT
+        self._quiet = ("", 0)
+        """What is waited for: one of these characters, or that much in `_buf`. Reading before would be in vain."""
 
     @property
     def position(self) -> int:
@@ -176,9 +178,13 @@ class Reader:
 
     def feed(self, text: str) -> None:
         self._buf += text
-        self._read(False)
+        news, enough = self._quiet
+        if len(self._buf) >= enough or any(c in text for c in news):
+            self._quiet = ("", 0)
+            self._read(False)
 
     def end(self) -> None:
+        self._quiet = ("", 0)
         self._read(True)
 
     def _read(self, end: bool) -> None:
@@ -441,8 +447,9 @@ class Reader:
         j = i + 1
         while j < limit and buf[j] not in "[]\n":
             j += 1
-        if j == n:
-            return n < i + _LINK_TEXT
+        if j == n and n < i + _LINK_TEXT:
+            self._quiet = ("[]\n", _LINK_TEXT)
+            return True
         if j == limit or buf[j] != "]":
             return False
         if j + 1 == n:
@@ -454,6 +461,7 @@ class Reader:
             depth += (c == "(") - (c == ")")
             if depth == 0 or c == "\n":
                 return False
+        self._quiet = ("()\n", j - i + _LINK_REST)
         return True
 
     def _angle(self, buf: str, i: int, n: int, end: bool) -> int:
@@ -470,6 +478,8 @@ class Reader:
         after = buf[i + 1 : i + 2]
         open_end = not end and n < i + _ANGLE and (not after or after.isalpha() or after == "/")
         if open_end and not any(c in buf[i + 1 :] for c in "<>\n"):
+            if after:
+                self._quiet = ("<>\n", _ANGLE)
             return _WAIT
         self._say("<", self._base + i)
         return i + 1
