@@ -15,11 +15,11 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-import structlog
 from aiohttp import WSMessage, WSMsgType, web
 
 from base.audio import BYTES_PER_SAMPLE, AudioFormat
 from base.errors import AntiphonError, AtCapacity, BadRequest, Denied, TimedOut, Unavailable, WrongState
+from base.log import get_logger
 from orchestrator.edge import Allowance, InputAudio
 from orchestrator.messages import (
     PROTOCOL,
@@ -44,7 +44,7 @@ from orchestrator.outbox import Kind, Outbox, OutboxStatistics
 from orchestrator.ports import ClientSide, Hub, Peer
 from orchestrator.resend import Unplayed
 
-log = structlog.get_logger("antiphon.websocket")
+log = get_logger("websocket")
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +288,8 @@ class _Incoming:
 
     def take(self, message: WSMessage) -> None:
         """One message. Errors of the client's making are answered, not raised."""
+        if self._link.closing is not None:
+            return
         now = self._clock()
         size = len(message.data) if isinstance(message.data, str | bytes) else 0
         if not self._messages.take(now) or not self._bytes.take(now, size):
