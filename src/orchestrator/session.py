@@ -400,10 +400,14 @@ class Session:
                     code="wrong_state", message=f"responder is {self._responder.name!r}; only 'client' is answered for"
                 )
             )
-        elif isinstance(message, m.ReplyDelta):
-            self._responder.delta_nowait(message.turn, message.text, message.language)
-        else:
-            self._responder.end_nowait(message.turn)
+            return
+        try:
+            if isinstance(message, m.ReplyDelta):
+                self._responder.delta_nowait(message.turn, message.text, message.language)
+            else:
+                self._responder.end_nowait(message.turn)
+        except AntiphonError as error:
+            self._tell(m.Error(code=error.code, message=error.message))
 
     def _update(self, update: m.SessionUpdate) -> None:
         """Takes what was given; all of it holds from the next turn."""

@@ -193,7 +193,7 @@ def messages(history: tuple[Item, ...], prompt: str, budget_tokens: int) -> list
             break
         chosen.append(item)
     chosen.reverse()
-    while chosen and chosen[0].role in (Role.TOOL_RESULT, Role.TOOL_CALL):
+    while chosen and chosen[0].role is Role.TOOL_RESULT:
         chosen.pop(0)
     return [{"role": "system", "content": prompt}, *map(_message, chosen)]
 
