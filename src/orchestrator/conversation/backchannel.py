@@ -29,7 +29,8 @@ _PHRASES: Mapping[str, frozenset[tuple[str, ...]]] = MappingProxyType(
         ),
         "de": _phrases(
             "mhm, mh, hm, hmm, ähm, äh, ah, aha, ach, ach so, achso, oh",
-            "ja, jaja, jo, jep, okay, ok, gut, sehr gut, klar, na klar, genau, eben, richtig, stimmt, sicher, alles klar",
+            "ja, jaja, jo, jep, okay, ok, gut, sehr gut, klar, na klar",
+            "genau, eben, richtig, stimmt, sicher, alles klar",
             "verstehe, ich verstehe, ach ja, echt, wirklich, interessant, schön, super, toll, natürlich",
         ),
         "fr": _phrases(
@@ -53,15 +54,19 @@ _PHRASES: Mapping[str, frozenset[tuple[str, ...]]] = MappingProxyType(
         ),
         "nl": _phrases(
             "mm, mhm, hm, hmm, eh, uh, ah, aha, oh, ja, jaja, jep, oké, ok, okay, goed, heel goed, prima",
-            "juist, precies, klopt, zeker, natuurlijk, inderdaad, ik snap het, ik begrijp het, snap ik, echt, leuk, mooi",
+            "juist, precies, klopt, zeker, natuurlijk, inderdaad, ik snap het, ik begrijp het",
+            "snap ik, echt, leuk, mooi",
         ),
         "zh": _phrases(
-            "嗯, 嗯哼, 哦, 喔, 噢, 啊, 呃, 唉, 哇, 是, 是的, 是啊, 是吗, 对, 對, 对啊, 對啊, 对对, 好, 好的, 好啊, 行, 可以",
+            "嗯, 嗯哼, 哦, 喔, 噢, 啊, 呃, 唉, 哇, 是, 是的, 是啊, 是吗, 对, 對",
+            "对啊, 對啊, 对对, 好, 好的, 好啊, 行, 可以",
             "没错, 沒錯, 当然, 當然, 知道了, 明白, 明白了, 我明白, 懂了, 原来如此, 原來如此, 真的, 真的吗, ok, okay",
         ),
         "ja": _phrases(
-            "うん, うんうん, ふん, ふうん, ふーん, へえ, へー, ええ, え, あ, あー, ああ, おお, おー, わあ, はい, はいはい",
-            "そう, そうそう, そうですね, そうですか, そうなんだ, そうなんですか, なるほど, なるほどね, 確かに, たしかに",
+            "うん, うんうん, ふん, ふうん, ふーん, へえ, へー, ええ, え, あ, あー",
+            "ああ, おお, おー, わあ, はい, はいはい",
+            "そう, そうそう, そうですね, そうですか, そうなんだ, そうなんですか",
+            "なるほど, なるほどね, 確かに, たしかに",
             "本当, 本当に, 本当ですか, ほんと, ほんとに, わかりました, 分かりました, 了解, 了解です, オーケー, ok",
         ),
     }

@@ -107,7 +107,7 @@ class TellTranscript:
 
 @dataclass(frozen=True, slots=True)
 class TellTurnEnded:
-    """The user's turn ended: `transcript` is what they said, `reason` why the endpoint fell; reply `turn` answers it."""
+    """The user's turn ended: `transcript` is what they said, `reason` why it ended. Reply `turn` answers it."""
 
     turn: int
     transcript: str

@@ -62,9 +62,12 @@ _ENDINGS: Mapping[str, Endings] = MappingProxyType(
         ),
         "de": Endings(
             _phrases(
-                "und, oder, aber, weil, wenn, dass, ob, als, denn, also, der, die, das, den, dem, des, ein, eine, einen",
-                "einem, einer, mein, meine, dein, deine, zu, zum, zur, von, vom, in, im, an, am, auf, für, mit, bei, aus",
-                "nach, über, ist, sind, war, ich, wir, sehr, ähm, äh, hm, zum beispiel, ich möchte, könntest du, kannst du",
+                "und, oder, aber, weil, wenn, dass, ob, als, denn, also, der, die",
+                "das, den, dem, des, ein, eine, einen",
+                "einem, einer, mein, meine, dein, deine, zu, zum, zur, von, vom, in, im",
+                "an, am, auf, für, mit, bei, aus",
+                "nach, über, ist, sind, war, ich, wir, sehr, ähm, äh",
+                "hm, zum beispiel, ich möchte, könntest du, kannst du",
             ),
             _phrases("bitte, danke, danke schön, vielen dank, tschüss, auf wiedersehen"),
             _phrases("ja, nein, ja bitte, nein danke, stopp, halt, warte, weiter, nochmal, hilfe, abbrechen"),
@@ -73,7 +76,8 @@ _ENDINGS: Mapping[str, Endings] = MappingProxyType(
         ),
         "fr": Endings(
             _phrases(
-                "et, ou, mais, donc, car, parce que, parce, que, qui, si, quand, comme, le, la, les, l', un, une, des, du",
+                "et, ou, mais, donc, car, parce que, parce, que, qui, si, quand, comme, le",
+                "la, les, l', un, une, des, du",
                 "de, d', mon, ma, mes, ton, ta, tes, ce, cette, ces, à, au, aux, dans, sur, pour, avec, par, chez, en",
                 "est, sont, je, j'ai, nous, très, euh, ben, alors, par exemple, je voudrais, est-ce que, est ce que",
             ),
@@ -84,7 +88,8 @@ _ENDINGS: Mapping[str, Endings] = MappingProxyType(
         ),
         "es": Endings(
             _phrases(
-                "y, e, o, pero, porque, que, si, cuando, como, pues, entonces, el, la, los, las, un, una, unos, unas, de",
+                "y, e, o, pero, porque, que, si, cuando, como, pues, entonces, el, la",
+                "los, las, un, una, unos, unas, de",
                 "del, mi, mis, tu, tus, su, sus, este, esta, a, al, en, con, para, por, sin, sobre, es, son, yo, muy",
                 "eh, este, o sea, por ejemplo, quiero, quisiera, me gustaría, puedes",
             ),
@@ -96,7 +101,8 @@ _ENDINGS: Mapping[str, Endings] = MappingProxyType(
         "it": Endings(
             _phrases(
                 "e, ed, o, ma, perché, che, se, quando, come, quindi, allora, il, lo, la, i, gli, le, un, uno, una, di",
-                "del, della, dei, mio, mia, tuo, tua, questo, questa, a, al, alla, in, nel, nella, con, per, su, da, dal",
+                "del, della, dei, mio, mia, tuo, tua, questo, questa, a, al, alla, in",
+                "nel, nella, con, per, su, da, dal",
                 "è, sono, io, molto, ehm, cioè, per esempio, vorrei, puoi",
             ),
             _phrases("per favore, per piacere, grazie, grazie mille, arrivederci, ciao"),
@@ -106,8 +112,10 @@ _ENDINGS: Mapping[str, Endings] = MappingProxyType(
         ),
         "pt": Endings(
             _phrases(
-                "e, ou, mas, porque, que, se, quando, como, então, o, a, os, as, um, uma, uns, umas, de, do, da, dos, das",
-                "meu, minha, seu, sua, este, esta, esse, essa, em, no, na, nos, nas, com, para, pra, por, pelo, pela, ao",
+                "e, ou, mas, porque, que, se, quando, como, então, o, a, os, as, um",
+                "uma, uns, umas, de, do, da, dos, das",
+                "meu, minha, seu, sua, este, esta, esse, essa, em, no, na, nos, nas",
+                "com, para, pra, por, pelo, pela, ao",
                 "é, são, eu, muito, hum, tipo, por exemplo, eu quero, gostaria, você pode",
             ),
             _phrases("por favor, obrigado, obrigada, muito obrigado, muito obrigada, tchau, adeus, até logo"),
@@ -117,8 +125,10 @@ _ENDINGS: Mapping[str, Endings] = MappingProxyType(
         ),
         "nl": Endings(
             _phrases(
-                "en, of, maar, want, omdat, als, dat, die, wanneer, dus, dan, de, het, een, mijn, jouw, je, zijn, haar, onze",
-                "deze, dit, te, van, in, op, aan, voor, met, bij, uit, naar, over, door, is, was, ik, wij, we, heel, eh, uh",
+                "en, of, maar, want, omdat, als, dat, die, wanneer, dus, dan, de, het",
+                "een, mijn, jouw, je, zijn, haar, onze",
+                "deze, dit, te, van, in, op, aan, voor, met, bij, uit, naar, over, door",
+                "is, was, ik, wij, we, heel, eh, uh",
                 "bijvoorbeeld, ik wil, ik zou, kun je, kan je",
             ),
             _phrases("alsjeblieft, alstublieft, dank je, dank je wel, dank u, dank u wel, bedankt, tot ziens, doei"),
@@ -128,7 +138,8 @@ _ENDINGS: Mapping[str, Endings] = MappingProxyType(
         ),
         "zh": Endings(
             _phrases(
-                "和, 跟, 与, 或, 或者, 还有, 還有, 但是, 可是, 因为, 因為, 所以, 如果, 然后, 然後, 而且, 就是, 的话, 比如",
+                "和, 跟, 与, 或, 或者, 还有, 還有, 但是, 可是, 因为, 因為, 所以",
+                "如果, 然后, 然後, 而且, 就是, 的话, 比如",
                 "这个, 這個, 那个, 那個, 我想, 我要, 请你, 請你, 把, 给, 給, 在, 从, 從, 对于, 關於, 关于, 嗯, 呃",
             ),
             _phrases("吗, 嗎, 呢, 吧, 谢谢, 謝謝, 再见, 再見"),
@@ -138,7 +149,8 @@ _ENDINGS: Mapping[str, Endings] = MappingProxyType(
         ),
         "ja": Endings(
             _phrases(
-                "と, や, が, を, に, で, は, も, の, へ, から, けど, けれど, けれども, ので, のに, して, って, たり, それで",
+                "と, や, が, を, に, で, は, も, の, へ, から, けど, けれど",
+                "けれども, ので, のに, して, って, たり, それで",
                 "えっと, えーと, ええと, あの, あのー, その, なんか, でも, だから, それから, 例えば, たとえば",
             ),
             _phrases("ください, 下さい, ですか, ますか, です, ます, ました, でした, ありがとう, お願いします"),
@@ -150,10 +162,8 @@ _ENDINGS: Mapping[str, Endings] = MappingProxyType(
 )
 
 
-def adjust(
-    text: str, language: str, base_ms: float, *, floor: float = 0.5, ceiling: float = 2.5
-) -> tuple[float, str]:
-    """How many ms of silence end the turn, and why: "complete" (base × floor), "unfinished" (base × ceiling), "silence".
+def adjust(text: str, language: str, base_ms: float, *, floor: float = 0.5, ceiling: float = 2.5) -> tuple[float, str]:
+    """How many ms of silence end the turn, and why: "complete" (base × floor), "unfinished" (× ceiling), "silence".
 
     `text` is what the user said so far in this turn; `language` BCP 47.
     """

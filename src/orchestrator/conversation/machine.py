@@ -1,79 +1,228 @@
-"""The conversation core (skeleton; the rules follow)."""
+"""The conversation core: what happens, with the time it happens, in; what is to be done about it, out.
+
+The rules, in prose. They are carried out in `rules_speech`, `rules_reply` and `rules_client`; `table` says which of
+them counts in which phase.
+
+**Turns.** One reply at a time. Every StartReply has the next turn's number, and is never issued before the last reply
+ended, failed, or answered StopReply with ReplyStopped. When nothing is in the way, what waits is started in this order:
+what was asked; the user's turn; what is to go on (a reply stopped by a noise, an apology); what was to be said. Nothing
+but an asked text is started while the user's turn is open.
+
+**Identity.** News of the user's speech carries its utterance, news of a reply its turn. News of an old one is counted
+and changes nothing. News of a turn that was never started, or a pair that the table lacks, is our bug and raises.
+
+**The user's turn** is a row of utterances. It ends `endpoint_ms` after the last voiced sample, sooner if its words read
+as complete, later if as unfinished, as soon as the finals of all of them are in; `final_ms` later with the last
+partials instead. Speech that begins before that joins it. `manual`: only turn_commit or `released` end it, and then it
+ends with what was said until then. A turn without words ends in a notice, unless a reply goes on then. A
+recogniser's failure is a notice, and what was understood until then stands.
+
+**Sound without words** keeps nothing waiting for longer than `hold_max_s` (a held reply, a turn that has its words, a
+reply that is to go on), or `noise_s` where nothing waits. Then the utterance is *dormant*: nothing waits for it, but
+words that come of it after all count as if they were said then; over a reply they are a barge-in. `noise_s` of speech
+without a new word is a steady noise: it is learnt anew and the user is told; the turn ends with the words that it has.
+A turn of `turn_max_s` ends, with a notice.
+
+**Speech over a reply** holds it at once, and until the first sample keeps that in. Each utterance is then judged.
+It is real by a stable word that is no backchannel (nor the beginning of one) or by `confirm_ms` of speech: the reply is
+stopped, the utterance is the user's turn. It is a false alarm by a final that is empty or all backchannel, or
+`resume_ms` after its end without a final: when no utterance is left in doubt the reply goes on exactly there.
+A reply of which nothing was heard when it stopped before its first sample never was: what it answers is the user's turn
+again, and the new words join it. One that was heard is history up to the last word heard, cut. If the user's turn
+then turns out to have no words, or backchannels only, what was stopped goes on as a new turn: from the first word not
+heard, or from its beginning if nothing had sounded.
+Not `interruptible`: speech over a reply does not hold it and is the next turn. (An answer that does not sound yet still
+waits for the rest of its question.) `interrupt` and `ask` stop any reply.
+
+**Loading.** A reply whose model loads is never stopped by speech or `ask`: it is stopped when the model has answered
+its first words (or sample), and what was said meanwhile is answered with it. `interrupt` stops it.
+
+**False alarms.** Two within `false_alarm_window_s`, turns without words included, raise the trigger until
+`false_alarm_quiet_s` pass without one.
+
+**Text.** `ask`: what was understood so far is committed as it stands, the reply stopped, both answered. `say` waits for
+the reply, and for the user's turn if one is open; `interrupt` also drops what waits to be said. Eight may wait of each.
+
+**A reply that fails** is history up to the last word heard; the client is told, the user hears a sentence (which, if it
+fails too, is not followed by another).
+
+**Without a transport** playout is held and the input silent; things go on otherwise. Back: on from there, unless the
+user's speech still holds it. After `grace_s`: the end. After the end nothing matters.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import Enum
 from types import MappingProxyType
 
 from orchestrator.conversation.commands import Command
-from orchestrator.conversation.events import Event
+from orchestrator.conversation.core import Core
+from orchestrator.conversation.events import (
+    Event,
+    FinalHeard,
+    FirstAudio,
+    PartialHeard,
+    RecognitionFailed,
+    ReplyAnswering,
+    ReplyEnded,
+    ReplyFailed,
+    ReplyLoading,
+    ReplyStopped,
+    SpeechEnded,
+    SpeechStarted,
+    ToolHappened,
+)
 from orchestrator.conversation.history import Item
+from orchestrator.conversation.policy import Policy
+from orchestrator.conversation.rules_reply import may_start
+from orchestrator.conversation.speech import Part, verdict_changes
+from orchestrator.conversation.states import HELD, TOLD, Phase, State, Timer
+from orchestrator.conversation.table import TABLE, Happens
 
+__all__ = ["Machine", "Phase", "Policy", "State"]
 
-class State(Enum):
-    """What the client is told (`TellState`); `value` is the word on the wire."""
-
-    IDLE = "idle"
-    LISTENING = "listening"
-    THINKING = "thinking"
-    SPEAKING = "speaking"
-    BARGED_IN = "barged_in"
-    TERMINATED = "terminated"
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """How the machine decides. Times in `_ms` are milliseconds, in `_s` seconds."""
-
-    endpoint_ms: float = 500
-    endpoint_floor: float = 0.5
-    endpoint_ceiling: float = 2.5
-    final_ms: float = 500
-    confirm_ms: float = 700
-    resume_ms: float = 600
-    stable_ms: float = 200
-    hold_max_s: float = 3.0
-    grace_s: float = 30.0
-    say_queue: int = 8
-    trigger_frames: int = 2
-    raised_trigger_frames: int = 4
-    false_alarm_window_s: float = 5.0
-    false_alarm_quiet_s: float = 10.0
-    noise_s: float = 8.0
-    manual: bool = False
-    interruptible: bool = True
-    language: str = ""
+_AT_ONCE = float("-inf")
+_MANY = 1000
 
 
 class Machine:
+    """One session's conversation.
+
+    The driver hands every event over with the time it came (`now`, monotonic seconds), calls `handle_timer` when
+    `next_deadline` has come, and carries out all returned commands, in order, before it takes the next event.
+    """
+
     def __init__(self, policy: Policy | None = None, history: tuple[Item, ...] = ()) -> None:
-        self.policy = policy or Policy()
-        self._history = history
+        self._core = Core(policy or Policy(), history)
+
+    @property
+    def policy(self) -> Policy:
+        """The one in force; a changed one may wait for the next turn."""
+        return self._core.policy
 
     @property
     def state(self) -> State:
-        return State.IDLE
+        return TOLD[self._core.phase]
+
+    @property
+    def phase(self) -> Phase:
+        return self._core.phase
 
     @property
     def history(self) -> tuple[Item, ...]:
-        return self._history
+        """All of it, with what the current reply answers. A withdrawn reply takes that back."""
+        return self._core.history
 
     @property
     def turn(self) -> int:
         """The last reply's turn; 0 before the first."""
-        return 0
+        return self._core.turn
 
     @property
     def counts(self) -> Mapping[str, int]:
-        return MappingProxyType({})
+        """How often what happened: stale_utterance, stale_turn, false_alarms, barge_ins, withdrawn_endpoints…"""
+        return MappingProxyType(self._core.counts)
 
     def handle(self, event: Event, now: float) -> list[Command]:
-        raise NotImplementedError
-
-    def next_deadline(self) -> float | None:
-        return None
+        """What is to be done about an event. Raises RuntimeError for one that cannot happen now: our bug."""
+        if self._core.phase is Phase.TERMINATED:
+            self._core.counts["after_end"] += 1
+        elif not self._stale(event):
+            self._apply(type(event), event, now)
+        return self._settle(now)
 
     def handle_timer(self, now: float) -> list[Command]:
-        raise NotImplementedError
+        """What is to be done because time passed; nothing if no deadline has come."""
+        return self._settle(now)
+
+    def next_deadline(self) -> float | None:
+        """When `handle_timer` is to be called if nothing happens before; None: not at all."""
+        return min((at for timer in Timer if (at := self._deadline(timer)) is not None), default=None)
+
+    # --- dispatch ----------------------------------------------------------------------------------------------------
+
+    def _stale(self, event: Event) -> bool:
+        core = self._core
+        match event:
+            case SpeechStarted():
+                stale, what = event.utterance <= core.hearing.last, "stale_utterance"
+            case SpeechEnded() | PartialHeard() | FinalHeard() | RecognitionFailed():
+                stale, what = event.utterance not in core.hearing.utterances, "stale_utterance"
+            case (
+                ReplyLoading()
+                | ReplyAnswering()
+                | FirstAudio()
+                | ReplyEnded()
+                | ReplyStopped()
+                | ReplyFailed()
+                | ToolHappened()
+            ):
+                if event.turn > core.turn:
+                    raise RuntimeError(f"{event} is about a turn that was never started; the last is {core.turn}")
+                stale, what = core.reply is None or event.turn != core.reply.turn, "stale_turn"
+            case _:
+                return False
+        core.counts[what] += stale
+        return stale
+
+    def _apply(self, what: Happens, happened: object, now: float) -> None:
+        core = self._core
+        at = core.phase
+        rule = TABLE.get(what, {}).get(at)
+        name = what.name if isinstance(what, Timer) else what.__name__
+        if rule is None:
+            raise RuntimeError(f"{name} in {at.name}: there is no rule for it in the table")
+        rule.do(core, happened, now)
+        if core.phase not in rule.to:
+            raise RuntimeError(f"{name} led from {at.name} to {core.phase.name}, which the table does not allow")
+
+    def _settle(self, now: float) -> list[Command]:
+        """Lets happen what is due, until nothing is."""
+        for _ in range(_MANY):
+            timer = self._due(now)
+            if timer is None:
+                break
+            self._apply(timer, None, now)
+        else:
+            raise RuntimeError(f"{timer} in {self._core.phase.name} is due without end")
+        self._core.tell_state()
+        out, self._core.out = self._core.out, []
+        return out
+
+    # --- deadlines ---------------------------------------------------------------------------------------------------
+
+    def _due(self, now: float) -> Timer | None:
+        for timer in Timer:
+            at = self._deadline(timer)
+            if at is not None and at <= now:
+                return timer
+        return None
+
+    def _deadline(self, timer: Timer) -> float | None:
+        core = self._core
+        if core.phase not in TABLE.get(timer, {}):
+            return None
+        match timer:
+            case Timer.GRACE:
+                return None if core.away_since_s is None else core.away_since_s + core.policy.grace_s
+            case Timer.READY:
+                return _AT_ONCE if may_start(core) else None
+            case Timer.JUDGE:
+                judged = (u for u in core.hearing.utterances.values() if u.part is not Part.TURN)
+                changes = (at for u in judged for at in verdict_changes(u, core.policy) if at > core.judged_s)
+                return min(changes, default=None)
+            case Timer.HOLD_MAX:
+                return core.live.held_since_s + core.policy.hold_max_s if core.phase in HELD else None
+            case Timer.NOISE:
+                on = (u.worded_s for u in core.hearing.utterances.values() if u.ended_s is None)
+                return min((at + core.policy.noise_s for at in on), default=None)
+            case Timer.ENDPOINT:
+                return core.hearing.due(core.policy)
+            case Timer.WORDLESS:
+                waits = core.hearing.text() or core.again or core.says
+                return core.hearing.wordless_due(core.policy.hold_max_s if waits else core.policy.noise_s)
+            case Timer.TURN_MAX:
+                ends = not core.policy.manual and core.hearing.open
+                return core.hearing.open_since_s + core.policy.turn_max_s if ends else None
+            case Timer.QUIET:
+                return core.trigger.quiet(core.policy)

@@ -97,7 +97,7 @@ def _withdrawn(core: Core, heard: Heard) -> bool:
 
 
 def failed(core: Core, event: ReplyFailed, now: float) -> None:
-    """History is cut at what was heard; the user is told, and hears so in a sentence unless it was that which failed."""
+    """History is cut at what was heard; the client is told, the user hears a sentence, unless that was what failed."""
     cause = core.live.cause
     barged_in = bool(core.hearing.holding)
     core.take_floor()
@@ -149,5 +149,3 @@ def start_next(core: Core, now: float) -> None:
 def may_start(core: Core) -> bool:
     """Whether `start_next` has something to start: the user's turn, if one is open, goes before all but their text."""
     return bool(core.asked) or (core.phase is Phase.IDLE and (core.again is not None or bool(core.says)))
-
-

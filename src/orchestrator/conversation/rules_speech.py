@@ -23,7 +23,7 @@ from orchestrator.conversation.events import (
 from orchestrator.conversation.speech import Part, Utterance, Verdict, verdict
 from orchestrator.conversation.states import LIVE, Phase
 
-# --- news of an utterance --------------------------------------------------------------------------------------------
+# --- news of an utterance --------------------------------------------------------------------------------
 
 
 def speech_starts(core: Core, event: SpeechStarted, now: float) -> None:
@@ -36,7 +36,7 @@ def speech_starts(core: Core, event: SpeechStarted, now: float) -> None:
 
 
 def speech_over_reply(core: Core, event: SpeechStarted, now: float) -> None:
-    """Holds the reply, or keeps it held; a reply that may not be interrupted goes on and the speech is the next turn."""
+    """Holds the reply, or keeps it held. One that may not be interrupted goes on; the speech is the next turn."""
     utterance = _begin(core, event, now)
     utterance.over = True
     if core.live.yields and not core.live.superseded:
@@ -107,7 +107,7 @@ def _tell(core: Core, utterance: Utterance, text: str, *, final: bool) -> None:
         core.emit(TellTranscript(utterance.id, text, final))
 
 
-# --- what it means -----------------------------------------------------------------------------------------------------
+# --- what it means --------------------------------------------------------------------------------
 
 
 def weigh(core: Core, utterance: Utterance, now: float) -> None:
@@ -180,7 +180,7 @@ def _weigh_dormant(core: Core, utterance: Utterance) -> None:
         core.hearing.drop(utterance)
 
 
-# --- what time makes of it ---------------------------------------------------------------------------------------------
+# --- what time makes of it --------------------------------------------------------------------------------
 
 
 def judge(core: Core, now: float) -> None:
@@ -201,7 +201,7 @@ def hold_is_over(core: Core, now: float) -> None:
 
 
 def noise(core: Core, now: float) -> None:
-    """Sound goes on and no new word comes: the turn ends with the words that it has, the noise keeps nothing waiting."""
+    """Sound goes on and no new word comes: the turn ends with the words that it has, the noise holds up nothing."""
     for utterance in list(core.hearing.utterances.values()):
         if utterance.ended_s is not None or utterance.worded_s + core.policy.noise_s > now:
             continue
@@ -306,3 +306,9 @@ def _leave_turn(core: Core) -> None:
     core.hearing.close()
     core.phase = Phase.IDLE
     core.adopt_policy()
+
+
+def quiet(core: Core, now: float) -> None:
+    """No false alarm for a while: speech is noticed as early as usual again."""
+    core.trigger.raised = False
+    core.emit(SetTrigger(core.policy.trigger_frames))

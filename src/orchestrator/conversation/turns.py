@@ -74,9 +74,7 @@ class Trigger:
 
     def alarm(self, policy: Policy, now: float) -> bool:
         """Takes a false alarm; True if the trigger is to be raised now."""
-        raise_now = (
-            not self.raised and self.last_s is not None and now - self.last_s <= policy.false_alarm_window_s
-        )
+        raise_now = not self.raised and self.last_s is not None and now - self.last_s <= policy.false_alarm_window_s
         self.last_s = now
         self.raised = self.raised or raise_now
         return raise_now
