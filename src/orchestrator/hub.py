@@ -13,9 +13,9 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from base import log as logs
 from base.audio import UPLINK_RATE, AudioFormat
 from base.errors import AtCapacity, BadRequest, NotFound, Unavailable
-from base import log as logs
 from orchestrator import messages as m
 from orchestrator.conversation.machine import Policy
 from orchestrator.ports import ClientSide, Peer, Transport, VoiceChoice
@@ -47,6 +47,8 @@ class SessionHub:
         self._tokens: dict[bytes, Session] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._closing = asyncio.Event()
+        self._draining = False
+        self._quiet = asyncio.Event()
         self._opened = self._resumed = self._refused = 0
 
     async def run(self) -> None:
@@ -62,17 +64,24 @@ class SessionHub:
     def close(self) -> None:
         self._closing.set()
 
+    async def drain(self) -> None:
+        """Takes no new sessions, lets the replies that are being given end; returns when nobody speaks."""
+        self._draining = True
+        await self._quiet.wait()
+
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
             now = self._clock()
             for session in list(self._sessions.values()):
                 session.tick(now)
+            if self._draining and not any(session.busy for session in self._sessions.values()):
+                self._quiet.set()
 
     # --- Hub --------------------------------------------------------------------------------------------------------
 
     def open_nowait(self, start: m.SessionStart, transport: Transport, peer: Peer) -> ClientSide:
-        if self._tasks is None or self._closing.is_set():
+        if self._tasks is None or self._draining or self._closing.is_set():
             raise Unavailable("this server is shutting down; connect again in a moment", retry_after_s=2.0)
         if start.protocol != m.PROTOCOL:
             raise BadRequest(f"protocol {start.protocol} is not spoken here; use {m.PROTOCOL}", reason="BAD_PROTOCOL")

@@ -17,8 +17,9 @@ from typing import Any
 from unicodedata import category
 
 from asr.vad import FrameVad
-from base.errors import AntiphonError
+
 from base import log as logs
+from base.errors import AntiphonError
 from orchestrator import messages as m
 from orchestrator.clients.asr import EarsClient
 from orchestrator.clients.tts import VoiceClient
@@ -26,7 +27,7 @@ from orchestrator.clients.workers import Workers
 from orchestrator.conversation import commands as c
 from orchestrator.conversation import events as e
 from orchestrator.conversation.history import Item, Role
-from orchestrator.conversation.machine import Machine, Policy
+from orchestrator.conversation.machine import Machine, Policy, State
 from orchestrator.downlink import Downlink, Ticker
 from orchestrator.explain import TurnLog
 from orchestrator.inbox import Inbox
@@ -103,6 +104,7 @@ class Session:
             services.workers, language=choice.language, phrases=phrases, post=self._inbox.post_nowait
         )
         self._uplink = Uplink(vad=services.detector(), ears=self._ears, post=self._inbox.post_nowait, clock=self._clock)
+        self._loading = False
         self._ended = False
         self._tasks: asyncio.TaskGroup | None = None
 
@@ -150,6 +152,11 @@ class Session:
     @property
     def connected(self) -> bool:
         return self._transport is not None
+
+    @property
+    def busy(self) -> bool:
+        """A reply is being written or heard by someone who is connected."""
+        return self.connected and self._machine.state in (State.THINKING, State.SPEAKING)
 
     @property
     def ended(self) -> bool:
@@ -323,9 +330,8 @@ class Session:
         self._cancel_reply()
         self._turn_log.started(command, now, self._responder.name)
         self._downlink.begin_nowait(turn)
-        progress = ReplyProgress(
-            lambda: self._downlink.wait_heard(turn), lambda: self._inbox.post_nowait(e.ReplyLoading(turn))
-        )
+        progress = ReplyProgress(lambda: self._downlink.wait_heard(turn), lambda: self._loads(turn))
+        self._loading = False
         self._progress = progress
         task = ReplyTask(
             turn=turn,
@@ -358,7 +364,14 @@ class Session:
             self._reply.cancel()
         self._reply = None
 
+    def _loads(self, turn: int) -> None:
+        self._loading = True
+        self._inbox.post_nowait(e.ReplyLoading(turn))
+
     def _wrote(self, turn: int, text: str) -> None:
+        if self._loading:
+            self._loading = False
+            self._inbox.post_nowait(e.ReplyAnswering(turn))
         self._turn_log.wrote(self._clock())
         self._tell(m.Reply(turn=turn, text=text))
 

@@ -1,8 +1,8 @@
 """The user's voice, from transport to news: VAD, pre-roll, recogniser.
 
-Frames come in stamped with their offset in the session's media time. They wait in a bounded drop-oldest channel, so that
-a live microphone never blocks the network. What is lost on the way (dropped here, or never sent) is fed on as zeros:
-media time stays true. What comes later than the zeros fed in its place is dropped and counted.
+Frames come in stamped with their offset in the session's media time. They wait in a bounded drop-oldest channel, so
+that a live microphone never blocks the network. What is lost on the way (dropped here, or never sent) is fed on as
+zeros: media time stays true. What comes later than the zeros fed in its place is dropped and counted.
 
 No audio is not silence. With none for 300 ms, or at once when the input is muted or released or the transport is gone,
 zeros are fed until the utterance has ended.
@@ -20,6 +20,7 @@ from typing import Protocol
 
 from asr.vad import FrameVad
 from asr.vad import SpeechStarted as VadStarted
+
 from base.audio import UPLINK_RATE, rms_dbfs
 from base.channels import Channel, ChannelClosed, Policy
 from orchestrator.conversation.events import Event, Input, InputChanged, SpeechEnded, SpeechStarted

@@ -17,11 +17,10 @@ from base.errors import AntiphonError, BadRequest, TimedOut, Unavailable
 from base.rpc import error_from_rpc
 from orchestrator import wire
 from orchestrator.clients.stream import Stream
-from orchestrator.clients.workers import Workers, identity
+from orchestrator.clients.workers import Workers, identity, wanted_voice
 from orchestrator.ports import SpokenMark, SynthAudio, SynthFailed, SynthFinished, SynthMarks, SynthSink, VoiceChoice
 from pb.antiphon.v1 import synthesis_pb2_grpc
-from registry.placement import Wanted
-from registry.records import WorkerKind, WorkerRecord
+from registry.records import WorkerRecord
 
 ROOM = 2500
 """Code points that may wait at the worker before the reply is held back; the worker's own bound is 4,000."""
@@ -231,7 +230,7 @@ class VoiceClient:
         exclude = frozenset(self._refused) | frozenset(turn.tried if turn is not None else ())
         started = turn is not None and (turn.tried or turn.received)
         return await self._workers.wait_for(
-            _wanted(choice), timeout_s=FAILOVER_WAIT_S if started else self._start_timeout_s, exclude=exclude
+            wanted_voice(choice), timeout_s=FAILOVER_WAIT_S if started else self._start_timeout_s, exclude=exclude
         )
 
     async def _converse(self, worker: WorkerRecord) -> None:
@@ -365,7 +364,7 @@ class VoiceClient:
     def _leave_if_unfit(self, choice: VoiceChoice) -> None:
         """Leaves a worker that cannot speak what is wanted now, or that drains."""
         link = self._link
-        if link is not None and not self._workers.fits(link.worker, _wanted(choice)):
+        if link is not None and not self._workers.fits(link.worker, wanted_voice(choice)):
             self._link = None
             link.stream.leave_nowait()
 
@@ -376,7 +375,3 @@ class VoiceClient:
 
 _RETRYABLE = frozenset({8, 14, 13})
 """google.rpc codes RESOURCE_EXHAUSTED, UNAVAILABLE, INTERNAL: another worker may do."""
-
-
-def _wanted(choice: VoiceChoice) -> Wanted:
-    return Wanted(kind=WorkerKind.TTS, model=choice.model, voice=choice.voice, language=choice.language)

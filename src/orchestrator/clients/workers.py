@@ -7,9 +7,10 @@ from collections.abc import Iterable
 
 import grpc.aio
 
+from base import log as logs
 from base import rpc
 from base.errors import AntiphonError, NotFound
-from base import log as logs
+from base.language import matches
 from orchestrator.ports import VoiceChoice
 from registry.directory import Directory
 from registry.placement import Wanted, choose
@@ -70,10 +71,9 @@ class Workers:
         """Raises NotFound for a voice or language that none of the workers there are can speak."""
         if not self.of(WorkerKind.TTS):
             return
-        wanted = Wanted(kind=WorkerKind.TTS, model=choice.model, voice=choice.voice, language=choice.language)
-        if self.find(wanted) is not None:
+        if self.find(wanted_voice(choice)) is not None:
             return
-        if choice.voice and self.find(Wanted(kind=WorkerKind.TTS, voice=choice.voice)) is not None:
+        if choice.voice and self.find(wanted_voice(VoiceChoice(voice=choice.voice))) is not None:
             raise NotFound(
                 f"voice {choice.voice!r} does not speak {choice.language!r}; name no voice, or its own language",
                 reason="VOICE_LANGUAGE",
@@ -100,13 +100,12 @@ class Workers:
 
     def voices(self, language: str) -> tuple[str, ...]:
         """Ids of the voices for `language`, in the workers' order."""
-        primary = language.split("-")[0].lower()
         found = (
             voice.id
             for w in self.of(WorkerKind.TTS)
             for model in w.models
             for voice in model.voices
-            if not primary or any(lang.split("-")[0].lower() == primary for lang in voice.languages)
+            if not language or any(matches(language, tag) for tag in voice.languages)
         )
         return tuple(dict.fromkeys(found))
 
@@ -120,6 +119,12 @@ class Workers:
             "asr": _engines(self.of(WorkerKind.ASR)),
             "hears": "yes" if self.can_hear(language) else "no",
         }
+
+
+def wanted_voice(choice: VoiceChoice) -> Wanted:
+    """A voice may name a variant of itself after a plus sign ("en-us+f3"); whoever has the voice has its variants."""
+    voice = choice.voice.partition("+")[0]
+    return Wanted(kind=WorkerKind.TTS, model=choice.model, voice=voice, language=choice.language)
 
 
 def identity(worker: WorkerRecord) -> str:
