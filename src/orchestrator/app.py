@@ -27,7 +27,7 @@ from orchestrator.session import Services
 from orchestrator.settings import OrchestratorSettings
 from registry.directory import Directory, directory
 from registry.records import WorkerKind, WorkerRecord
-from registry.stores.remote import RemoteStore
+from registry.stores.remote import remote_store
 
 WEB_DIR = Path(__file__).resolve().parent.parent.parent / "web"
 
@@ -45,7 +45,7 @@ async def orchestrator(settings: OrchestratorSettings) -> AsyncIterator[lifecycl
     catalogue = Catalogue(settings)
     registry = metrics.new_registry()
     async with (
-        RemoteStore(settings.registry) as store,
+        remote_store(settings.registry) as store,
         directory(store) as known,
         asyncio.TaskGroup() as tasks,
     ):
