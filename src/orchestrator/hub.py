@@ -22,7 +22,7 @@ from orchestrator.ports import ClientSide, Peer, Transport, VoiceChoice
 from orchestrator.session import Services, Session, changed_policy
 from orchestrator.settings import OrchestratorSettings
 
-log = logs.get("hub")
+log = logs.get_logger("hub")
 
 TICK_S = 0.05
 

@@ -113,7 +113,7 @@ class ReplyTask:
         self._audience = audience
         self._hooks = hooks
         self._began = False
-        self._chunker = Chunker(choice.language)
+        self._chunker = Chunker(choice.language, rate=choice.rate)
 
     async def speak(self, text: str) -> None:
         """Speaks fixed words; no responder."""

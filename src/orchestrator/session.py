@@ -36,7 +36,7 @@ from orchestrator.reply import ReplyHooks, ReplyProgress, ReplyTask
 from orchestrator.responders.client import ClientResponder
 from orchestrator.uplink import Uplink
 
-log = logs.get("session")
+log = logs.get_logger("session")
 
 MISSED_MESSAGES = 100
 JOINERS = "\u200c\u200d"
@@ -84,10 +84,11 @@ class Session:
         self._missed: deque[m.ServerMessage] = deque(maxlen=MISSED_MESSAGES)
         self._reply: asyncio.Task[None] | None = None
         self._progress: ReplyProgress | None = None
+        self._task: ReplyTask | None = None
         self._turn_log = TurnLog(id)
         self._downlink = Downlink(
             ticker=services.ticker,
-            post=self._inbox.post_nowait,
+            post=self._post,
             credit=self._credit,
             clock=self._clock,
             mark=self._mark,
@@ -101,9 +102,9 @@ class Session:
         )
         phrases = tuple(start.phrases) or tuple(getattr(self._responder, "phrases", ()))
         self._ears = EarsClient(
-            services.workers, language=choice.language, phrases=phrases, post=self._inbox.post_nowait
+            services.workers, language=choice.language, phrases=phrases, post=self._post
         )
-        self._uplink = Uplink(vad=services.detector(), ears=self._ears, post=self._inbox.post_nowait, clock=self._clock)
+        self._uplink = Uplink(vad=services.detector(), ears=self._ears, post=self._post, clock=self._clock)
         self._loading = False
         self._ended = False
         self._tasks: asyncio.TaskGroup | None = None
@@ -341,8 +342,11 @@ class Session:
             hooks=ReplyHooks(wrote=self._wrote, tool=self._tool, adjust=self._adjust),
             progress=progress,
         )
+        spoken = getattr(self._task.failed, "spoken", "") if self._task is not None else ""
+        self._task = task
         if command.cause in (c.Cause.SAY, c.Cause.CONTINUE, c.Cause.APOLOGY):
-            self._reply = self._tasks.create_task(task.speak(command.text))
+            text = spoken if command.cause is c.Cause.APOLOGY and spoken else command.text
+            self._reply = self._tasks.create_task(task.speak(text))
             return
         voices = self._services.workers.voices(self._choice.language)
         context = Context(
@@ -445,6 +449,9 @@ class Session:
             self._inbox.post_nowait(e.PolicyChanged(policy))
 
     # --- odds and ends ----------------------------------------------------------------------------------------------
+
+    def _post(self, event: e.Event) -> None:
+        self._inbox.post_nowait(event)
 
     def _tell(self, message: m.ServerMessage) -> None:
         if self._transport is not None:

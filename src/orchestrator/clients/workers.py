@@ -16,7 +16,7 @@ from registry.directory import Directory
 from registry.placement import Wanted, choose
 from registry.records import ModelState, WorkerKind, WorkerRecord
 
-log = logs.get("workers")
+log = logs.get_logger("workers")
 
 
 class Workers:

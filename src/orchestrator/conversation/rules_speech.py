@@ -155,7 +155,6 @@ def _barge_in(core: Core, utterance: Utterance) -> None:
     core.hearing.join(utterance)
     if not reply.yields or reply.superseded:
         return
-    core.emit(PrepareReply())
     if reply.loading:
         reply.superseded = True
         core.take_floor()
@@ -168,6 +167,7 @@ def _barge_in(core: Core, utterance: Utterance) -> None:
     else:
         core.counts["withdrawn_replies"] += 1
         core.stop("withdrawn", voice=True)
+    core.emit(PrepareReply())
 
 
 def _weigh_dormant(core: Core, utterance: Utterance) -> None:
