@@ -16,13 +16,13 @@ from prometheus_client import CollectorRegistry
 
 from base import lifecycle, log, metrics, rpc
 from base.errors import Misconfigured
+from orchestrator.catalogue import Catalogue
 from orchestrator.clients.workers import Workers
 from orchestrator.downlink import Ticker
 from orchestrator.http import Guard, Health, make_app
 from orchestrator.hub import SessionHub
 from orchestrator.measures import Measures
 from orchestrator.messages import VoiceDescription
-from orchestrator.responders.factory import Catalogue
 from orchestrator.session import Services
 from orchestrator.settings import OrchestratorSettings
 from registry.directory import Directory, directory

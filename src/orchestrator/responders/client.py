@@ -10,10 +10,10 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from base.channels import Channel, ChannelClosed, Policy
+from orchestrator.brain_errors import ModelSlow
 from orchestrator.conversation.commands import Cause
 from orchestrator.conversation.history import Item
 from orchestrator.ports import Context, Delta, Done, Text
-from orchestrator.responders.errors import ModelSlow
 
 WAITING_DELTAS = 256
 

@@ -4,10 +4,10 @@ from contextlib import aclosing
 
 import pytest
 
+from orchestrator import brain_errors as errors
 from orchestrator.conversation.commands import Cause
 from orchestrator.conversation.history import Item, Role
 from orchestrator.ports import Context, Done, Text, ToolCall
-from orchestrator.responders import errors
 from orchestrator.responders.openai import OpenAIResponder, discover
 from tests.support.openai_server import DONE, event, openai_server
 

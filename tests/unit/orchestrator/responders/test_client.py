@@ -1,10 +1,10 @@
 import pytest
 
 from base.channels import ChannelFull
+from orchestrator.brain_errors import ModelSlow
 from orchestrator.conversation.commands import Cause
 from orchestrator.ports import Context, Done, Text
 from orchestrator.responders.client import WAITING_DELTAS, ClientResponder
-from orchestrator.responders.errors import ModelSlow
 from tests.support.responders import StillProgress
 
 pytestmark = pytest.mark.unit

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.conversation.history import Item, Role
-from orchestrator.responders.completions import CUT_MARKER, Completion, EventReader, ThinkFilter, messages
+from orchestrator.responders.openai.completions import CUT_MARKER, Completion, EventReader, ThinkFilter, messages
 
 pytestmark = pytest.mark.unit
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import aiohttp
 
+from orchestrator import brain_errors as errors
 from orchestrator.conversation.commands import Cause
 from orchestrator.conversation.history import Item
 from orchestrator.ports import Context, Delta, Done, Text, ToolCall
-from orchestrator.responders import errors
-from orchestrator.responders.completions import (
+from orchestrator.responders.openai.completions import (
     DEFAULT_PROMPT,
     GREETING_PROMPT,
     Completion,

@@ -1,9 +1,9 @@
 import pytest
 
 from base.errors import Misconfigured, NotFound
+from orchestrator.catalogue import Catalogue
 from orchestrator.responders.client import ClientResponder
 from orchestrator.responders.echo import EchoResponder
-from orchestrator.responders.factory import Catalogue
 from orchestrator.settings import OrchestratorSettings
 
 pytestmark = pytest.mark.unit
