@@ -20,7 +20,7 @@ from antiphon.up.supervisor import Program, Supervisor
 
 pytestmark = pytest.mark.integration
 
-FAKE = Path(__file__).parents[2] / "support" / "fake_service.py"
+FAKE = Path(__file__).parents[3] / "support" / "fake_service.py"
 QUICK = Policy(base_s=0.05, cap_s=0.2, stable_s=60.0, ready_s=30.0, stop_s=20.0)
 LIMIT_S = 30.0
 

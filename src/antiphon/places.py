@@ -1,0 +1,61 @@
+"""Where things of ours lie: logs and small state go beside `src` in a clone, else where the user's state goes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+"""The clone, when this runs from one."""
+
+
+def var_dir(env: Mapping[str, str] | None = None) -> Path:
+    env = os.environ if env is None else env
+    if (ROOT / "antiphon").is_file() and os.access(ROOT, os.W_OK):
+        return ROOT / "var"
+    state = env.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(state) / "antiphon"
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The system that `up` runs here; how other commands find it when it had to move to other ports."""
+
+    url: str
+    registry: str
+    pid: int
+
+
+class RunningFile:
+    """A small file beside the logs. One that cannot be read or written counts as none."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path or var_dir() / "running.json"
+
+    def read(self) -> Running | None:
+        """None also when the process that wrote it is gone."""
+        try:
+            kept = json.loads(self._path.read_text())
+            running = Running(str(kept["url"]), str(kept["registry"]), int(kept["pid"]))
+            os.kill(running.pid, 0)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return running
+
+    def write(self, running: Running) -> None:
+        with contextlib.suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            new = self._path.with_suffix(f".{os.getpid()}")
+            new.write_text(json.dumps(asdict(running)))
+            os.replace(new, self._path)
+
+    def remove(self, pid: int) -> None:
+        """If it is still that process's: another `up` may have written its own since."""
+        running = self.read()
+        if running is not None and running.pid == pid:
+            with contextlib.suppress(OSError):
+                self._path.unlink()

@@ -1,0 +1,110 @@
+"""The programs that `up` runs, and the flags by which each learns where the others are."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from antiphon.exits import MISCONFIGURED
+from antiphon.services import service
+from antiphon.up import ports
+from antiphon.up.brains import Brain
+from antiphon.up.plan import Service
+from antiphon.up.supervisor import Program
+from base import settings
+
+
+class Place:
+    """Where a service listens: on the port that is wanted, or on the next free one, which it then keeps."""
+
+    def __init__(self, name: str, host: str, wanted: int, tell: Callable[[str], None]) -> None:
+        self.host = host
+        self._name = name
+        self._wanted = wanted
+        self._tell = tell
+        self._port: int | None = None
+
+    def port(self, address: str) -> int:
+        """For its next start. `address` is what it announced the last time: others have been told of it."""
+        if address:
+            self._wanted = int(address.rpartition(":")[2])
+            if ports.is_free(self.host, self._wanted):
+                self._port = self._wanted
+                return self._port
+        found = ports.next_free(self.host, self._wanted)
+        if found != self._wanted:
+            self._tell(f"port {self._wanted} on {self.host} is taken; the {self._name} gets {found}")
+        self._port = found
+        return found
+
+    def excuse(self, code: int) -> bool:
+        """A port that was free when we looked may be taken when the service did: no wrong setting, try again."""
+        return code == MISCONFIGURED and bool(self._port) and not ports.is_free(self.host, self._port or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What is started, and with what. `config` is the configuration file, absolute."""
+
+    page: Place
+    registry: Place
+    config: Path | None = None
+    brain: Brain = field(default_factory=Brain)
+    tts_workers: int = 1
+    asr_workers: int = 1
+
+    def programs(self) -> list[Program]:
+        workers = [
+            *self._workers("tts-worker", self.tts_workers),
+            *self._workers("asr-worker", self.asr_workers),
+        ]
+        uses = tuple(w.service.name for w in workers)
+        return [
+            Program(Service("registry", vital=True), self._registry, self.registry.excuse),
+            *workers,
+            Program(
+                Service("orchestrator", needs=("registry",), uses=uses, vital=True),
+                self._orchestrator,
+                self.page.excuse,
+            ),
+        ]
+
+    def _registry(self, addresses: Mapping[str, str]) -> Sequence[str]:
+        port = self.registry.port(addresses["registry"])
+        return self._command("registry", "--host", self.registry.host, "--port", str(port))
+
+    def _orchestrator(self, addresses: Mapping[str, str]) -> Sequence[str]:
+        port = self.page.port(addresses["orchestrator"])
+        where = ["--host", self.page.host, "--port", str(port), "--registry", addresses["registry"]]
+        return self._command("orchestrator", *where, *self.brain.flags)
+
+    def _workers(self, command: str, count: int) -> list[Program]:
+        made = []
+        for number in range(count):
+            name = command if number == 0 else f"{command}-{number + 1}"
+            # Several cannot share a port that was set for one; nobody needs to know a worker's port beforehand.
+            port = [] if number == 0 and self._is_set(command, "port") else ["--port", "0"]
+            made.append(Program(Service(name, needs=("registry",)), functools.partial(self._worker, command, port)))
+        return made
+
+    def _worker(self, command: str, port: list[str], addresses: Mapping[str, str]) -> Sequence[str]:
+        return self._command(command, *port, "--registry", addresses["registry"])
+
+    def _command(self, name: str, *flags: str) -> list[str]:
+        """-P: what lies in the user's folder must not stand in for our packages."""
+        config = ["--config", str(self.config)] if self.config else []
+        return [sys.executable, "-P", "-m", "antiphon", name, "--announce-ready", "--parent-watch", *config, *flags]
+
+    def _is_set(self, command: str, name: str) -> bool:
+        return is_set(command, name, self.config)
+
+
+def is_set(command: str, name: str, config: Path | None) -> bool:
+    """Whether the user set this setting of a service, in the file or the environment."""
+    module = service(command)
+    values = settings.explain(module.settings(), section=module.section, file=config, env=os.environ)
+    return any(v.row.name == name and v.source != "default" for v in values)

@@ -1,0 +1,214 @@
+"""`up`, put together: the model is chosen, the programs are supervised, the user is told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from antiphon import browser, options
+from antiphon.output import StatusLine, is_terminal
+from antiphon.places import Running, RunningFile, var_dir
+from antiphon.settings import UpSettings
+from antiphon.up.brains import NONE, Brain, Memory, choose
+from antiphon.up.keyboard import Keyboard, is_somebody_there, open_keyboard
+from antiphon.up.plan import Policy
+from antiphon.up.programs import Layout, Place, is_set
+from antiphon.up.screen import JsonScreen, Screen
+from antiphon.up.supervisor import Supervisor
+from orchestrator.settings import OrchestratorSettings
+
+FACTS_S = 2.0
+PATIENCE_S = 20.0
+"""How long the address is held back for a service that takes its time."""
+
+
+async def up(settings: UpSettings, page: OrchestratorSettings, *, config: Path | None, as_json: bool) -> int:
+    """Returns the exit code when everything has stopped. `page` says where the orchestrator is to be."""
+    log_dir = Path(settings.log_dir) if settings.log_dir else var_dir() / "log"
+    line = StatusLine()
+    screen: Screen | JsonScreen = (
+        JsonScreen()
+        if as_json
+        else Screen(line, verbose=settings.verbose, log_dir=log_dir, moving=is_terminal(sys.stdout))
+    )
+    async with contextlib.AsyncExitStack() as stack:
+        somebody = is_somebody_there() and not as_json
+        keyboard = await stack.enter_async_context(open_keyboard()) if somebody else None
+        running = RunningFile()
+        stack.callback(running.remove, os.getpid())
+        stack.callback(screen.close)
+        brain = await _brain(settings, config, keyboard, screen)
+        layout = Layout(
+            page=Place("page", page.host, page.port, screen.say),
+            registry=Place("registry", "127.0.0.1", settings.registry_port, screen.say),
+            config=config,
+            brain=brain,
+            tts_workers=settings.tts_workers,
+            asr_workers=settings.asr_workers,
+        )
+        supervisor = Supervisor(
+            layout.programs(), screen, log_dir=log_dir, policy=Policy(stop_s=settings.stop_s), cwd=None
+        )
+        screen.phases = supervisor.phases
+        async with asyncio.TaskGroup() as tasks:
+            welcome = _Welcome(settings, screen, keyboard, brain, log_dir, supervisor, running)
+            screen.on_ready = welcome.ready
+            helpers = [tasks.create_task(welcome.run())]
+            if isinstance(screen, Screen) and is_terminal(sys.stdout):
+                helpers.append(tasks.create_task(_watch_facts(screen, welcome)))
+            try:
+                with _stop_signals(supervisor):
+                    return await supervisor.run()
+            finally:
+                for helper in helpers:
+                    helper.cancel()
+
+
+async def _brain(
+    settings: UpSettings, config: Path | None, keyboard: Keyboard | None, screen: Screen | JsonScreen
+) -> Brain:
+    """What the orchestrator's own settings name counts before anything that is found."""
+    if not settings.llm and (is_set("orchestrator", "responder", config) or is_set("orchestrator", "llm_url", config)):
+        return Brain()
+    if settings.llm == NONE:
+        return Brain()
+    from orchestrator.responders.openai import discover
+
+    async def ask(question: str) -> str | None:
+        assert keyboard is not None
+        sys.stdout.write(question)
+        sys.stdout.flush()
+        return await keyboard.line()
+
+    return await choose(
+        settings.llm,
+        settings.model,
+        discover=discover,
+        memory=Memory(var_dir() / "up.json"),
+        ask=ask if keyboard else None,
+        tell=screen.say,
+    )
+
+
+class _Welcome:
+    """Prints the address once all is there (or has had its time), and opens the page if that is wanted."""
+
+    def __init__(
+        self,
+        settings: UpSettings,
+        screen: Screen | JsonScreen,
+        keyboard: Keyboard | None,
+        brain: Brain,
+        log_dir: Path,
+        supervisor: Supervisor,
+        running: RunningFile,
+    ) -> None:
+        self._running = running
+        self._settings = settings
+        self._screen = screen
+        self._keyboard = keyboard
+        self._brain = brain
+        self._log_dir = log_dir
+        self._supervisor = supervisor
+        self._page = asyncio.Event()
+        self._all = asyncio.Event()
+        self._there: set[str] = set()
+        self.url = ""
+        self._registry = ""
+
+    def ready(self, name: str, address: str) -> None:
+        self._there.add(name)
+        if name == "registry":
+            self._registry = address
+        if name == "orchestrator":
+            moved = bool(self.url) and self.url != page_url(address)
+            self.url = page_url(address)
+            self._running.write(Running(self.url, self._registry, os.getpid()))
+            self._page.set()
+            if moved:
+                self._screen.say(f"Antiphon is now at {self.url}")
+        if self._there.issuperset(self._supervisor.phases()):
+            self._all.set()
+
+    async def run(self) -> None:
+        await self._page.wait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_S):
+                await self._all.wait()
+        can_open = browser.opener() is not None
+        if isinstance(self._screen, JsonScreen):
+            self._screen.tell("up", url=self.url, pids=self._supervisor.pids())
+        else:
+            self._banner(can_open)
+        if self._settings.open == "yes":
+            browser.open_page(self.url)
+        # Enter opens it: asked by a line on the screen, never by waiting for an answer.
+        while self._keyboard is not None and self._settings.open != "no":
+            if await self._keyboard.line() is None:
+                return
+            if can_open:
+                browser.open_page(self.url)
+            self._screen.refresh()
+
+    def _banner(self, can_open: bool) -> None:
+        brain = f"{self._brain.model or 'its first model'} at {self._brain.url}" if self._brain.url else ""
+        say = self._screen.say
+        say(f"\nAntiphon is at {self.url}")
+        if brain:
+            say(f"  brain  {brain}")
+        say(f"  logs   {self._log_dir}")
+        say(f"  or     antiphon chat{'' if self.url.endswith(':8765') else f' --url {self.url}'}")
+        if self._keyboard is not None:
+            enter = "Enter opens it in your browser; " if can_open and self._settings.open != "no" else ""
+            say(f"  {enter}Ctrl-C stops everything\n")
+        self._screen.refresh()
+
+
+def page_url(address: str) -> str:
+    """The address to give a browser for a server at "host:port": a wildcard is reached as localhost."""
+    host, _, port = address.rpartition(":")
+    if host.strip("[]") in ("0.0.0.0", "::", ""):
+        host = "localhost"
+    return f"http://{host}:{port}"
+
+
+async def _watch_facts(screen: Screen, welcome: _Welcome) -> None:
+    """Keeps the status line true."""
+    import aiohttp
+
+    timeout = aiohttp.ClientTimeout(total=FACTS_S)
+    async with aiohttp.ClientSession(timeout=timeout) as http:
+        while True:
+            facts: dict[str, object] = {}
+            if welcome.url:
+                with contextlib.suppress(aiohttp.ClientError, TimeoutError, ValueError):
+                    async with http.get(f"{welcome.url}/readyz") as response:
+                        facts = await response.json()
+            screen.facts(facts)
+            await asyncio.sleep(FACTS_S)
+
+
+@contextlib.contextmanager
+def _stop_signals(supervisor: Supervisor) -> Iterator[None]:
+    """Ctrl-C, SIGTERM and a terminal that hangs up stop everything. Under nohup a hang-up stays ignored."""
+    loop = asyncio.get_running_loop()
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    for number in numbers:
+        loop.add_signal_handler(number, supervisor.stop_nowait)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+
+def load_page(flags: dict[str, object], config: str | None) -> OrchestratorSettings:
+    """Where the orchestrator is to be: its own settings, or the flags of `up`."""
+    return options.load(OrchestratorSettings, "orchestrator", flags, config=config)
