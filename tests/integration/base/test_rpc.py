@@ -43,6 +43,7 @@ class Servicer(registry_pb2_grpc.RegistryServicer):
     def __init__(self) -> None:
         self.error: BaseException | None = None
         self.closed = asyncio.Event()
+        self.closed_by_its_own_task = False
         self.trace: tracing.Trace | None = None
 
     async def List(self, request: registry_pb2.ListRequest, context: grpc.aio.ServicerContext) -> Any:
@@ -54,6 +55,7 @@ class Servicer(registry_pb2_grpc.RegistryServicer):
     async def Watch(
         self, request: registry_pb2.WatchRequest, context: grpc.aio.ServicerContext
     ) -> AsyncIterator[registry_pb2.WatchResponse]:
+        task = asyncio.current_task()
         try:
             while True:
                 yield registry_pb2.WatchResponse(removed="x" * 1_000)
@@ -61,6 +63,7 @@ class Servicer(registry_pb2_grpc.RegistryServicer):
                     raise self.error
         finally:
             await asyncio.sleep(0)
+            self.closed_by_its_own_task = asyncio.current_task() is task
             self.closed.set()
 
 
@@ -153,8 +156,8 @@ async def test_a_stream_fails_with_rich_status_after_its_answers() -> None:
         assert servicer.closed.is_set()
 
 
-async def test_a_generator_is_closed_when_its_caller_leaves() -> None:
-    """Also while it is being written out: nobody reads, so the writes stand still."""
+async def test_a_generator_is_closed_in_its_own_task_when_its_caller_leaves() -> None:
+    """Nobody reads, so it is left while its answer is being written: there it is not run, and would be garbage."""
     async with calling() as (servicer, stub):
         call = stub.Watch(registry_pb2.WatchRequest())
         async for _ in call:
@@ -162,6 +165,7 @@ async def test_a_generator_is_closed_when_its_caller_leaves() -> None:
         call.cancel()
         async with asyncio.timeout(20):
             await servicer.closed.wait()
+        assert servicer.closed_by_its_own_task
 
 
 async def test_a_long_message_is_cut_not_lost() -> None:
