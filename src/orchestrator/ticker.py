@@ -1,0 +1,100 @@
+"""The process's one pacemaker: every downlink with a turn is looked after once a period, by one task.
+
+Ticks lie on a grid. One that comes late is made up for by the next coming in time, not by two in a row: what a downlink
+sends follows from the listener's place, not from how often it was asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from bisect import bisect_left
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from base.log import get_logger
+
+log = get_logger("ticker")
+
+LATE_MS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
+"""Upper bounds of the histogram of lateness; the last bucket has none."""
+
+
+class Ticked(Protocol):
+    def tick(self, now: float) -> None: ...
+
+    def fault_nowait(self) -> None:
+        """Its tick raised: it ends what it was at."""
+        ...
+
+
+class Ticker:
+    """`run` is to be a task of the process's group; everything on one event loop."""
+
+    def __init__(self, period_s: float = 0.02, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._period_s = period_s
+        self._clock = clock
+        self._ticked: dict[Ticked, None] = {}
+        self._wake = asyncio.Event()
+        self._late = [0] * (len(LATE_MS) + 1)
+        self._late_sum_s = 0.0
+        self._ticks = self._skipped = self._faults = 0
+
+    def __len__(self) -> int:
+        return len(self._ticked)
+
+    def add(self, ticked: Ticked) -> None:
+        self._ticked[ticked] = None
+        self._wake.set()
+
+    def remove(self, ticked: Ticked) -> None:
+        self._ticked.pop(ticked, None)
+
+    async def run(self) -> None:
+        """Ticks until cancelled; sleeps while there is nobody to look after."""
+        due = self._clock()
+        while True:
+            if not self._ticked:
+                self._wake.clear()
+                await self._wake.wait()
+                due = self._clock()
+            due += self._period_s
+            late = self._clock() - due
+            if late >= self._period_s:
+                missed = int(late / self._period_s)
+                self._skipped += missed
+                due += missed * self._period_s
+            await asyncio.sleep(max(0.0, due - self._clock()))
+            now = self._clock()
+            self._note(now - due)
+            self.tick(now)
+
+    def tick(self, now: float) -> None:
+        """One round. A fault in one ends that one's turn, nothing else."""
+        self._ticks += 1
+        for ticked in tuple(self._ticked):
+            try:
+                ticked.tick(now)
+            except Exception:
+                self._faults += 1
+                log.exception("tick_fault")
+                self.remove(ticked)
+                ticked.fault_nowait()
+
+    def statistics(self) -> Mapping[str, float]:
+        """Counts since the start; `late_le_<ms>` and `late_more` are the histogram of lateness, not cumulated."""
+        out: dict[str, float] = {
+            "ticks": self._ticks,
+            "skipped": self._skipped,
+            "faults": self._faults,
+            "ticked": len(self._ticked),
+            "late_sum_s": self._late_sum_s,
+        }
+        for bound, count in zip(LATE_MS, self._late, strict=False):
+            out[f"late_le_{bound:g}"] = count
+        out["late_more"] = self._late[-1]
+        return out
+
+    def _note(self, late_s: float) -> None:
+        self._late[bisect_left(LATE_MS, late_s * 1000)] += 1
+        self._late_sum_s += max(0.0, late_s)
