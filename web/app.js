@@ -129,7 +129,7 @@ function listenTo(device, talk) {
     show();
   });
   on("transcript", (message) => captions.transcript(message));
-  on("turn_ended", (message) => captions.ended(message.transcript));
+  on("turn_ended", (message) => captions.ended(message));
   on("reply", (message) => captions.write(message));
   on("mark", (message) => captions.mark(message));
   on("turn_finished", (message) => captions.finish(message));
@@ -250,7 +250,7 @@ $("typing").addEventListener("submit", (event) => {
   if (!text) return;
   $("text").value = "";
   showAlert("");
-  captions.said(text);
+  captions.typed(text);
   if (conversation?.status === "open") conversation.ask(text);
   else {
     waitingText.push(text);

@@ -8,6 +8,8 @@ export class Captions {
   constructor() {
     this.list = $("captions");
     this.you = null; // the entry that the user's words go into until the turn ends
+    this.last = null; // the one of the turn before
+    this.before = ""; // words of a turn that was taken back, as the user went on speaking
     this.utterances = new Map();
     this.replies = new Map(); // turn -> {caption, entry, parts}
     this.position = new PlayPosition();
@@ -41,7 +43,13 @@ export class Captions {
   transcript({ utterance, text }) {
     if (!text && !this.utterances.has(utterance)) return;
     this.utterances.set(utterance, text);
-    this.said([...this.utterances.values()].filter(Boolean).join(" "));
+    this.said([this.before, ...this.utterances.values()].filter(Boolean).join(" "));
+  }
+
+  // Typed words are a turn of their own, whatever is being said.
+  typed(text) {
+    this.add("you", "You").append(text);
+    this.toEnd();
   }
 
   said(text) {
@@ -54,19 +62,32 @@ export class Captions {
     this.keepUp();
   }
 
-  // The user's turn is over; `text` is what it was.
-  ended(text) {
-    this.said(text);
+  // The user's turn is over; `transcript` is what it was.
+  ended({ transcript, reason }) {
+    if (reason === "asked") return; // typed: it stands there already
+    this.said(transcript);
     this.you?.classList.remove("live");
+    this.last = this.you;
+    this.next();
+  }
+
+  // The turn was answered too soon: it goes on.
+  reopen() {
+    this.before = this.last?.lastChild.data ?? "";
+    this.last?.remove();
+    this.said([this.before, ...this.utterances.values()].filter(Boolean).join(" "));
+  }
+
+  next() {
     this.you = null;
+    this.before = "";
     this.utterances.clear();
   }
 
   // A reply went on after these words: they were no turn ("mhm").
   aside() {
     this.you?.classList.replace("live", "aside");
-    this.you = null;
-    this.utterances.clear();
+    this.next();
   }
 
   // Another session: its turns and utterances count from the start.
@@ -78,8 +99,7 @@ export class Captions {
 
   forget() {
     this.you?.remove();
-    this.you = null;
-    this.utterances.clear();
+    this.next();
   }
 
   // --- its words ---
@@ -113,6 +133,10 @@ export class Captions {
   finish(message) {
     const reply = this.replies.get(message.turn);
     if (!reply) return;
+    if (message.reason === "withdrawn" && !message.heard) {
+      reply.entry.remove();
+      return this.reopen();
+    }
     reply.caption.finish(message);
     this.light(reply, 0);
     if (message.unheard.trim()) {

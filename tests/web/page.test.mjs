@@ -1,0 +1,224 @@
+// The page's other plain parts: the wire, the microphone's frames, captions, and a conversation's connections.
+
+import assert from "node:assert/strict";
+import { afterEach, test } from "node:test";
+import { Conversation } from "../../web/antiphon.js";
+import { PlayPosition, ReplyCaption } from "../../web/captions.js";
+import { FrameCutter } from "../../web/mic-worklet.js";
+import { backoff, mayResume, packAudio, unpackAudio } from "../../web/protocol.js";
+
+const hex = (buffer) => Buffer.from(buffer).toString("hex");
+
+test("the header is the documented one", () => {
+  assert.equal(hex(packAudio(7, 960, Int16Array.of(0x0201))), "0100000007000000c0030000000000000102");
+});
+
+test("binary round trip; what is not known is ignored", () => {
+  const { turn, sample, pcm } = unpackAudio(packAudio(3, 2 ** 40, Int16Array.of(1, -2, 32767)));
+  assert.deepEqual([turn, sample, [...pcm]], [3, 2 ** 40, [1, -2, 32767]]);
+  assert.equal(unpackAudio(new ArrayBuffer(5)), null);
+  assert.equal(unpackAudio(new Uint8Array(20).fill(9).buffer), null);
+});
+
+test("who may come back", () => {
+  assert.deepEqual([1000, 4001, 1001, 1006, 1011].map(mayResume), [false, false, true, true, true]);
+  assert.ok(backoff(0) < backoff(3) && backoff(50) <= 4);
+});
+
+test("the microphone's frames are 20 ms, clipped, and know their place", () => {
+  const frames = [];
+  const cutter = new FrameCutter(44100, (sample, pcm, level) => frames.push({ sample, pcm: [...pcm], level }));
+  for (let n = 0; n < 30; n++) cutter.push(new Float32Array(128).fill(n < 15 ? 2 : -2));
+  assert.deepEqual(frames.map((f) => [f.sample, f.pcm.length]), [[0, 882], [882, 882], [1764, 882], [2646, 882]]);
+  assert.equal(frames[0].pcm[0], 32767);
+  assert.equal(frames[3].pcm[881], -32768);
+  assert.equal(frames[0].level, 1);
+});
+
+test("captions light up by marks, counted in code points", () => {
+  const caption = new ReplyCaption(1);
+  caption.write("Zwei 🍎🍎 ");
+  caption.write("bitte");
+  caption.mark({ start: 5, end: 8, sample: 500 });
+  caption.mark({ start: 0, end: 5, sample: 0 });
+  caption.mark({ start: 8, end: 13, sample: 900 });
+  assert.deepEqual(caption.at(-1), { heard: "", now: "", rest: "Zwei 🍎🍎 bitte" });
+  assert.deepEqual(caption.at(0), { heard: "", now: "Zwei ", rest: "🍎🍎 bitte" });
+  assert.deepEqual(caption.at(899), { heard: "Zwei ", now: "🍎🍎 ", rest: "bitte" });
+  caption.finish({ heard: "Zwei", unheard: "🍎🍎 bitte" });
+  assert.deepEqual(caption.at(0), { heard: "Zwei", now: "", rest: "" });
+  assert.equal(caption.unheard, "🍎🍎 bitte");
+});
+
+test("the play position runs on between reports, but not far", () => {
+  const position = new PlayPosition();
+  position.report(2, 4800, 10);
+  assert.equal(Math.round(position.at(10.05, 48000, 0, true)), 4800 + 2400);
+  assert.equal(Math.round(position.at(10.05, 48000, 0.02, true)), 4800 + 2400 - 960);
+  assert.equal(position.at(99, 48000, 0, true), 4800 + 5760);
+  assert.equal(position.at(99, 48000, 0.02, false), 4800);
+});
+
+// --- a conversation over a socket that the test holds the other end of ---
+
+class FakeSocket {
+  static OPEN = 1;
+  static made = [];
+
+  constructor(url) {
+    Object.assign(this, { url, sent: [], readyState: 0 });
+    FakeSocket.made.push(this);
+  }
+
+  send(data) {
+    this.sent.push(typeof data === "string" ? JSON.parse(data) : unpackAudio(data));
+  }
+
+  close(code) {
+    this.drop(code);
+  }
+
+  open() {
+    this.readyState = 1;
+    this.onopen();
+  }
+
+  say(message) {
+    this.onmessage({ data: JSON.stringify(message) });
+  }
+
+  drop(code) {
+    this.readyState = 3;
+    this.onclose({ code, reason: "" });
+  }
+}
+
+class FakeAudio extends EventTarget {
+  rate = 48000;
+  orders = [];
+  played = [];
+
+  order(type, turn, sample) {
+    this.orders.push([type, turn, sample]);
+  }
+
+  play(turn, sample, pcm) {
+    this.played.push([turn, sample, [...pcm]]);
+  }
+
+  listen(on) {
+    this.listening = on;
+  }
+
+  tell(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}
+
+const started = { type: "session_started", resume: "token", resumed: false, grace_s: 30, next_input_sample: 0 };
+const until = async (condition) => {
+  for (let n = 0; n < 2000 && !condition(); n++) await new Promise((r) => setTimeout(r, 5));
+  assert.ok(condition());
+};
+
+globalThis.WebSocket = FakeSocket;
+let talk;
+
+function begin() {
+  FakeSocket.made = [];
+  const audio = new FakeAudio();
+  talk = new Conversation("ws://here", audio, { voice: "en" });
+  const events = [];
+  talk.addEventListener("status", ({ detail }) => events.push(detail.status));
+  talk.start();
+  const socket = FakeSocket.made[0];
+  socket.open();
+  socket.say(started);
+  return { audio, socket, events };
+}
+
+afterEach(() => talk?.end());
+
+test("starts with what it can do and was asked for", () => {
+  const { socket, events } = begin();
+  const { type, hold, voice, input_rate, output_rate, resume } = socket.sent[0];
+  assert.deepEqual([type, hold, voice, input_rate, output_rate, resume], ["session_start", true, "en", 48000, 48000, undefined]);
+  assert.deepEqual(events, ["connecting", "open"]);
+});
+
+test("audio, orders and reports pass between server and loudspeaker", () => {
+  const { audio, socket } = begin();
+  socket.onmessage({ data: packAudio(1, 960, Int16Array.of(5, 6)) });
+  socket.say({ type: "hold", turn: 1 });
+  socket.say({ type: "resume", turn: 1, sample: 7 });
+  socket.say({ type: "clear", turn: 1 });
+  assert.deepEqual(audio.played, [[1, 960, [5, 6]]]);
+  assert.deepEqual(audio.orders, [["reset", undefined, undefined], ["hold", 1, undefined], ["resume", 1, 7], ["clear", 1, undefined]]);
+  audio.tell("played", { turn: 1, samples: 962 });
+  assert.deepEqual(socket.sent.at(-1), { type: "played", turn: 1, samples: 962 });
+});
+
+test("the microphone is sent only while it is open, numbered from where the server is", () => {
+  const { audio, socket } = begin();
+  const frame = (sample) => audio.tell("frame", { sample, pcm: new Int16Array(960), level: 0 });
+  frame(0);
+  talk.listen("open");
+  frame(960);
+  frame(1920);
+  talk.listen("released");
+  frame(2880);
+  assert.deepEqual(socket.sent.filter((m) => m.pcm).map((m) => m.sample), [0, 960]);
+  assert.deepEqual(socket.sent.filter((m) => m.type === "input").map((m) => m.state), ["muted", "open", "released"]);
+});
+
+test("a lost connection is resumed with the token, and the place in the microphone's time", async () => {
+  const { audio, socket, events } = begin();
+  talk.listen("open");
+  socket.drop(1006);
+  assert.deepEqual(audio.orders.at(-1), ["detach", undefined, undefined]);
+  await until(() => FakeSocket.made.length === 2);
+  const second = FakeSocket.made[1];
+  second.open();
+  assert.equal(second.sent[0].resume, "token");
+  second.say({ ...started, resumed: true, next_input_sample: 4800 });
+  audio.tell("frame", { sample: 99_000, pcm: new Int16Array(960), level: 0 });
+  assert.equal(second.sent.at(-1).sample, 4800);
+  assert.deepEqual(events, ["connecting", "open", "resuming", "resuming", "open"]);
+  assert.ok(!audio.orders.slice(-1).some(([type]) => type === "reset"));
+});
+
+test("when the grace time is over it begins anew and says so", async () => {
+  const { socket } = begin();
+  const notices = [];
+  talk.addEventListener("notice", ({ detail }) => notices.push(detail.code));
+  socket.drop(1006);
+  await until(() => FakeSocket.made.length === 2);
+  const second = FakeSocket.made[1];
+  second.open();
+  second.say({ type: "error", code: "not_found", reason: "RESUME_UNKNOWN", fatal: false });
+  assert.equal(second.sent.at(-1).type, "session_start");
+  assert.equal(second.sent.at(-1).resume, undefined);
+  assert.deepEqual(notices, ["new_session"]);
+});
+
+for (const code of [1000, 4001]) {
+  test(`a close with ${code} is the end`, () => {
+    const { socket, events } = begin();
+    socket.drop(code);
+    assert.equal(events.at(-1), "closed");
+    assert.equal(FakeSocket.made.length, 1);
+  });
+}
+
+test("ending says so, also while there is no connection", async () => {
+  const { socket, events } = begin();
+  talk.end();
+  assert.equal(socket.sent.at(-1).type, "session_end");
+  assert.equal(events.at(-1), "closed");
+  const again = begin();
+  again.socket.drop(1006);
+  talk.end();
+  assert.equal(again.events.at(-1), "closed");
+  await new Promise((r) => setTimeout(r, 400));
+  assert.equal(FakeSocket.made.length, 1);
+});

@@ -1,0 +1,179 @@
+// The player's queue: what is heard is what was sent, whatever happens between.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Meter, PlayQueue, obey } from "../../web/player-worklet.js";
+
+const RATE = 48000;
+const QUANTUM = 128;
+const FRAME = 960;
+const GLIDE = Math.round(RATE * 0.004);
+
+// Never zero, never the same twice in a row: a lost or repeated sample shows.
+const voice = (from, count) => Int16Array.from({ length: count }, (_, i) => 1000 + ((from + i) * 37) % 20000);
+
+class Rig {
+  constructor() {
+    this.reports = [];
+    this.queue = new PlayQueue(RATE, (turn, samples) => this.reports.push([turn, samples]));
+  }
+
+  send(turn, from, frames) {
+    for (let n = 0; n < frames; n++) this.queue.push(turn, from + n * FRAME, voice(from + n * FRAME, FRAME));
+  }
+
+  // Plays `quanta` and returns what came out, as integers.
+  play(quanta) {
+    const heard = [];
+    for (let n = 0; n < quanta; n++) {
+      const out = new Float32Array(QUANTUM);
+      this.queue.read(out);
+      heard.push(...out.map((v) => v * 32768));
+    }
+    return heard;
+  }
+}
+
+const same = (heard, from) => assert.deepEqual(heard.map(Math.round), [...voice(from, heard.length)]);
+
+// From a sound's first 4 ms on: they rise.
+const afterRise = (heard, from) => same(heard.slice(GLIDE), from + GLIDE);
+
+test("plays a turn whole and says how much of it", () => {
+  const rig = new Rig();
+  rig.send(1, 0, 4);
+  const heard = rig.play(31);
+  same(heard.slice(0, 4 * FRAME), 0);
+  assert.deepEqual(rig.reports.at(-1), [1, 4 * FRAME]);
+});
+
+test("reports every 100 ms of playing", () => {
+  const rig = new Rig();
+  rig.send(1, 0, 50);
+  rig.play(375 / 2);
+  const steps = rig.reports.map(([, s], i) => s - (i ? rig.reports[i - 1][1] : 0));
+  assert.ok(rig.reports.length >= 4);
+  assert.ok(steps.every((s) => s >= RATE / 10 && s < RATE / 10 + QUANTUM), `${steps}`);
+});
+
+test("a hold is silent within 5 ms, tells where, and a resume goes on at the very sample", () => {
+  const rig = new Rig();
+  rig.send(1, 0, 10);
+  same(rig.play(10), 0);
+  rig.queue.hold(1);
+  assert.deepEqual(rig.reports.at(-1), [1, 10 * QUANTUM]);
+  const after = rig.play(20);
+  assert.ok(after.slice(GLIDE).every((v) => v === 0));
+  assert.ok(Math.abs(after[0]) > 0, "it glides, as a click would be heard");
+  rig.queue.resume(1, 10 * QUANTUM);
+  afterRise(rig.play(10), 10 * QUANTUM);
+  assert.equal(rig.queue.position, 20 * QUANTUM);
+});
+
+test("what comes during a hold is kept", () => {
+  const rig = new Rig();
+  rig.send(1, 0, 2);
+  rig.play(5);
+  rig.queue.hold(1);
+  rig.send(1, 2 * FRAME, 2);
+  assert.equal(rig.queue.queued, 4 * FRAME - 5 * QUANTUM);
+  rig.queue.resume(1, 5 * QUANTUM);
+  afterRise(rig.play(20), 5 * QUANTUM);
+});
+
+test("a resume further on skips to there", () => {
+  const rig = new Rig();
+  rig.send(1, 0, 3);
+  rig.queue.hold(1);
+  rig.queue.resume(1, 1000);
+  afterRise(rig.play(5), 1000);
+});
+
+test("clear drops the turn, tells what was heard of it, and the next one plays", () => {
+  const rig = new Rig();
+  rig.send(1, 0, 5);
+  rig.play(7);
+  rig.queue.hold(1);
+  rig.queue.clear(1);
+  assert.deepEqual(rig.reports.at(-1), [1, 7 * QUANTUM]);
+  assert.equal(rig.queue.queued, 0);
+  rig.send(2, 0, 2);
+  afterRise(rig.play(10), 0);
+  assert.deepEqual(rig.reports.at(-1)[0], 1);
+  rig.play(10);
+  assert.deepEqual(rig.reports.at(-1), [2, 2 * FRAME]);
+});
+
+test("clear of a turn that has not begun tells zero, of one that is over its length", () => {
+  const rig = new Rig();
+  rig.send(1, 0, 1);
+  rig.send(2, 0, 1);
+  rig.queue.clear(2);
+  assert.deepEqual(rig.reports.at(-1), [2, 0]);
+  rig.send(2, 0, 1);
+  rig.play(16);
+  rig.queue.clear(1);
+  assert.deepEqual(rig.reports.at(-1), [1, FRAME]);
+});
+
+test("running dry is reported at once and does not click", () => {
+  const rig = new Rig();
+  rig.send(1, 0, 1);
+  const heard = rig.play(10);
+  assert.deepEqual(rig.reports.at(-1), [1, FRAME]);
+  const steps = heard.slice(FRAME, FRAME + GLIDE + 10).map((v, i) => Math.abs(v - heard[FRAME + i - 1]));
+  assert.ok(Math.max(...steps) < 200, `a step of ${Math.max(...steps)}`);
+});
+
+test("after a lost connection the place is kept and nothing is heard twice", () => {
+  const rig = new Rig();
+  rig.send(1, 0, 5);
+  rig.play(10);
+  rig.queue.detach();
+  assert.ok(rig.play(3).slice(GLIDE).every((v) => v === 0));
+  rig.send(1, 960, 5); // the server knew of 960 samples; 1280 were heard
+  afterRise(rig.play(10), 1280);
+});
+
+test("late audio of an older turn is not played", () => {
+  const rig = new Rig();
+  rig.send(2, 0, 1);
+  rig.play(1);
+  rig.send(1, 0, 3);
+  assert.equal(rig.queue.queued, FRAME - QUANTUM);
+});
+
+test("many false alarms lose and repeat nothing", () => {
+  const rig = new Rig();
+  rig.send(1, 0, 40);
+  let at = 0;
+  for (let n = 1; n < 12; n++) {
+    const heard = rig.play(n);
+    (at ? afterRise : same)(heard, at);
+    at += n * QUANTUM;
+    rig.queue.hold(1);
+    assert.deepEqual(rig.reports.at(-1), [1, at]);
+    rig.play(3);
+    rig.queue.resume(1, at);
+    if (n * QUANTUM < GLIDE) rig.queue.risen = GLIDE;
+  }
+});
+
+test("orders come as messages", () => {
+  const rig = new Rig();
+  obey(rig.queue, { type: "audio", turn: 1, sample: 0, pcm: voice(0, FRAME) });
+  obey(rig.queue, { type: "hold", turn: 1 });
+  assert.equal(rig.queue.held, true);
+  obey(rig.queue, { type: "resume", turn: 1, sample: 0 });
+  assert.equal(rig.queue.held, false);
+  obey(rig.queue, { type: "something new" });
+});
+
+test("the meter tells loudness, and silence once", () => {
+  const told = [];
+  const meter = new Meter(RATE, (level) => told.push(level));
+  for (let n = 0; n < 30; n++) meter.add(new Float32Array(128).fill(0.5));
+  for (let n = 0; n < 90; n++) meter.add(new Float32Array(128));
+  assert.ok(Math.abs(told[0] - 0.5) < 1e-6);
+  assert.equal(told.filter((v) => v === 0).length, 1);
+});
