@@ -174,6 +174,8 @@ class Chunker:
     # --- what the reader hands on (`Ear`) -----------------------------------------------------------------------------
 
     def char(self, c: str, at: int) -> None:
+        if at < self._covered:
+            return  # The comma that stands for a table's bar, after a cell that ended a sentence.
         chars = self._chars
         if chars:
             if self._gap >= 0:
