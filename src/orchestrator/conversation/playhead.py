@@ -144,7 +144,7 @@ class Playhead:
         """Samples of the turn that left the loudspeaker, as far as can be known."""
         if self._lost or self._held:
             return self._at
-        return max(self._least, min(self._sent, int(self._at + (now - self._at_s) * self.rate)))
+        return max(self._least, min(self._sent, round(self._at + (now - self._at_s) * self.rate)))
 
     def ahead(self, now: float) -> int:
         """Samples that the listener was sent and has not yet played, those on their way there and back left out."""
