@@ -70,7 +70,9 @@ class ScriptedDecoder:
 class ScriptedRecognizer:
     """Costs nothing; decodes on the caller's thread, and blocks only where its script says so."""
 
-    def __init__(self, script: tuple[str, ...] = (), *, word_s: float = 0.25, languages: tuple[str, ...] = ("en",)) -> None:
+    def __init__(
+        self, script: tuple[str, ...] = (), *, word_s: float = 0.25, languages: tuple[str, ...] = ("en",)
+    ) -> None:
         self._script = script
         self._word_s = word_s
         self.info = RecognizerInfo("scripted", languages, "Apache-2.0")

@@ -1,0 +1,30 @@
+"""What an operator can set on an ASR worker; read once, in `app.py`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+
+@dataclass(frozen=True, slots=True)
+class AsrWorkerSettings:
+    host: Annotated[str, Meta(description="Address to serve gRPC on.")] = "127.0.0.1"
+    port: Annotated[int, Meta(description="Port to serve on; 0 picks a free one.", ge=0, le=65535)] = 0
+    advertise: Annotated[str, Meta(description="host or host:port that others reach us under; empty: our own.")] = ""
+    registry: Annotated[str, Meta(description="host:port of the registry; empty: announce nowhere.")] = (
+        "127.0.0.1:50050"
+    )
+    id: Annotated[str, Meta(description="Name of this worker; empty: made from host and process.")] = ""
+    engine: Annotated[Literal["pocketsphinx", "scripted"], Meta(description="What recognises.")] = "pocketsphinx"
+    decoders: Annotated[int, Meta(description="Utterances decoded at once; 0: by cores and memory.", ge=0, le=256)] = 0
+    script: Annotated[
+        tuple[str, ...], Meta(description="Engine scripted: what the utterances of each session say, in order.")
+    ] = ()
+    script_word_s: Annotated[float, Meta(description="Engine scripted: audio a word of a partial.", gt=0)] = 0.25
+    script_languages: Annotated[tuple[str, ...], Meta(description="Engine scripted: languages it claims.")] = ("en",)
+    drain_s: Annotated[float, Meta(description="How long utterances may finish at shutdown.", ge=0)] = 5.0
+    metrics_port: Annotated[int, Meta(description="Port of /metrics; 0: none.", ge=0, le=65535)] = 0
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="How much is logged.")] = "info"
+    log_pii: Annotated[bool, Meta(description="Log what people said, under pii. keys. Off unless you mean it.")] = False
