@@ -38,7 +38,13 @@ async def test_text_is_refused_when_full_and_everything_else_still_fits():
     for event in (Interrupted(), TransportLost(), FinalHeard(1, "x")):
         assert inbox.post_nowait(event)
     assert inbox.refused == 2
-    assert [await get(inbox) for _ in range(5)] == [Asked("a"), Said("b"), Interrupted(), TransportLost(), FinalHeard(1, "x")]
+    assert [await get(inbox) for _ in range(5)] == [
+        Asked("a"),
+        Said("b"),
+        Interrupted(),
+        TransportLost(),
+        FinalHeard(1, "x"),
+    ]
 
 
 async def test_a_deadline_in_the_past_comes_before_what_waits():

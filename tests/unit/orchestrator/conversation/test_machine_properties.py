@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import settings
@@ -79,12 +79,19 @@ class Conversation(RuleBasedStateMachine):
         self.listening_since_s: float | None = None
 
     @initialize(
-        interruptible=st.booleans(), manual=st.sampled_from([False, False, False, True]), greet=st.booleans()
+        interruptible=st.sampled_from([True, True, True, False]),
+        manual=st.sampled_from([False, False, False, True]),
+        scene=st.sampled_from(["idle", "thinking", "speaking", "speaking", "speaking"]),
+        impatient=st.booleans(),
     )
-    def opens(self, interruptible: bool, manual: bool, greet: bool) -> None:
+    def opens(self, interruptible: bool, manual: bool, scene: str, impatient: bool) -> None:
         self.policy = Policy(language="en", interruptible=interruptible, manual=manual)
+        if impatient:
+            self.policy = replace(self.policy, noise_s=2.0, turn_max_s=5.0, hangover_ms=200)
         self.machine = Machine(self.policy)
-        self.happens(e.Opened(greet=greet))
+        self.happens(e.Opened(greet=scene != "idle"))
+        if scene == "speaking":
+            self.is_spoken(3, False)
 
     # --- the driver: obeys, and checks what it is told ---------------------------------------------------------------
 
@@ -207,6 +214,17 @@ class Conversation(RuleBasedStateMachine):
         self.words += count
         return " ".join(f"word{n}" for n in range(self.words - count, self.words))
 
+    @precondition(lambda self: not self.talking and not self.away)
+    @rule(seconds=st.sampled_from([0.1, 0.3, 0.8, 2.0]), kind=st.sampled_from(["empty", "backchannel", "new", "none"]))
+    def speaks(self, seconds: float, kind: str) -> None:
+        """The usual way of an utterance; `none`: its final is yet to come."""
+        self.speech_starts(0.04)
+        self.pass_time(seconds)
+        self.speech_ends()
+        self.pass_time(0.1)
+        if kind != "none" and self.unfinished and self.unfinished[-1] == len(self.speeches) - 1:
+            self.finish(self.unfinished[-1], kind)
+
     @precondition(lambda self: self.unfinished)
     @rule(
         data=st.data(),
@@ -276,28 +294,40 @@ class Conversation(RuleBasedStateMachine):
             reply.words += [f"reply{reply.turn}.{len(reply.words) + n}" for n in range(count)]
             reply.written = done
 
-    @precondition(lambda self: self.can(sounding=False, held=False) and self.reply.words and not self.away)
-    @rule()
+    @precondition(lambda self: self.can(held=False) and not self.ended)
+    @rule(words=st.integers(1, 6), done=st.booleans())
+    def is_spoken(self, words: int, done: bool) -> None:
+        """The usual way of a reply: written, given to the transport, heard."""
+        self.writes(words, done)
+        if self.can(sounding=False, held=False) and self.reply is not None and self.reply.words:
+            self.first_audio()
+        if self.can(sounding=True, held=False):
+            self.is_heard(words - 1)
+
     def first_audio(self) -> None:
         assert self.reply is not None
         self.reply.sounding = True
         self.happens(e.FirstAudio(self.reply.turn))
 
-    @precondition(lambda self: self.can(sounding=False) and self.reply.words and not self.reply.loading)
-    @rule(stopping=st.booleans())
-    def first_audio_crosses_a_hold(self, stopping: bool) -> None:
-        assert self.reply is not None
-        self.reply.sounding = True
-        self.happens(e.FirstAudio(self.reply.turn))
+    @precondition(
+        lambda self: self.can(sounding=False, held=True) or self.can(sounding=False, held=True, stopping=True)
+    )
+    @rule()
+    def first_audio_crosses_a_hold(self) -> None:
+        if self.reply is not None and self.reply.words and not self.reply.loading:
+            self.first_audio()
 
-    @precondition(lambda self: self.can(sounding=True, held=False) and self.reply.heard < len(self.reply.words))
-    @rule(count=st.integers(1, 3))
     def is_heard(self, count: int) -> None:
         assert self.reply is not None
         self.reply.heard = min(self.reply.heard + count, len(self.reply.words))
 
-    @precondition(lambda self: self.can(held=False) or self.can(sounding=True))
-    @rule()
+    @precondition(lambda self: self.can() or self.can(stopping=True))
+    @rule(held=st.booleans())
+    def reply_may_end(self, held: bool) -> None:
+        if self.reply is not None and held and self.reply.sounding:  # all of it was heard as the hold came
+            self.reply.heard = len(self.reply.words)
+        self.reply_ends()
+
     def reply_ends(self) -> None:
         """Everything was heard; while held only if it had been heard before."""
         reply = self.reply
@@ -310,7 +340,11 @@ class Conversation(RuleBasedStateMachine):
         self.over(e.ReplyEnded(reply.turn, reply.facts()))
 
     @precondition(lambda self: self.reply is not None)
-    @rule()
+    @rule(really=st.sampled_from([False, False, True]))
+    def reply_may_fail(self, really: bool) -> None:
+        if really:
+            self.reply_fails()
+
     def reply_fails(self) -> None:
         assert self.reply is not None
         self.over(e.ReplyFailed(self.reply.turn, self.reply.facts(), "unavailable", "the worker is gone"))
@@ -322,17 +356,12 @@ class Conversation(RuleBasedStateMachine):
         self.over(e.ReplyStopped(self.reply.turn, self.reply.facts()))
 
     @precondition(lambda self: self.can(sounding=False) and not self.reply.words and not self.reply.loading)
-    @rule()
-    def model_loads(self) -> None:
-        assert self.reply is not None
-        self.reply.loading = True
-        self.happens(e.ReplyLoading(self.reply.turn))
-
-    @precondition(lambda self: self.reply is not None)
     @rule(result=st.booleans())
-    def tool(self, result: bool) -> None:
+    def model_loads(self, result: bool) -> None:
         assert self.reply is not None
         self.happens(e.ToolHappened(self.reply.turn, "clock", "1", "{}", result))
+        self.reply.loading = True
+        self.happens(e.ReplyLoading(self.reply.turn))
 
     @precondition(lambda self: self.finished and self.finished[-1:] == self.started[-1:])
     @rule()
@@ -345,7 +374,6 @@ class Conversation(RuleBasedStateMachine):
 
     # --- the client ------------------------------------------------------------------------------------------------------
 
-    @rule()
     def asks(self) -> None:
         if self.ended:
             return
@@ -356,7 +384,6 @@ class Conversation(RuleBasedStateMachine):
         self.typed.append(speech)
         self.happens(e.Asked(utterance))
 
-    @rule()
     def says(self) -> None:
         text = f"say{self.words}"
         self.words += 1
@@ -364,17 +391,11 @@ class Conversation(RuleBasedStateMachine):
             self.waiting[text] = 1
         self.happens(e.Said(text))
 
-    @rule()
     def interrupts(self) -> None:
         reply = self.reply
         self.happens(e.Interrupted())
         assert self.ended or reply is None or reply.stopping
 
-    @rule(what=st.sampled_from([e.TurnCommitted(), e.InputChanged(e.Input.RELEASED), e.InputChanged(e.Input.MUTED)]))
-    def commits(self, what: e.Event) -> None:
-        self.happens(what)
-
-    @rule()
     def cancels(self) -> None:
         if self.ended:
             return
@@ -382,20 +403,36 @@ class Conversation(RuleBasedStateMachine):
         answered = " ".join(item.text for item in core.committed) if core.phase is Phase.STOPPING else None
         kept = " ".join(item.text for item in self.machine.history) if answered is None else answered
         kept += " " + " ".join(core.asked)
-        for speech in self.speeches.values():
+        for speech in (*self.speeches.values(), *self.typed):
             speech.cancelled = speech.cancelled or speech.text not in kept or not speech.finished
         self.happens(e.TurnCancelled())
 
-    @rule(interruptible=st.booleans(), endpoint_ms=st.sampled_from([300, 800]))
-    def changes_policy(self, interruptible: bool, endpoint_ms: int) -> None:
-        self.happens(
-            e.PolicyChanged(
-                Policy(language="en", manual=self.policy.manual, interruptible=interruptible, endpoint_ms=endpoint_ms)
-            )
-        )
+    def commits(self) -> None:
+        self.happens(e.TurnCommitted())
 
-    @rule(back_after=st.sampled_from([0.1, 2.0, 20.0]))
+    def releases(self) -> None:
+        self.happens(e.InputChanged(e.Input.RELEASED))
+
+    def mutes(self) -> None:
+        self.happens(e.InputChanged(e.Input.MUTED))
+
+    @rule(
+        does=st.sampled_from(
+            ["asks", "says", "interrupts", "cancels", "commits", "releases", "mutes", "nothing", "nothing", "nothing"]
+        )
+    )
+    def client(self, does: str) -> None:
+        if does != "nothing":
+            getattr(self, does)()
+
+    @rule(interruptible=st.sampled_from([True, True, False]), endpoint_ms=st.sampled_from([300, 800]))
+    def changes_policy(self, interruptible: bool, endpoint_ms: int) -> None:
+        self.happens(e.PolicyChanged(replace(self.policy, interruptible=interruptible, endpoint_ms=endpoint_ms)))
+
+    @rule(back_after=st.sampled_from([0.0] * 20 + [0.1, 2.0, 20.0, 31.0]))
     def transport_is_lost(self, back_after: float) -> None:
+        if not back_after:
+            return
         self.away = True
         self.happens(e.TransportLost())
         if self.can() and not self.ended:
@@ -408,9 +445,9 @@ class Conversation(RuleBasedStateMachine):
         self.away = False
         self.happens(e.TransportBack())
 
-    @rule(really=st.sampled_from([False] * 30 + [True]))
-    def session_ends(self, really: bool) -> None:
-        if really:
+    @rule(in_earnest=st.integers(0, 60))
+    def session_ends(self, in_earnest: int) -> None:
+        if in_earnest == 60:
             self.happens(e.SessionEnded("client"))
 
     # --- what must always hold -------------------------------------------------------------------------------------------
@@ -472,7 +509,7 @@ class Conversation(RuleBasedStateMachine):
             for utterance in self.unfinished:
                 self.finish(utterance, "as it was")
             if self.policy.manual:
-                self.happens(e.TurnCommitted())
+                self.commits()
             self.pass_time(3.0)
             if self.reply is None:
                 continue

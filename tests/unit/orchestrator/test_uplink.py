@@ -1,0 +1,176 @@
+"""The uplink on a detector that takes what is not zero for speech."""
+
+import pytest
+
+from asr.vad import FrameVad, VadSettings
+from orchestrator.conversation.events import Input, InputChanged, SpeechEnded, SpeechStarted
+from orchestrator.uplink import FRAME_SAMPLES, PREROLL_SAMPLES, MediaClock, Uplink
+
+pytestmark = pytest.mark.unit
+
+F = FRAME_SAMPLES
+QUIET = bytes(F * 2)
+LOUD = b"\x00\x40\x00\xc0" * (F // 2)
+HANGOVER = VadSettings().hangover
+
+
+class NotZero:
+    frame_samples = F
+
+    def probability(self, pcm):
+        return 1.0 if any(pcm) else 0.0
+
+
+class Ears:
+    """Keeps what a recogniser would get."""
+
+    def __init__(self):
+        self.heard = {}
+        self.ended = {}
+        self.messages = []
+
+    def audio_nowait(self, utterance, sample, pcm):
+        self.messages.append(len(pcm))
+        start, so_far = self.heard.setdefault(utterance, (sample, b""))
+        assert start + len(so_far) // 2 == sample, "a hole, or a sample twice"
+        self.heard[utterance] = (start, so_far + pcm)
+
+    def end_nowait(self, utterance, sample):
+        self.ended[utterance] = sample
+
+
+class World:
+    def __init__(self):
+        self.now = 100.0
+        self.news = []
+        self.ears = Ears()
+        self.up = Uplink(vad=FrameVad(NotZero()), ears=self.ears, post=self.news.append, clock=lambda: self.now)
+        self.sample = 0
+
+    def send(self, *frames, at=None):
+        for pcm in frames:
+            self.now += 0.02
+            self.up.audio_nowait(self.sample if at is None else at, pcm, self.now)
+            self.up._drain()
+            self.sample = (self.sample if at is None else at) + F
+
+    def kinds(self):
+        return [type(n).__name__ for n in self.news]
+
+
+@pytest.fixture
+def world():
+    return World()
+
+
+def test_an_utterance_has_its_preroll_and_its_end(world):
+    world.send(*[QUIET] * 30, *[LOUD] * 10, *[QUIET] * HANGOVER)
+    started, ended = world.news
+    assert started == SpeechStarted(1, 30 * F, pytest.approx(100 + 30 * 0.02))
+    assert ended == SpeechEnded(1, 40 * F, pytest.approx(100 + 40 * 0.02))
+    first, pcm = world.ears.heard[1]
+    assert first == 30 * F - PREROLL_SAMPLES
+    assert pcm == QUIET * 15 + LOUD * 10 + QUIET * HANGOVER
+    assert world.ears.ended == {1: (40 + HANGOVER) * F}
+
+
+def test_messages_are_at_most_100_ms(world):
+    world.send(*[LOUD] * 33, *[QUIET] * 20)
+    assert max(world.ears.messages) == 5 * F * 2
+
+
+def test_a_second_utterance_begins_with_nothing_of_the_first(world):
+    world.send(*[LOUD] * 5, *[QUIET] * HANGOVER, *[QUIET] * 3, *[LOUD] * 5, *[QUIET] * HANGOVER)
+    first, pcm = world.ears.heard[1]
+    second, _ = world.ears.heard[2]
+    assert second >= first + len(pcm) // 2
+
+
+def test_what_was_never_sent_is_fed_as_zeros(world):
+    world.send(*[LOUD] * 5)
+    world.sample += 3 * F
+    world.send(*[LOUD] * 5, *[QUIET] * HANGOVER)
+    _, pcm = world.ears.heard[1]
+    assert pcm == LOUD * 5 + QUIET * 3 + LOUD * 5 + QUIET * HANGOVER
+    assert world.up.counts.zeros == 3
+
+
+def test_what_was_dropped_here_is_fed_as_zeros_and_counted(world):
+    for i in range(60):
+        world.up.audio_nowait(i * F, LOUD, 100.0 + i * 0.02)
+    world.up._drain()
+    assert world.up.counts.dropped == 10
+    assert world.up.counts.zeros == 10
+
+
+def test_no_audio_for_300_ms_ends_the_utterance_and_what_comes_late_is_dropped(world):
+    world.send(*[LOUD] * 10)
+    world.now += 0.29
+    world.up.tick(world.now)
+    assert world.kinds() == ["SpeechStarted"]
+    world.now += 0.02
+    world.up.tick(world.now)
+    assert world.news[-1] == SpeechEnded(1, 10 * F, pytest.approx(100.2))
+    world.send(*[LOUD] * HANGOVER)
+    assert world.up.counts.late == HANGOVER
+    assert world.kinds() == ["SpeechStarted", "SpeechEnded"]
+    world.send(*[LOUD] * 2)
+    assert world.kinds()[-1] == "SpeechStarted"
+
+
+def test_silence_outside_an_utterance_needs_no_zeros(world):
+    world.send(QUIET)
+    world.now += 60
+    world.up.tick(world.now)
+    assert world.up.counts.zeros == 0
+
+
+@pytest.mark.parametrize("state", [Input.MUTED, Input.RELEASED])
+def test_muting_ends_the_utterance_at_once_and_first(world, state):
+    world.send(*[LOUD] * 10)
+    world.up.input_nowait(state)
+    assert world.kinds() == ["SpeechStarted", "SpeechEnded", "InputChanged"]
+    assert world.news[-1] == InputChanged(state)
+    world.send(*[LOUD] * 10)
+    assert world.up.counts.muted == 10
+    assert world.kinds()[-1] == "InputChanged"
+
+
+@pytest.mark.parametrize("counts_on", [True, False])
+def test_nothing_is_lost_after_a_mute_whether_or_not_the_client_counts_on(world, counts_on):
+    world.send(*[LOUD] * 10)
+    world.up.input_nowait(Input.MUTED)
+    if counts_on:
+        world.sample += 500 * F
+        world.now += 10
+    world.up.input_nowait(Input.OPEN)
+    world.send(*[LOUD] * 4, *[QUIET] * HANGOVER)
+    assert world.up.counts.late == 0
+    _, pcm = world.ears.heard[2]
+    assert pcm.startswith(LOUD * 4) or pcm.lstrip(b"\x00").startswith(LOUD.lstrip(b"\x00") + LOUD * 3)
+
+
+def test_a_new_transport_may_begin_at_zero(world):
+    world.send(*[QUIET] * 50)
+    world.up.rebase_nowait()
+    world.sample = 0
+    world.send(*[LOUD] * 3)
+    assert world.kinds() == ["SpeechStarted"]
+    assert world.up.counts.late == 0
+    assert world.up.next_sample == 3 * F
+
+
+def test_media_time_is_when_a_frame_would_have_come_without_jitter():
+    clock = MediaClock()
+    for i, delay in enumerate([0.0, 0.03, 0.01, 0.12, 0.05]):
+        clock.seen((i + 1) * F, 50 + (i + 1) * 0.02 + delay)
+    assert clock.at(4 * F, 60.0) == pytest.approx(50.08)
+    assert clock.at(4 * F, 50.05) == 50.05, "never in the future"
+
+
+def test_media_time_follows_a_clock_that_drifts():
+    clock = MediaClock()
+    for i in range(50 * 60 * 10):
+        clock.seen((i + 1) * F, (i + 1) * 0.02 * 1.0002)
+    last = 50 * 60 * 10
+    assert clock.at(last * F, 1e9) == pytest.approx(last * 0.02 * 1.0002, abs=0.005)
