@@ -25,6 +25,8 @@ class Style:
 
 @dataclass(frozen=True, slots=True)
 class VoiceInfo:
+    """`languages` (BCP 47), its main one first; "mul" speaks any."""
+
     id: str
     name: str
     languages: tuple[str, ...]
@@ -51,6 +53,8 @@ class EngineInfo:
     memory_bytes: int = 0
     max_concurrent: int = 0
     """Turns its one model can speak at the promised latency; 0: as many as there are slots."""
+    variants: tuple[str, ...] = ()
+    """What any voice can be varied with: voice "en-us" and variant "f3" give voice "en-us+f3"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +108,8 @@ class MarkKind(Enum):
 class Mark:
     """A span of the request's text (code points) whose sound begins at `sample` (engine rate, in this request).
 
-    An engine yields WORD marks at most; chunk starts and ends are the worker's. `sample` of one request never goes back,
-    and a mark is yielded before, or together with, the audio it points into.
+    An engine yields WORD marks at most; chunk starts and ends are the worker's. `sample` of one request never goes
+    back, and a mark is yielded before the audio it points into.
     """
 
     start: int
