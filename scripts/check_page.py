@@ -134,7 +134,7 @@ async def scenario(page: Browser, out: Path, ask: str) -> list[str]:
     replies = "document.querySelectorAll('#captions .it').length"
     heard = "[...document.querySelectorAll('#captions .it .heard')].map(e => e.textContent).join('')"
     await page.screen(1100, 800)
-    await page.until("document.readyState === 'complete'")
+    await page.until("document.readyState === 'complete' && document.querySelector('#talk') !== null")
     await page.shot(out / "1-welcome.png")
     await page.click("#talk")
     await expect("document.querySelector('#connection').dataset.status === 'open'", "it did not connect")

@@ -153,13 +153,14 @@ function listenTo(device, talk) {
     talk.listen("muted");
   });
   heard("context", ({ state: now }) => {
-    if (now !== "running" && talk.status === "open") fail("The browser paused the sound. Tap the button to go on.");
-    else if (now === "running") showAlert("");
+    if (now !== "running" && talk.status === "open") fail(PAUSED);
+    else if ($("alert").textContent === PAUSED) showAlert("");
   });
 }
 
 // --- showing ------------------------------------------------------------------------------------------------------------
 
+const PAUSED = "The browser paused the sound. Tap the button to go on.";
 const CONNECTION = { closed: "Not connected", connecting: "Connecting…", resuming: "Reconnecting…", open: "Connected" };
 
 function show() {
