@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from typing import NoReturn
 
 import click
 
@@ -89,8 +90,13 @@ def main(arguments: list[str] | None = None) -> None:
         error.show()
         sys.exit(error.exit_code)
     except AntiphonError as error:
-        click.echo(f"antiphon: {error.message}", err=True)
-        sys.exit(exits.code_of(error))
+        _fail(error)
+    except ExceptionGroup as group:
+        # Several tasks of a command failed; the first of ours says what of.
+        ours = group.subgroup(AntiphonError)
+        if ours is None:
+            raise
+        _fail(_leaf(ours))
     except KeyboardInterrupt:
         sys.exit(exits.STOPPED)
     except BrokenPipeError:
@@ -98,3 +104,16 @@ def main(arguments: list[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(exits.OK)
     sys.exit(code if isinstance(code, int) else exits.OK)
+
+
+def _fail(error: BaseException) -> NoReturn:
+    if not isinstance(error, AntiphonError):
+        raise error
+    click.echo(f"antiphon: {error.message}", err=True)
+    sys.exit(exits.code_of(error))
+
+
+def _leaf(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

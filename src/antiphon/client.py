@@ -176,7 +176,7 @@ class Session:
                     return
                 except _Broken as broken:
                     if self.started is None:
-                        raise Unavailable(broken.reason) from None
+                        raise Unavailable(f"{broken.reason}; `antiphon up` starts a system here") from None
                     if self.started is not before or lost_at is None:
                         lost_at, attempt = loop.time(), 0
                     if loop.time() - lost_at >= reconnect_s:
@@ -225,7 +225,7 @@ class Session:
                 raise Denied(f"{url} refused the connection ({error.status}): this address may not be used") from error
             raise _Broken(f"{url} answered {error.status} {error.message}") from error
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise _Broken(f"nothing answers at {url} ({_words(error)})") from error
+            raise _Broken(f"nothing answers at {url}{_why(error)}") from error
         try:
             yield ws
         finally:
@@ -319,6 +319,12 @@ def _first(group: BaseExceptionGroup[Any]) -> BaseException:
         found.append(_first(error) if isinstance(error, BaseExceptionGroup) else error)
     found.sort(key=lambda e: not isinstance(e, AntiphonError))
     return _Broken(f"the connection was lost ({_words(found[0])})") if isinstance(found[0], OSError) else found[0]
+
+
+def _why(error: BaseException) -> str:
+    """What the system said, without what aiohttp puts around it."""
+    said = error.os_error.strerror if isinstance(error, aiohttp.ClientConnectorError) else str(error)
+    return f" ({said})" if said else ""
 
 
 def _words(error: BaseException) -> str:

@@ -59,3 +59,23 @@ class RunningFile:
         if running is not None and running.pid == pid:
             with contextlib.suppress(OSError):
                 self._path.unlink()
+
+
+PAGE = "http://127.0.0.1:8765"
+REGISTRY = "127.0.0.1:50050"
+
+
+def page_of(given: str) -> str:
+    """The system to talk to: the one that was named, else the one that `up` runs here, else the usual place."""
+    if given:
+        return given
+    running = RunningFile().read()
+    return running.url if running else PAGE
+
+
+def registry_of(given: str) -> str:
+    """Likewise for the registry."""
+    if given:
+        return given
+    running = RunningFile().read()
+    return running.registry if running else REGISTRY

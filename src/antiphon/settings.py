@@ -30,7 +30,9 @@ class UpSettings:
 
 @dataclass(frozen=True, slots=True)
 class ChatSettings:
-    url: Annotated[str, Meta(description="Address of the system to talk to.")] = "http://127.0.0.1:8765"
+    url: Annotated[
+        str, Meta(description="Address of the system to talk to; empty: the one that `up` runs here, or port 8765.")
+    ] = ""
     key: Annotated[str, Meta(description="Key that the system asks for, if it does.", extra={"secret": True})] = ""
     voice: Annotated[str, Meta(description="Voice to be answered with; see `antiphon voices`.")] = ""
     language: Annotated[str, Meta(description="Language of the conversation (BCP 47).")] = ""

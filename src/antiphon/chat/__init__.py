@@ -1,0 +1,1 @@
+"""`antiphon chat`: the ways to talk from a terminal."""
