@@ -168,6 +168,7 @@ function show() {
   const text = microphone === "waiting" && status === "closed" ? "" : CONNECTION[status];
   showStatus(status, text);
   $("end").hidden = !conversation;
+  $("stop").hidden = status !== "open" || state !== "speaking";
   showMicrophone(microphone === "none" || microphone === "refused" ? "none" : microphone, label());
   showState(words(status));
   announce(announcement(status));
@@ -191,7 +192,7 @@ function words(status) {
   if (status === "resuming") return "Connection lost, coming back…";
   if (status !== "open") return "Connecting…";
   if (state === "thinking") return "Thinking…";
-  if (state === "speaking") return microphone === "open" ? "Speaking. Talk over it whenever you like" : "Speaking. Escape stops it";
+  if (state === "speaking") return microphone === "open" ? "Speaking. Talk over it whenever you like" : "Speaking";
   if (state === "barged_in") return "Listening…";
   if (microphone === "open") return "Listening";
   if (holdToTalk() && audio.microphone) return "Hold the button to talk";
@@ -260,6 +261,7 @@ $("typing").addEventListener("submit", (event) => {
 });
 
 $("end").addEventListener("click", stop);
+$("stop").addEventListener("click", () => conversation?.interrupt());
 addEventListener("pagehide", stop);
 
 // --- settings -----------------------------------------------------------------------------------------------------------
