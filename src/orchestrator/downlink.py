@@ -71,9 +71,10 @@ class _Turn:
 
 
 class Downlink(SynthSink):
-    """One session's. `post` takes events, `credit` (turn, until sample), `mark` (turn, start, end, sample, exact):
+    """One session's. `post` takes events, `credit` (turn, until sample), `mark` (turn, start, end, sample, exact).
 
-    code points of the responder's text and where they begin to sound. None of these waits, or calls back.
+    A mark's start and end are code points of the responder's text. None of the three waits, or calls back. `rate` is
+    the output rate until a transport is there.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Downlink(SynthSink):
         credit: Callable[[int, int], None],
         clock: Callable[[], float] = time.monotonic,
         mark: Callable[[int, int, int, int, bool], None] | None = None,
+        rate: int = 48_000,
     ) -> None:
         self._ticker = ticker
         self._post = post
@@ -91,7 +93,7 @@ class Downlink(SynthSink):
         self._clock = clock
         self._mark = mark
         self._transport: Transport | None = None
-        self._rate = 48_000
+        self._rate = rate
         self._turn: _Turn | None = None
         self._last = Heard(0, 0, "", "", False)
         self._closed = False
@@ -140,7 +142,7 @@ class Downlink(SynthSink):
             self._counts["played_clamped"] += 1
         current.answered = True
         if current.stopping:
-            if current.word_s and current.head.settled:
+            if current.word_s and current.head.settled(now):
                 self._conclude(current, now)
         elif current.finished:
             self._check_end(current, now)
@@ -202,7 +204,7 @@ class Downlink(SynthSink):
             current.head.hold(now)
             current.answered = False
             self._transport.hold_nowait(turn)
-            current.word_s = now if current.head.settled or current.answered else now + WORD_S
+            current.word_s = now if current.head.settled(now) or current.answered else now + WORD_S
 
     def resume_nowait(self, turn: int) -> None:
         """Goes on exactly where it was held."""
@@ -305,8 +307,9 @@ class Downlink(SynthSink):
             self._ticker.remove(self)
             return
         if turn.stopping:
-            if now >= turn.word_s:
-                self._counts["played_awaited_in_vain"] += 1
+            settled = turn.head.settled(now)
+            if settled or now >= turn.word_s:
+                self._counts["played_awaited_in_vain"] += not settled
                 self._conclude(turn, now)
             return
         if turn.resuming and now >= turn.word_s:
@@ -418,7 +421,7 @@ class Downlink(SynthSink):
         turn.head.hold(now)
         turn.answered = False
         self._clear(turn)
-        if known or turn.answered or turn.head.settled:
+        if known or turn.answered or turn.head.settled(now):
             self._conclude(turn, now)
         else:
             turn.word_s = now + WORD_S

@@ -12,6 +12,8 @@ to name.
 
 from __future__ import annotations
 
+import math
+
 from orchestrator.conversation.chunker import Chunk
 from orchestrator.conversation.events import Heard
 from orchestrator.conversation.speakable import speakable
@@ -60,7 +62,7 @@ class Playhead:
         self._progress_s = 0.0
         self._held = self._lost = False
         self._held_at = 0
-        self._settled = False
+        self._held_s = self._settled_s = 0.0
         self.clamped = 0
         self.underruns = 0
         self.dry_samples = 0
@@ -132,7 +134,9 @@ class Playhead:
         self._said = max(self._said, samples)
         if self._held or self._lost:
             self._at = max(samples, self._least)
-            self._settled = self._settled or samples >= self._held_at
+            if samples >= self._held_at:
+                way = MOST_LAG_S if self._lag is None else self._lag
+                self._settled_s = min(self._settled_s, max(now, self._held_s + way))
             return possible
         if samples > self._least:
             lag = (min(self._sent, self._free + (now - self._free_s) * self.rate) - samples) / self.rate
@@ -168,16 +172,19 @@ class Playhead:
     def held(self) -> bool:
         return self._held
 
-    @property
-    def settled(self) -> bool:
-        """Since the hold the listener said where it stopped, or its word is not to be had."""
-        return self._settled
+    def settled(self, now: float) -> bool:
+        """Since the hold the listener said where it stopped, or its word is not to be had.
+
+        What comes sooner than the way there and back may have set out before the hold arrived.
+        """
+        return now >= self._settled_s
 
     def hold(self, now: float) -> None:
         if self._held:
             return
         self._at = self._held_at = self.position(now)
-        self._settled = self._lost or self._first_s is None or self._by_clock(now)
+        known = self._lost or self._first_s is None or self._by_clock(now)
+        self._held_s, self._settled_s = now, now if known else math.inf
         self._held = True
 
     def resume(self, now: float) -> int:
@@ -200,7 +207,8 @@ class Playhead:
             self._at = self.position(now)
         else:
             self._at = max(self._said, self._least)
-        self._lost = self._settled = True
+        self._lost = True
+        self._settled_s = now
 
     def restart(self, frame: int, kept: int, acknowledges: bool, holds: bool) -> int:
         """Another transport goes on, with audio that is there from sample `kept` on.
@@ -226,8 +234,9 @@ class Playhead:
             return True
         if self._by_clock(now):
             return self.position(now) >= self._total
-        near = self._total - self._said <= NEARLY_S * self.rate
-        return self._said_s is not None and near and now - self._progress_s >= NEARLY_FOR_S
+        if self._held or self._lost or self._said_s is None:
+            return False
+        return self._total - self._said <= NEARLY_S * self.rate and now - self._progress_s >= NEARLY_FOR_S
 
     def stalled(self, now: float) -> bool:
         """The listener says again and again that it has not moved on, though there is audio to play."""

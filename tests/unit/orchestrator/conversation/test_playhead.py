@@ -63,17 +63,27 @@ def test_who_says_nothing_is_where_the_clock_is() -> None:
 
 def test_a_hold_stops_the_clock_and_the_listener_says_where() -> None:
     head = speaking()
-    head.played(50, 10.1)
+    head.played(90, 10.1)
     head.hold(10.15)
-    assert head.position(11.0) == 100
-    assert not head.settled
-    head.played(90, 10.16)
-    assert not head.settled
-    head.played(105, 10.2)
-    assert head.settled
-    assert head.position(12.0) == 105
-    assert head.resume(12.0) == 105
-    assert head.position(12.05) == 155
+    assert head.position(11.0) == 140
+    head.played(130, 10.155)
+    assert not head.settled(10.2)
+    head.played(145, 10.2)
+    assert head.settled(10.2)
+    assert head.position(12.0) == 145
+    assert head.resume(12.0) == 145
+    assert head.position(12.05) == 195
+
+
+def test_what_comes_sooner_than_an_answer_can_is_no_answer_to_a_hold() -> None:
+    head = speaking()
+    head.played(20, 10.1)
+    head.hold(10.1)
+    head.played(40, 10.12)
+    assert not head.settled(10.17)
+    head.played(80, 10.17)
+    assert head.settled(10.19)
+    assert head.position(10.2) == 80
 
 
 def test_who_keeps_its_queue_is_never_told_to_skip() -> None:
@@ -92,7 +102,7 @@ def test_who_keeps_its_queue_is_never_told_to_skip() -> None:
 def test_a_hold_before_the_first_sample_has_nothing_to_wait_for() -> None:
     head = Playhead(1, RATE)
     head.hold(10.0)
-    assert head.settled
+    assert head.settled(10.0)
     assert head.resume(11.0) == 0
     head.sent(100, 11.0)
     assert head.position(11.05) == 50

@@ -1,0 +1,770 @@
+from __future__ import annotations
+
+import asyncio
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from base.audio import BYTES_PER_SAMPLE
+from base.errors import WrongState
+from orchestrator.conversation.events import FirstAudio, ReplyEnded, ReplyFailed, ReplyStopped
+from orchestrator.messages import Clear, Hold, Resume
+from orchestrator.ports import SynthAudio, SynthFinished, SynthMarks
+from tests.support.downlink import FRAME, NUMBERS, RATE, FarTransport, World
+
+pytestmark = pytest.mark.unit
+
+KINDS: dict[str, dict[str, Any]] = {
+    "holding": {"holds": True},
+    "holding, far": {"holds": True, "delay_s": 0.06},
+    "copied": {"holds": False},
+    "copied, far": {"holds": False, "delay_s": 0.06},
+}
+
+
+@pytest.fixture(params=KINDS.values(), ids=KINDS.keys())
+def world(request: pytest.FixtureRequest) -> World:
+    world = World()
+    world.attach(**request.param)
+    return world
+
+
+@pytest.fixture
+def near() -> World:
+    world = World()
+    world.attach()
+    return world
+
+
+# --- pacing and credit -----------------------------------------------------------------------------------------------
+
+
+def test_a_reply_is_heard_whole_and_then_ended(world: World) -> None:
+    audio = world.reply(3 * RATE + 37)
+    world.run_until(lambda: world.outcome() is not None)
+    outcome = world.outcome()
+    assert isinstance(outcome, ReplyEnded)
+    assert world.heard()[: len(audio)] == audio
+    assert not any(world.heard()[len(audio) :])
+    assert (outcome.heard.text, outcome.heard.unheard, outcome.heard.complete) == (NUMBERS, "", True)
+    assert outcome.heard.samples == 3 * RATE + 37
+    assert len(world.of(FirstAudio)) == 1
+    assert world.downlink.statistics().get("underruns", 0) == 0
+
+
+def test_the_first_frame_goes_out_when_it_comes(near: World) -> None:
+    near.reply(RATE)
+    assert not near.first_audio()
+    near.voice(1)
+    assert near.first_audio()
+    assert len(near.transport.sent) == 1
+
+
+def test_no_more_than_the_lead_is_in_hand_and_little_of_it_is_wasted_on_messages(near: World) -> None:
+    near.reply(5 * RATE)
+    most = 0
+    near.run(0.5)
+    before = len(near.transport.sent)
+    for _ in range(300):
+        near.run(0.01)
+        most = max(most, near.ahead())
+        assert near.ahead() >= 0.05 * RATE
+    assert 0.15 * RATE <= most <= 0.2 * RATE
+    assert len(near.transport.sent) - before <= 3 / 0.06 + 2
+
+
+def test_a_distant_listener_keeps_as_much_in_hand_as_a_near_one() -> None:
+    world = World()
+    world.attach(delay_s=0.12)
+    world.reply(6 * RATE)
+    world.run(1.0)
+    for _ in range(40):
+        world.run(0.1)
+        assert world.transport.listener.queued >= 0.04 * RATE
+    assert world.downlink.statistics().get("underruns", 0) == 0
+
+
+def test_a_blind_sink_is_fed_little_ahead() -> None:
+    world = World()
+    world.attach(holds=False, acknowledges=False)
+    world.reply(2 * RATE)
+    for _ in range(100):
+        world.run(0.01)
+        assert world.ahead() <= 0.04 * RATE + FRAME
+    world.run_until(lambda: world.outcome() is not None)
+    assert isinstance(world.outcome(), ReplyEnded)
+    assert world.heard() == world.audio
+
+
+def test_nothing_goes_where_there_is_no_room(near: World) -> None:
+    near.transport.free = 0
+    near.reply(RATE)
+    near.run(0.5)
+    assert near.transport.sent == []
+    near.transport.free = FRAME + 1
+    near.run(0.05)
+    assert {len(a.pcm) for a in near.transport.sent} == {FRAME * BYTES_PER_SAMPLE}
+
+
+def test_credit_follows_the_listener_in_steps() -> None:
+    world = World(speed=100)
+    world.attach()
+    world.reply(6 * RATE)
+    assert world.credits == [(1, RATE)]
+    while world.outcome() is None:
+        world.run(0.02)
+        played = len(world.heard()) // BYTES_PER_SAMPLE
+        assert world.credits[-1][1] <= played + RATE + FRAME
+        assert world.voiced - played <= 1.05 * RATE
+    steps = [b - a for (_, a), (_, b) in pairwise(world.credits)]
+    assert min(steps) >= 0.4 * RATE
+    assert len(steps) >= 10
+
+
+def test_a_hold_grants_no_credit(near: World) -> None:
+    near.reply(6 * RATE)
+    near.run(1.0)
+    near.downlink.hold_nowait(1)
+    before = len(near.credits)
+    near.run(3.0)
+    assert len(near.credits) == before
+    assert near.downlink.statistics()["buffered_samples"] <= 2.1 * RATE
+
+
+def test_a_voice_that_ignores_its_credit_loses_its_turn(near: World) -> None:
+    near.reply(9 * RATE)
+    for _ in range(30):
+        near.voice(5)
+    near.run_until(lambda: near.outcome() is not None)
+    outcome = near.outcome()
+    assert isinstance(outcome, ReplyFailed)
+    assert outcome.code == "internal"
+    assert near.downlink.statistics()["bad_audio"] == 1
+
+
+# --- the fence -------------------------------------------------------------------------------------------------------
+
+
+def test_only_the_last_turn_passes(near: World) -> None:
+    near.reply(RATE)
+    near.voice(1, turn=7)
+    near.downlink.synth_nowait(SynthFinished(7, 0, 0))
+    assert near.transport.sent == []
+    near.run(0.2)
+    near.downlink.stop_nowait(1)
+    sent = len(near.transport.sent)
+    near.voice(2)
+    near.run(0.2)
+    assert len(near.transport.sent) == sent
+    assert near.downlink.statistics()["fenced"] >= 3
+
+
+def test_a_turn_that_begins_takes_the_place_of_one_that_was_not_stopped(near: World) -> None:
+    near.reply(2 * RATE)
+    near.run(0.3)
+    near.reply(RATE)
+    assert near.transport.told == [Clear(turn=1)]
+    near.run_until(lambda: near.outcome() is not None)
+    assert near.heard() == near.audio
+    assert near.downlink.statistics()["superseded"] == 1
+
+
+def test_audio_that_comes_twice_or_not_at_all_keeps_its_place(near: World) -> None:
+    near.reply(RATE)
+    frame = FRAME * BYTES_PER_SAMPLE
+    near.downlink.synth_nowait(SynthAudio(1, 0, near.audio[: 2 * frame]))
+    near.downlink.synth_nowait(SynthAudio(1, FRAME, near.audio[frame : 3 * frame]))
+    near.downlink.synth_nowait(SynthAudio(1, 4 * FRAME, near.audio[4 * frame : 5 * frame]))
+    near.finished = True
+    near.downlink.synth_nowait(SynthFinished(1, 5 * FRAME, 0))
+    near.run_until(lambda: near.outcome() is not None)
+    assert near.heard() == near.audio[: 3 * frame] + bytes(frame) + near.audio[4 * frame : 5 * frame]
+    counts = near.downlink.statistics()
+    assert (counts["overlap_samples"], counts["gap_samples"]) == (FRAME, FRAME)
+
+
+# --- hold and resume -------------------------------------------------------------------------------------------------
+
+
+def test_a_false_alarm_loses_nothing_and_repeats_nothing(world: World) -> None:
+    audio = world.reply(3 * RATE)
+    for pause in (0.31, 0.4, 0.07, 1.3):
+        world.run(pause)
+        world.downlink.hold_nowait(1)
+        world.run(0.2)
+        heard = world.heard()
+        world.run(0.5)
+        assert world.heard() == heard
+        world.downlink.resume_nowait(1)
+    world.run_until(lambda: world.outcome() is not None)
+    assert isinstance(world.outcome(), ReplyEnded)
+    assert world.heard() == audio
+    assert world.transport.listener.jumps == []
+
+
+def test_a_hold_taken_back_at_once_loses_nothing(world: World) -> None:
+    audio = world.reply(2 * RATE)
+    world.run(0.5)
+    for gap in (0.0, 0.01, 0.05, 0.1):
+        world.downlink.hold_nowait(1)
+        world.run(gap)
+        world.downlink.resume_nowait(1)
+        world.run(0.17)
+        world.downlink.hold_nowait(1)
+        world.downlink.resume_nowait(1)
+        world.downlink.hold_nowait(1)
+        world.run(gap)
+        world.downlink.resume_nowait(1)
+    world.run_until(lambda: world.outcome() is not None)
+    assert world.heard() == audio
+    assert world.transport.listener.jumps == []
+
+
+def test_a_near_listener_goes_on_at_the_sample_at_which_it_was_held(near: World) -> None:
+    near.reply(2 * RATE)
+    near.run(0.503)
+    near.downlink.hold_nowait(1)
+    held_at = near.transport.listener.position[1]
+    near.downlink.resume_nowait(1)
+    assert near.transport.told == [Hold(turn=1), Resume(turn=1, sample=held_at)]
+
+
+def test_held_before_the_first_sample_none_goes_out(near: World) -> None:
+    audio = near.reply(RATE)
+    near.downlink.hold_nowait(1)
+    near.run(0.5)
+    assert near.transport.sent == []
+    assert near.transport.told == []
+    assert not near.first_audio()
+    near.downlink.resume_nowait(1)
+    assert near.first_audio()
+    near.run_until(lambda: near.outcome() is not None)
+    assert near.heard() == audio
+
+
+def test_a_held_turn_ends_after_its_resume(near: World) -> None:
+    near.reply(RATE)
+    near.run(0.9)
+    near.downlink.hold_nowait(1)
+    near.run(3)
+    assert near.outcome() is None
+    near.downlink.resume_nowait(1)
+    near.run_until(lambda: near.outcome() is not None)
+    assert isinstance(near.outcome(), ReplyEnded)
+
+
+def test_a_turn_held_when_all_of_it_was_heard_is_over() -> None:
+    world = World()
+    world.attach(delay_s=0.05)
+    world.reply(RATE)
+    world.run_until(lambda: len(world.heard()) == 2 * RATE)
+    world.downlink.hold_nowait(1)
+    world.run_until(lambda: world.outcome() is not None, 0.3)
+    assert isinstance(world.outcome(), ReplyEnded)
+
+
+# --- stop ------------------------------------------------------------------------------------------------------------
+
+
+def test_stop_tells_the_words_that_were_heard(world: World) -> None:
+    world.reply(len(NUMBERS) * 400)
+    place = NUMBERS.index("seven") + 2
+    world.run_until(lambda: len(world.heard()) // BYTES_PER_SAMPLE > place * 400)
+    world.downlink.stop_nowait(1)
+    world.run_until(lambda: world.outcome() is not None, 0.3)
+    outcome = world.outcome()
+    assert isinstance(outcome, ReplyStopped)
+    assert outcome.heard.text.endswith("five, six,")
+    assert outcome.heard.unheard.startswith("seven, eight,")
+    assert outcome.heard.samples == len(world.heard()) // BYTES_PER_SAMPLE
+    assert not outcome.heard.complete
+    assert world.transport.told[-1] == Clear(turn=1)
+
+
+def test_stop_during_a_hold_answers_at_once(world: World) -> None:
+    world.reply(3 * RATE)
+    world.run(1.0)
+    world.downlink.hold_nowait(1)
+    world.run(0.3)
+    world.downlink.stop_nowait(1)
+    outcome = world.outcome()
+    assert isinstance(outcome, ReplyStopped)
+    assert outcome.heard.samples == len(world.heard()) // BYTES_PER_SAMPLE
+
+
+def test_stop_before_any_audio_answers_at_once(near: World) -> None:
+    near.reply(RATE)
+    near.downlink.stop_nowait(1)
+    outcome = near.outcome()
+    assert isinstance(outcome, ReplyStopped)
+    assert (outcome.heard.samples, outcome.heard.text, outcome.heard.unheard) == (0, "", NUMBERS)
+    assert near.transport.told == []
+
+
+def test_the_last_word_of_a_listener_is_not_awaited_for_ever() -> None:
+    world = World()
+    world.attach(delay_s=0.02)
+    world.reply(2 * RATE)
+    world.run(0.5)
+    world.transport.mute = True
+    world.downlink.stop_nowait(1)
+    world.run(0.1)
+    assert world.outcome() is None
+    world.run(0.1)
+    outcome = world.outcome()
+    assert isinstance(outcome, ReplyStopped)
+    assert abs(outcome.heard.samples - 0.5 * RATE) < 0.1 * RATE
+    assert world.downlink.statistics()["played_awaited_in_vain"] == 1
+
+
+def test_every_stop_is_answered(near: World) -> None:
+    near.reply(RATE // 2)
+    near.run_until(lambda: near.outcome() is not None)
+    near.downlink.stop_nowait(1)
+    near.downlink.stop_nowait(5)
+    ended = near.of(ReplyEnded)[0]
+    late, never = near.of(ReplyStopped)
+    assert isinstance(ended, ReplyEnded)
+    assert isinstance(late, ReplyStopped)
+    assert isinstance(never, ReplyStopped)
+    assert late.heard == ended.heard
+    assert (never.turn, never.heard.samples, never.heard.text) == (5, 0, "")
+
+
+# --- listeners that lie or say nothing -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("holds", [True, False])
+def test_a_listener_that_never_says_anything_hears_all(holds: bool) -> None:
+    world = World()
+    world.attach(holds=holds, mute=True)
+    audio = world.reply(3 * RATE)
+    world.run_until(lambda: world.outcome() is not None, 5)
+    assert isinstance(world.outcome(), ReplyEnded)
+    assert world.heard() == audio
+
+
+def test_a_short_reply_to_a_silent_listener_ends_after_a_second() -> None:
+    world = World()
+    world.attach(mute=True)
+    world.reply(RATE // 4)
+    begin = world.now
+    world.run_until(lambda: world.outcome() is not None, 2)
+    assert 0.9 <= world.now - begin <= 1.2
+
+
+def test_a_holding_listener_that_says_nothing_loses_nothing() -> None:
+    world = World()
+    world.attach(mute=True, delay_s=0.05)
+    audio = world.reply(3 * RATE)
+    for _ in range(4):
+        world.run(0.4)
+        world.downlink.hold_nowait(1)
+        world.run(0.3)
+        world.downlink.resume_nowait(1)
+    world.run_until(lambda: world.outcome() is not None)
+    world.run(0.5)
+    assert world.heard() == audio
+    assert world.transport.listener.jumps == []
+
+
+def test_words_about_what_was_never_sent_are_clamped(near: World) -> None:
+    near.reply(2 * RATE)
+    near.run(0.2)
+    near.downlink.played_nowait(1, 2**62)
+    near.downlink.played_nowait(9, 5)
+    near.run(0.05)
+    near.downlink.stop_nowait(1)
+    near.run(0.2)
+    outcome = near.outcome()
+    assert isinstance(outcome, ReplyStopped)
+    assert outcome.heard.samples <= 0.5 * RATE
+    counts = near.downlink.statistics()
+    assert counts["played_clamped"] >= 1
+    assert counts["played_stale"] >= 1
+
+
+def test_a_loudspeaker_that_stands_still_ends_the_turn(near: World) -> None:
+    near.transport.mute = True
+    near.reply(2 * RATE)
+    for _ in range(120):
+        near.run(0.1)
+        near.downlink.played_nowait(1, 0)
+    outcome = near.outcome()
+    assert isinstance(outcome, ReplyFailed)
+    assert outcome.code == "not_played"
+    assert outcome.heard.text == ""
+
+
+# --- failures --------------------------------------------------------------------------------------------------------
+
+
+def test_when_the_voice_fails_what_came_is_played(near: World) -> None:
+    audio = near.reply(5 * RATE)
+    near.run(0.5)
+    near.fail()
+    came = near.voiced * BYTES_PER_SAMPLE
+    near.run_until(lambda: near.outcome() is not None)
+    outcome = near.outcome()
+    assert isinstance(outcome, ReplyFailed)
+    assert (outcome.code, outcome.message) == ("unavailable", "the worker is gone")
+    assert near.heard() == audio[:came]
+    assert outcome.heard.text.startswith("One,")
+    assert outcome.heard.unheard
+    assert not outcome.heard.complete
+
+
+def test_when_the_voice_fails_while_held_the_turn_is_over(near: World) -> None:
+    near.reply(5 * RATE)
+    near.run(0.5)
+    near.downlink.hold_nowait(1)
+    near.run(0.3)
+    near.fail()
+    outcome = near.outcome()
+    assert isinstance(outcome, ReplyFailed)
+    assert outcome.heard.samples == len(near.heard()) // BYTES_PER_SAMPLE
+    assert near.transport.told[-1] == Clear(turn=1)
+
+
+def test_when_the_responder_fails_what_it_wrote_is_spoken(near: World) -> None:
+    audio = near.reply(RATE)
+    near.downlink.fail_nowait(1, "unavailable", "the model is gone")
+    near.run_until(lambda: near.outcome() is not None)
+    outcome = near.outcome()
+    assert isinstance(outcome, ReplyFailed)
+    assert outcome.message == "the model is gone"
+    assert near.heard() == audio
+
+
+def test_when_both_fail_the_turn_still_ends(near: World) -> None:
+    near.reply(2 * RATE)
+    near.run(0.1)
+    near.finished = True
+    near.downlink.fail_nowait(1, "unavailable", "the model is gone")
+    near.run_until(lambda: near.outcome() is not None, 10)
+    assert isinstance(near.outcome(), ReplyFailed)
+
+
+def test_a_turn_with_nothing_to_speak_ends(near: World) -> None:
+    near.reply(0, "😀")
+    near.finish()
+    outcome = near.outcome()
+    assert isinstance(outcome, ReplyEnded)
+    assert outcome.heard.complete
+    assert near.transport.sent == []
+    near.reply(0, "…")
+    near.downlink.hold_nowait(2)
+    near.finish()
+    assert near.outcome() is None
+    near.downlink.resume_nowait(2)
+    assert isinstance(near.outcome(), ReplyEnded)
+
+
+def test_a_fault_ends_the_turn_and_nobody_elses(near: World) -> None:
+    other = World(now=near.now)
+    other.attach()
+    other.reply(RATE)
+    near.ticker.add(other.downlink)
+    near.reply(RATE)
+    near.run(0.1)
+    near.transport.broken = near.finished = True
+    near.run(0.3)
+    assert [type(e) for e in near.events] == [FirstAudio, ReplyFailed]
+    assert near.ticker.statistics()["faults"] == 1
+    assert len(near.ticker) == 1
+
+
+# --- another transport -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("first", KINDS.values(), ids=KINDS.keys())
+@pytest.mark.parametrize("second", [True, False], ids=["then holding", "then copied"])
+def test_a_reply_goes_on_over_another_connection(first: dict[str, Any], second: bool) -> None:
+    world = World()
+    world.attach(**first)
+    audio = world.reply(3 * RATE)
+    world.run(1.013)
+    world.detach()
+    world.downlink.hold_nowait(1)
+    said = world.heard()
+    world.run(2.0)
+    new = world.attach(holds=second)
+    world.run(0.2)
+    assert new.sent == []
+    world.downlink.resume_nowait(1)
+    world.run_until(lambda: world.outcome() is not None)
+    outcome = world.outcome()
+    assert isinstance(outcome, ReplyEnded)
+    assert outcome.heard.complete
+    heard = bytes(new.listener.heard[1])
+    begin = new.sent[0].sample * BYTES_PER_SAMPLE
+    silent = len(heard) - len(heard.lstrip(b"\0"))
+    assert silent < FRAME * BYTES_PER_SAMPLE
+    assert heard[silent:] == audio[begin + silent :]
+    assert begin + silent <= len(said), "nothing is lost"
+    assert len(said) - begin - silent <= 0.25 * RATE * BYTES_PER_SAMPLE, "little is repeated"
+
+
+def test_who_says_what_it_played_when_it_comes_back_hears_everything_once() -> None:
+    world = World()
+    world.attach(delay_s=0.04)
+    audio = world.reply(3 * RATE)
+    world.run(1.013)
+    old = world.transport
+    world.detach()
+    world.run(2.0)
+    played = len(world.heard(old)) // BYTES_PER_SAMPLE
+    world.downlink.hold_nowait(1)
+    new = world.attach()
+    world.downlink.played_nowait(1, played)
+    world.downlink.resume_nowait(1)
+    world.run_until(lambda: world.outcome() is not None)
+    heard = world.heard(new)
+    pause = heard[: played % FRAME * BYTES_PER_SAMPLE]
+    assert not any(pause)
+    assert world.heard(old) + heard[len(pause) :] == audio
+    assert world.downlink.statistics().get("played_clamped", 0) == 0
+
+
+def test_a_turn_that_nobody_holds_goes_on_when_a_transport_is_there() -> None:
+    world = World()
+    audio = world.reply(RATE)
+    world.run(0.5)
+    assert not world.first_audio()
+    world.attach()
+    world.run_until(lambda: world.outcome() is not None)
+    assert world.heard() == audio
+
+
+def test_stop_without_a_transport_answers_at_once(near: World) -> None:
+    near.reply(2 * RATE)
+    near.run(0.5)
+    near.detach()
+    near.downlink.stop_nowait(1)
+    outcome = near.outcome()
+    assert isinstance(outcome, ReplyStopped)
+    assert outcome.heard.text.startswith("One,")
+
+
+def test_losing_the_transport_while_its_last_word_is_awaited() -> None:
+    world = World()
+    world.attach(delay_s=0.1)
+    world.reply(2 * RATE)
+    world.run(0.5)
+    world.downlink.stop_nowait(1)
+    assert world.outcome() is None
+    world.detach()
+    assert isinstance(world.outcome(), ReplyStopped)
+
+
+def test_a_turn_does_not_change_its_rate(near: World) -> None:
+    near.reply(RATE)
+    with pytest.raises(WrongState, match="8000"):
+        near.downlink.attach_nowait(FarTransport(lambda: near.now, output_rate=16_000))
+    near.run_until(lambda: near.outcome() is not None)
+    near.downlink.attach_nowait(FarTransport(lambda: near.now, output_rate=16_000))
+    near.downlink.begin_nowait(2)
+    assert near.credits[-1] == (2, 16_000)
+
+
+# --- words -----------------------------------------------------------------------------------------------------------
+
+
+def test_marks_are_told_in_the_responders_places(near: World) -> None:
+    near.reply(RATE, "Say **it** now.")
+    words = [(start, end) for _, start, end, _, _ in near.marks]
+    assert words == [(0, 3), (6, 8), (11, 15)]
+    near.downlink.synth_nowait(SynthMarks(9, ()))
+    assert near.downlink.statistics()["fenced"] == 1
+
+
+async def test_wait_heard_returns_when_it_was_heard(near: World) -> None:
+    near.reply(RATE)
+    near.run(0.2)
+    waiting = asyncio.create_task(near.downlink.wait_heard(1))
+    await asyncio.sleep(0)
+    near.run(0.7)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    near.run(0.3)
+    async with asyncio.timeout(10):
+        await waiting
+    async with asyncio.timeout(10):
+        await near.downlink.wait_heard(1)
+
+
+async def test_wait_heard_returns_when_the_turn_is_over(near: World) -> None:
+    near.reply(RATE)
+    near.run(0.2)
+    waiting = [asyncio.create_task(near.downlink.wait_heard(1)) for _ in range(3)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    await asyncio.sleep(0)
+    near.downlink.stop_nowait(1)
+    near.run(0.2)
+    async with asyncio.timeout(10):
+        await asyncio.gather(*waiting[1:])
+
+
+async def test_closing_lets_everybody_go(near: World) -> None:
+    near.reply(RATE)
+    near.run(0.2)
+    waiting = asyncio.create_task(near.downlink.wait_heard(1))
+    await asyncio.sleep(0)
+    before = list(near.events)
+    near.downlink.close()
+    async with asyncio.timeout(10):
+        await waiting
+    near.run(2)
+    near.downlink.begin_nowait(2)
+    assert near.events == before
+    assert len(near.ticker) == 0
+
+
+# --- anything, in any order ------------------------------------------------------------------------------------------
+
+
+class DownlinkMachine(RuleBasedStateMachine):
+    """Hold, resume, lies and pauses at any moment, near and far, slow voices and fast: what is heard is always the
+    beginning of what was spoken, and in the end all of it, once."""
+
+    @initialize(
+        holds=st.booleans(),
+        delay_s=st.sampled_from([0.0, 0.0, 0.01, 0.035, 0.07]),
+        speed=st.sampled_from([0.7, 1.3, 5.0, 100.0]),
+        samples=st.integers(1, 4 * RATE),
+    )
+    def begin(self, holds: bool, delay_s: float, speed: float, samples: int) -> None:
+        self.world = World(speed=speed)
+        self.world.attach(holds=holds, delay_s=delay_s)
+        self.audio = self.world.reply(samples)
+        self.held = False
+        self.heard_when_held = b""
+
+    @rule(s=st.sampled_from([0.001, 0.004, 0.013, 0.02, 0.05, 0.11, 0.31, 0.7]))
+    def wait(self, s: float) -> None:
+        self.world.run(s)
+
+    @rule()
+    def hold(self) -> None:
+        self.world.downlink.hold_nowait(1)
+        self.held = True
+
+    @rule()
+    def resume(self) -> None:
+        self.world.downlink.resume_nowait(1)
+        self.held = False
+
+    @rule(s=st.sampled_from([0.16, 0.2, 1.0]))
+    def stay_held(self, s: float) -> None:
+        """A hold is silence once it has arrived, and stays so."""
+        self.world.downlink.hold_nowait(1)
+        self.held = True
+        self.world.run(s)
+        heard = self.world.heard()
+        self.world.run(0.4)
+        assert self.world.heard() == heard
+
+    @rule(samples=st.integers(4 * RATE + 2 * FRAME, 2**62))
+    def lie_ahead_of_all(self, samples: int) -> None:
+        """What was never sent: counted, and no harm to a stranger's turn."""
+        self.world.downlink.played_nowait(9, samples)
+
+    @rule(frames=st.integers(1, 3))
+    def strange_audio(self, frames: int) -> None:
+        self.world.downlink.synth_nowait(SynthAudio(9, 0, bytes(frames * FRAME * BYTES_PER_SAMPLE)))
+
+    @rule(free=st.sampled_from([0, FRAME, 10 * FRAME, 10**9]))
+    def room(self, free: int) -> None:
+        self.world.transport.free = free
+
+    @invariant()
+    def heard_is_a_beginning(self) -> None:
+        if hasattr(self, "world"):
+            heard = self.world.heard()
+            assert heard[: len(self.audio)] == self.audio[: len(heard)]
+            assert not any(heard[len(self.audio) :])
+
+    def teardown(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        world = self.world
+        world.transport.free = 10**9
+        world.downlink.resume_nowait(1)
+        world.run_until(lambda: world.outcome() is not None)
+        outcome = world.outcome()
+        assert isinstance(outcome, ReplyEnded)
+        assert outcome.heard.complete
+        assert outcome.heard.samples == len(self.audio) // BYTES_PER_SAMPLE
+        assert world.heard()[: len(self.audio)] == self.audio
+        assert world.transport.listener.jumps == []
+
+
+class LyingListenerMachine(RuleBasedStateMachine):
+    """Whatever a listener says, loses or does not say, every turn ends, answered once, with words that were sent."""
+
+    @initialize(holds=st.booleans(), mute=st.booleans(), delay_s=st.sampled_from([0.0, 0.05, 0.4]))
+    def begin(self, holds: bool, mute: bool, delay_s: float) -> None:
+        self.world = World()
+        self.kind: dict[str, Any] = {"holds": holds, "mute": mute, "delay_s": delay_s}
+        self.there = True
+        self.world.attach(**self.kind)
+        self.world.reply(3 * RATE)
+
+    @rule(s=st.sampled_from([0.004, 0.02, 0.11, 0.5, 1.2]))
+    def wait(self, s: float) -> None:
+        self.world.run(s)
+
+    @rule(samples=st.integers(0, 4 * RATE))
+    def say(self, samples: int) -> None:
+        self.world.downlink.played_nowait(self.world.turn, samples)
+
+    @rule(back=st.booleans())
+    def lose(self, back: bool) -> None:
+        if self.there:
+            self.world.detach()
+        if back:
+            self.world.attach(**self.kind)
+        self.there = back
+
+    @rule(hold=st.booleans())
+    def hold(self, hold: bool) -> None:
+        self.world.downlink.hold_nowait(self.world.turn)
+        if not hold:
+            self.world.downlink.resume_nowait(self.world.turn)
+
+    @rule(how=st.sampled_from(["stop", "voice", "responder", "not at all"]))
+    def end(self, how: str) -> None:
+        world = self.world
+        if how == "voice":
+            world.fail()
+        elif how == "responder":
+            world.downlink.fail_nowait(world.turn, "internal", "the responder broke")
+        if not self.there:
+            world.attach(**self.kind)
+            self.there = True
+        world.downlink.resume_nowait(world.turn)
+        if how == "stop" and world.outcome() is None:
+            world.downlink.stop_nowait(world.turn)
+        world.run_until(lambda: world.outcome() is not None, 40)
+        outcome = world.outcome()
+        assert outcome is not None
+        heard = outcome.heard
+        assert heard.samples <= max((a.sample * 2 + len(a.pcm) for t in world.transports for a in t.sent), default=0)
+        assert " ".join(f"{heard.text} {heard.unheard}".split()) == NUMBERS
+        world.reply(3 * RATE)
+
+    @invariant()
+    def little_is_in_hand(self) -> None:
+        if hasattr(self, "world"):
+            assert self.world.downlink.statistics().get("buffered_samples", 0) <= 3.5 * RATE
+
+
+TestDownlinkMachine = DownlinkMachine.TestCase
+TestDownlinkMachine.settings = settings(max_examples=100, stateful_step_count=25, deadline=None)
+TestLyingListenerMachine = LyingListenerMachine.TestCase
+TestLyingListenerMachine.settings = settings(max_examples=60, stateful_step_count=20, deadline=None)
