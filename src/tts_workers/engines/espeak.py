@@ -1,0 +1,214 @@
+"""Real speech on any machine: espeak-ng, from the `espeakng-loader` package, in child processes (GPL-3.0-or-later).
+
+Over a hundred languages, formant synthesis, a thousand times faster than real time. Voices are the library's own
+("en-us", "fr-fr", "cmn"), each of which takes a variant ("en-us+f3", "de+whisper"). Word marks are exact. Rate is a
+multiple of 175 words a minute; pitch follows semitones from -9 to +10, beyond which the library goes no further; range
+0 is monotone.
+
+Why processes, and what that costs: docs/decisions/0004-espeak-processes.md. A text is synthesised sentence by sentence,
+each in one request to a child, so that a child is never held while a listener takes his time. The library's own pauses
+between sentences and clauses are kept, but before what follows instead of after: a turn never ends in dead air.
+
+Options of its model spec:
+
+    processes   children at most (2); they start as they are needed
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+from base.errors import Misconfigured, NotFound
+from tts_workers.engine import Audio, EngineInfo, Mark, ModelSpec, Request, Style, VoiceInfo
+from tts_workers.engines.espeak_pool import Pool
+from tts_workers.options import read_options
+from tts_workers.text import pieces
+
+DEFAULT_VOICE = "en-us"
+WORDS_A_MINUTE = 175
+PIECE = 200
+DENSE_PIECE = 60
+"""Code points of digits or Han in a piece: each is a word or more."""
+
+_PAUSES_S = ((".!?…。！？", 0.30), (";:；：–—", 0.225), (",，、", 0.15))
+"""As long as the library's own (measured)."""
+_TAIL_S = 0.025
+"""Silence after each request: what the worker keeps back for a whole frame is never speech."""
+_GENDERS = {1: "male", 2: "female"}
+_CLOSERS = " \t\n\"'”’»)]}"
+_TOKEN = re.compile(r"\S+")
+_NO_SPACES = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+"""Scripts written without spaces: Thai, Lao, Burmese, Khmer, Kana, Han."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    processes: Annotated[int, Meta(ge=1, le=64)] = 2
+
+
+class EspeakEngine:
+    name = "espeak"
+
+    def load(self, spec: ModelSpec) -> EspeakModel:
+        options = read_options(_Options, spec)
+        try:
+            import espeakng_loader
+        except ImportError as error:
+            raise Misconfigured(
+                f"model {spec.id!r} needs the package espeakng-loader, which is not installed; "
+                "install it, or use engine 'sine'"
+            ) from error
+        pool = Pool(espeakng_loader.get_library_path(), espeakng_loader.get_data_path(), options.processes)
+        try:
+            return EspeakModel(pool)
+        except BaseException:
+            pool.close()
+            raise
+
+
+class EspeakModel:
+    """See the module. Any number of requests at once; they take turns, a few milliseconds each."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        hello = pool.hello()
+        self._rate: int = hello["rate"]
+        self._names, voices = _voices(hello["voices"])
+        self._variants = {_slug(v[0]): v[0].rpartition("/")[2] for v in hello["variants"]}
+        self.info = EngineInfo(
+            name="espeak",
+            sample_rate=self._rate,
+            languages=tuple(sorted({tag for voice in voices for tag in voice.languages})),
+            voices=voices,
+            default_voice=DEFAULT_VOICE,
+            licence="GPL-3.0-or-later",
+            streaming=True,
+            prosody=True,
+            marks=True,
+            cancellable=True,
+            memory_bytes=20_000_000,
+            variants=tuple(sorted(self._variants)),
+        )
+
+    def synthesize(self, request: Request) -> Iterator[Audio | Mark]:
+        message = self._message(request)
+        done = 0
+        at = 0
+        before = "" if request.first else request.previous_text
+        for piece in pieces(request.text, _limit(request.text)):
+            if request.cancelled():
+                return
+            pause = self._silence(pause_after(before) - _TAIL_S if before.strip() else 0.0, request.style)
+            answer, audio = self._pool.ask({**message, "text": piece}, request.cancelled)
+            for start, end, sample in word_spans(piece, answer["words"]):
+                yield Mark(at + start, at + end, done + len(pause) // 2 + sample)
+            data = pause + audio + self._silence(_TAIL_S, Style())
+            yield Audio(data)
+            done += len(data) // 2
+            at += len(piece)
+            before = piece if piece.strip() else before
+
+    def close(self) -> None:
+        self._pool.close()
+
+    def _message(self, request: Request) -> dict[str, Any]:
+        style = request.style
+        return {
+            "voice": self._file(request.voice or DEFAULT_VOICE),
+            "rate": min(max(round(WORDS_A_MINUTE * style.rate), 80), 600),
+            # 5.05 steps a semitone, measured over the range; the library clips nothing by itself.
+            "pitch": min(max(round(50 + 5.05 * style.pitch), 0), 100),
+            "range": min(max(round(50 * style.range), 0), 100),
+        }
+
+    def _file(self, voice: str) -> str:
+        """The library's name of a voice. Only names that it listed itself get there: it takes them for file names."""
+        base, plus, variant = voice.partition("+")
+        name = self._names.get(base)
+        if name is None or (plus and variant not in self._variants):
+            raise NotFound(f"espeak has no voice {voice!r}; see `antiphon voices`", reason="UNKNOWN_VOICE")
+        return f"{name}+{self._variants[variant]}" if plus else name
+
+    def _silence(self, seconds: float, style: Style) -> bytes:
+        return bytes(2 * max(0, round(seconds / style.rate * self._rate)))
+
+
+def pause_after(text: str) -> float:
+    """Seconds between `text` and what follows it, by its last mark."""
+    last = text.rstrip(_CLOSERS)[-1:]
+    return next((seconds for marks, seconds in _PAUSES_S if last and last in marks), 0.0)
+
+
+def word_spans(text: str, events: list[list[int]]) -> list[tuple[int, int, int]]:
+    """(start, end, sample) of words from the library's (code point, sample) events, in order.
+
+    The library tells of several events within "1,234.5" or "don't", some of them off by a little: a word between spaces
+    counts once, by its first. Where a script has no spaces, each event that moves on is a word.
+    """
+    spans: list[tuple[int, int, int]] = []
+    tokens = [m.span() for m in _TOKEN.finditer(text)]
+    i = 0
+    last = -1
+    for position, sample in events:
+        while i < len(tokens) and tokens[i][1] <= position:
+            i += 1
+        if i == len(tokens) or position < tokens[i][0]:
+            continue
+        start, end = tokens[i]
+        if _NO_SPACES.search(text, start, end):
+            if position <= last:
+                continue
+            spans = [*spans[:-1], (spans[-1][0], min(spans[-1][1], position), spans[-1][2])] if spans else spans
+            start = position
+        elif start <= last:
+            continue
+        last = max(position, start)
+        spans.append((start, end, sample))
+    return [(s, e, sample) for start, end, sample in spans for s, e in [_bare(text, start, end)]]
+
+
+def _bare(text: str, start: int, end: int) -> tuple[int, int]:
+    """Without punctuation around it, unless there is nothing else."""
+    inner = [i for i in range(start, end) if text[i].isalnum() or text[i] in "%&@#$€£+"]
+    return (inner[0], inner[-1] + 1) if inner else (start, end)
+
+
+def _limit(text: str) -> int:
+    dense = sum(1 for c in text if c.isdigit() or c >= "\u2e80")
+    return DENSE_PIECE if dense * 3 > len(text) else PIECE
+
+
+def _slug(identifier: str) -> str:
+    return identifier.rpartition("/")[2].lower().replace(" ", "-")
+
+
+def _voices(listed: list[list[Any]]) -> tuple[dict[str, str], tuple[VoiceInfo, ...]]:
+    """File names by id, and the voices, of each language the library's favourite first."""
+    names: dict[str, str] = {}
+    found: list[tuple[tuple[str, int, str], VoiceInfo]] = []
+    for name, identifier, languages, gender in listed:
+        tags = [tag.lower() for _, tag in languages]
+        id = tags[0] if tags[0] not in names else _slug(identifier)
+        names[id] = identifier
+        language = tags[0].partition("-")[0]
+        rank = min((priority for priority, tag in languages if tag.lower() == language), default=99)
+        voice = VoiceInfo(id, name.strip(), tuple(_canonical(tag) for tag in tags), _GENDERS.get(gender, ""))
+        found.append(((language, rank, id), voice))
+    return names, tuple(voice for _, voice in sorted(found, key=lambda f: f[0]))
+
+
+def _canonical(tag: str) -> str:
+    """BCP 47's usual case: "en-us" is "en-US", "fa-latn" is "fa-Latn"."""
+    first, *rest = tag.split("-")
+    out = [first]
+    for part in rest:
+        private = "x" in out
+        out.append(part if private or len(part) not in (2, 4) else part.upper() if len(part) == 2 else part.title())
+    return "-".join(out)

@@ -1,0 +1,194 @@
+"""Loaded models: which voice speaks what, and how loud each is made."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import math
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from base import language as tags
+from base.audio import to_float
+from base.errors import BadRequest, Misconfigured, NotFound, Unavailable
+from base.loudness import active_speech_level
+from tts_workers.engine import Audio, Engine, EngineInfo, Model, ModelSpec, Request, Style, VoiceInfo
+from tts_workers.warmup import warm_up_text
+
+ENGINES = {
+    "espeak": ("tts_workers.engines.espeak", "EspeakEngine"),
+    "sine": ("tts_workers.engines.sine", "SineEngine"),
+}
+
+STYLE_RANGES = {"rate": (0.5, 3.0), "pitch": (-12.0, 12.0), "range": (0.0, 2.0), "volume": (0.0, 2.0)}
+MAX_GAIN_DB = 30.0
+REMEMBERED_GAINS = 1024
+
+
+def check_style(style: Style) -> Style:
+    """Returns `style`; raises `BadRequest` for a value outside the ranges of the proto."""
+    for name, (low, high) in STYLE_RANGES.items():
+        value = getattr(style, name)
+        if not low <= value <= high:
+            raise BadRequest(f"style.{name} is {value:g}; it can be {low:g} to {high:g}", reason="BAD_STYLE")
+    return style
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """A voice as a session or turn uses it."""
+
+    voice: str
+    language: str
+
+
+class LoadedModel:
+    """A model in memory. `target_dbfs` is the active speech level (ITU-T P.56) that every voice of it is brought to."""
+
+    def __init__(self, spec: ModelSpec, model: Model, target_dbfs: float) -> None:
+        self.spec = spec
+        self.model = model
+        self.info: EngineInfo = model.info
+        self._target_dbfs = target_dbfs
+        self._gains: OrderedDict[str, float] = OrderedDict()
+        self._measuring: dict[str, threading.Lock] = {}
+        self._lock = threading.Lock()
+
+    # --- voices -------------------------------------------------------------------------------------------------------
+
+    def speaker(self, voice: str, language: str) -> Speaker:
+        """Who speaks: `voice` if one is named, else the default for `language`; "" is the default of either.
+
+        Raises `NotFound` for a voice or language that the model has not.
+        """
+        if voice:
+            info, variant = self._find(voice)
+        else:
+            info, variant = self._default_for(language), ""
+        spoken = language if language and _speaks(info, language) else info.languages[0] if info.languages else ""
+        return Speaker(f"{info.id}+{variant}" if variant else info.id, "" if spoken == tags.ANY else spoken)
+
+    def speaker_of(self, session: Speaker, language: str) -> Speaker:
+        """Who speaks a text in `language` when `session` speaks the rest: himself, if he can, else one who does."""
+        if not language:
+            return session
+        info, variant = self._find(session.voice)
+        if _speaks(info, language):
+            return replace(session, language=language)
+        try:
+            other = self._default_for(language)
+        except NotFound:
+            return session
+        return Speaker(f"{other.id}+{variant}" if variant else other.id, language)
+
+    def _find(self, voice: str) -> tuple[VoiceInfo, str]:
+        base, plus, variant = voice.partition("+")
+        info = next((v for v in self.info.voices if v.id.lower() == base.lower()), None)
+        if info is None:
+            info = self._by_tag(base)
+        if info is None:
+            raise _unknown("voice", voice, (v.id for v in self.info.voices), self.spec.id)
+        if plus and variant.lower() not in self.info.variants:
+            raise _unknown("variant", variant, self.info.variants, self.spec.id)
+        return info, variant.lower()
+
+    def _by_tag(self, tag: str) -> VoiceInfo | None:
+        """A voice named by a language tag of its own, such as "en" or "en_GB"."""
+        exact = [v for v in self.info.voices if any(tags.closeness(tag, t) == 3 for t in v.languages if t != tags.ANY)]
+        default = next((v for v in exact if v.id == self.info.default_voice), None)
+        return default or next(iter(exact), None)
+
+    def _default_for(self, language: str) -> VoiceInfo:
+        voices = sorted(self.info.voices, key=lambda v: v.id != self.info.default_voice)
+        if not language:
+            return voices[0]
+        best = max(voices, key=lambda v: _closeness(v, language))
+        if not _closeness(best, language):
+            raise _unknown("language", language, self.info.languages, self.spec.id)
+        return best
+
+    # --- loudness -----------------------------------------------------------------------------------------------------
+
+    def gain(self, voice: str) -> float:
+        """What samples of a voice (as in `Speaker`) are multiplied with, whatever the style.
+
+        Measured the first time, which takes a synthesis. Blocks: for engine threads. Raises `Unavailable` for a voice
+        that gives no sound.
+        """
+        with self._lock:
+            if voice in self._gains:
+                self._gains.move_to_end(voice)
+                return self._gains[voice]
+            measuring = self._measuring.setdefault(voice, threading.Lock())
+        with measuring:
+            with self._lock:
+                if voice in self._gains:
+                    return self._gains[voice]
+            try:
+                gain = self._measure(voice)
+                with self._lock:
+                    self._gains[voice] = gain
+                    while len(self._gains) > REMEMBERED_GAINS:
+                        self._gains.popitem(last=False)
+            finally:
+                with self._lock:
+                    self._measuring.pop(voice, None)
+        return gain
+
+    def _measure(self, voice: str) -> float:
+        languages = self._find(voice)[0].languages
+        language = next((tag for tag in languages if tag != tags.ANY), "")
+        request = Request(turn=0, text=warm_up_text(language), language=language, voice=voice)
+        pcm = b"".join(item.data for item in self.model.synthesize(request) if isinstance(item, Audio))
+        level = active_speech_level(to_float(pcm), self.info.sample_rate).dbfs
+        if not math.isfinite(level):
+            raise Unavailable(f"voice {voice!r} of model {self.spec.id!r} gave only silence", reason="SILENT")
+        gain_db = min(max(self._target_dbfs - level, -MAX_GAIN_DB), MAX_GAIN_DB)
+        return float(10.0 ** (gain_db / 20.0))
+
+    def warm_up(self) -> None:
+        """Speaks with the default voice; raises if nothing usable comes. Blocks."""
+        self.gain(self.speaker("", "").voice)
+
+    def close(self) -> None:
+        self.model.close()
+
+
+def load(spec: ModelSpec, target_dbfs: float) -> LoadedModel:
+    """Loads and warms up a model on the caller's thread; raises `AntiphonError`s that name it and what to do."""
+    model = LoadedModel(spec, _engine(spec).load(spec), target_dbfs)
+    try:
+        model.warm_up()
+    except BaseException:
+        model.close()
+        raise
+    return model
+
+
+def _engine(spec: ModelSpec) -> Engine:
+    if spec.engine not in ENGINES:
+        known = ", ".join(sorted(ENGINES))
+        raise Misconfigured(f"model {spec.id!r} asks for engine {spec.engine!r}; there are {known}")
+    module, name = ENGINES[spec.engine]
+    engine: Engine = getattr(importlib.import_module(module), name)()
+    return engine
+
+
+def _closeness(voice: VoiceInfo, language: str) -> int:
+    return max((tags.closeness(language, tag) for tag in voice.languages), default=2)
+
+
+def _speaks(voice: VoiceInfo, language: str) -> bool:
+    return _closeness(voice, language) > 0
+
+
+def _unknown(what: str, value: str, known: Iterable[str], model: str) -> NotFound:
+    ids = list(dict.fromkeys(known))
+    close = difflib.get_close_matches(value.lower(), [i.lower() for i in ids], n=5, cutoff=0.5)
+    if close:
+        hint = f"; close to it: {', '.join(close)}"
+    else:
+        hint = f"; it has {', '.join(ids[:8])}{', …' if len(ids) > 8 else ''}" if ids else f"; it has no {what}s"
+    return NotFound(f"model {model!r} has no {what} {value[:80]!r}{hint}", reason=f"UNKNOWN_{what.upper()}")
