@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from orchestrator.ticker import Ticker
+
+pytestmark = pytest.mark.unit
+
+
+class Counted:
+    def __init__(self, fault: bool = False) -> None:
+        self.times: list[float] = []
+        self.faults = 0
+        self._fault = fault
+
+    def tick(self, now: float) -> None:
+        self.times.append(now)
+        if self._fault:
+            raise RuntimeError("broken")
+
+    def fault_nowait(self) -> None:
+        self.faults += 1
+
+
+def test_everybody_is_ticked_once_a_round() -> None:
+    ticker = Ticker()
+    one, two = Counted(), Counted()
+    ticker.add(one)
+    ticker.add(one)
+    ticker.add(two)
+    ticker.tick(1.0)
+    ticker.remove(two)
+    ticker.remove(two)
+    ticker.tick(2.0)
+    assert (one.times, two.times) == ([1.0, 2.0], [1.0])
+    assert len(ticker) == 1
+
+
+def test_a_fault_ends_what_is_broken_and_nothing_else() -> None:
+    ticker = Ticker()
+    broken, fine = Counted(fault=True), Counted()
+    ticker.add(broken)
+    ticker.add(fine)
+    ticker.tick(1.0)
+    ticker.tick(2.0)
+    assert (len(broken.times), broken.faults) == (1, 1)
+    assert fine.times == [1.0, 2.0]
+    assert ticker.statistics()["faults"] == 1
+
+
+async def test_it_ticks_while_there_is_somebody_and_sleeps_otherwise() -> None:
+    ticker = Ticker(0.001)
+    one = Counted()
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(ticker.run())
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert ticker.statistics()["ticks"] == 0
+        ticker.add(one)
+        async with asyncio.timeout(10):
+            while len(one.times) < 5:
+                await asyncio.sleep(0.001)
+        ticker.remove(one)
+        async with asyncio.timeout(10):
+            before = -1.0
+            while before != ticker.statistics()["ticks"]:
+                before = ticker.statistics()["ticks"]
+                await asyncio.sleep(0.01)
+        ticker.add(one)
+        seen = len(one.times)
+        async with asyncio.timeout(10):
+            while len(one.times) == seen:
+                await asyncio.sleep(0.001)
+        running.cancel()
+
+
+async def test_a_late_tick_is_followed_by_one_in_time_not_by_many() -> None:
+    now = 0.0
+    ticker = Ticker(0.02, clock=lambda: now)
+    times: list[float] = []
+
+    class Late(Counted):
+        def tick(self, at: float) -> None:
+            nonlocal now
+            times.append(at)
+            now += 0.21 if len(times) == 1 else 0.02
+
+    ticker.add(Late())
+    running = asyncio.create_task(ticker.run())
+    async with asyncio.timeout(10):
+        while len(times) < 4:
+            await asyncio.sleep(0.001)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    statistics = ticker.statistics()
+    assert statistics["skipped"] >= 8
+    assert sum(v for k, v in statistics.items() if k.startswith("late_") and k != "late_sum_s") == statistics["ticks"]
