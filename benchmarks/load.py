@@ -1,0 +1,112 @@
+"""Forty users at once, full duplex: all are talked to all the time and talk a third of it.
+
+What that costs the orchestrator is told as a multiple of the floor (`benchmarks.floor`), which gets the same users
+right after. Memory and the ticker's lateness come from fifty.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from benchmarks.machine import cpu_seconds, resident_mb
+from benchmarks.rows import Budget, Row, single
+from benchmarks.stack import Process, Stack, metrics, processes, stack
+from benchmarks.suite import Options
+
+SESSIONS = 40
+MORE = 50
+FEW = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a crowd found, and what processes used meanwhile: CPU seconds a session-minute, by name."""
+
+    found: dict[str, float]
+    cpu: dict[str, float]
+    resident_mb: float
+    lateness_ms: float | None
+    """The ticker's, p95, as an upper bound: a bucket of its histogram."""
+
+
+def run(options: Options) -> list[Row]:
+    seconds = options.pick(20, 6)
+    with stack() as made:
+        options.note(f"load: {FEW} sessions")
+        few = _under_load(made, made.orchestrator, sessions=FEW, seconds=3)
+        options.note(f"load: {SESSIONS} sessions")
+        full = _under_load(made, made.orchestrator, sessions=SESSIONS, seconds=seconds)
+        options.note(f"load: {MORE} sessions")
+        more = _under_load(made, made.orchestrator, sessions=MORE, seconds=max(5, seconds // 2))
+    options.note("load: the floor")
+    with processes() as bare:
+        floor = bare.start("floor", "-m", "benchmarks.floor")
+        least = _under_load(bare, floor, sessions=SESSIONS, seconds=seconds, scene="floor")
+    return _rows(few, full, more, least)
+
+
+def _rows(few: Load, full: Load, more: Load, least: Load) -> list[Row]:
+    ours, floor = full.cpu["orchestrator"], least.cpu["floor"]
+    per_session = (more.resident_mb - few.resident_mb) / (MORE - FEW)
+    dry = 100 * full.found["dry_s"] / max(1e-9, full.found["dry_s"] + full.found["played_s"])
+    note = f"{full.found['sessions']:.0f} of {SESSIONS} sessions whole, {full.found['played_s']:.0f} s played"
+    return [
+        single("orchestrator CPU, of the floor's", "×", ours / floor, 1.5, note=note),
+        single("orchestrator CPU a session-minute", "s", ours),
+        single("the floor's CPU a session-minute", "s", floor, note="bare websockets, the same VAD, a paced tone"),
+        *(
+            single(f"{name} CPU a session-minute", "s", cpu)
+            for name, cpu in full.cpu.items()
+            if name not in ("orchestrator", "crowd")
+        ),
+        single(f"audio for which a listener's buffer was dry, {SESSIONS} sessions", "%", dry, 0.1),
+        single(f"orchestrator memory, {MORE} sessions", "MB", more.resident_mb, 150),
+        single("orchestrator memory, one session more", "MB", per_session, 0.5, note=f"{FEW} to {MORE} sessions"),
+        Row(
+            f"a tick later than due, {MORE} sessions",
+            "ms",
+            None,
+            more.lateness_ms,
+            Budget(5),
+            note="the upper bound of its bucket",
+        ),
+        single("sessions that broke", "sessions", SESSIONS - full.found["sessions"], 0),
+    ]
+
+
+def _under_load(made: Stack, measured: Process, *, sessions: int, seconds: float, scene: str = "duplex") -> Load:
+    plan = {"address": measured.address, "scene": scene, "sessions": sessions, "seconds": seconds}
+    crowd = made.start("crowd", "-m", "benchmarks.crowd", json.dumps(plan))
+    watched = made.running()
+    before = {p.name: cpu_seconds(p.pid) for p in watched}
+    ticks = _ticks(measured) if scene == "duplex" else {}
+    found = crowd.read_line(seconds + 60)
+    used = {p.name: cpu_seconds(p.pid) - before[p.name] for p in watched}
+    memory = resident_mb(measured.pid)
+    late = _lateness(ticks, _ticks(measured)) if ticks else None
+    made.stop(crowd)
+    minutes = sessions * float(found["seconds"]) / 60
+    numbers = {k: float(v) for k, v in found.items() if isinstance(v, int | float)}
+    return Load(numbers, {name: cpu / minutes for name, cpu in used.items()}, memory, late)
+
+
+def _ticks(process: Process) -> dict[str, float]:
+    prefix = "antiphon_ticker_late_"
+    return {k.removeprefix(prefix): v for k, v in metrics(process.address).items() if k.startswith(prefix)}
+
+
+def _lateness(before: dict[str, float], after: dict[str, float]) -> float | None:
+    """p95 in ms: the upper bound of the bucket that it falls into."""
+    counts = {}
+    for name, value in after.items():
+        if name.startswith("le_"):
+            counts[float(name.removeprefix("le_"))] = value - before.get(name, 0)
+    beyond = after.get("more", 0) - before.get("more", 0)
+    total = sum(counts.values()) + beyond
+    seen = 0.0
+    for bound in sorted(counts):
+        seen += counts[bound]
+        if total and seen >= 0.95 * total:
+            return bound
+    return None
