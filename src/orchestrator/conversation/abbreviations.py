@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from base.language import primary
+
 
 @dataclass(frozen=True, slots=True)
 class Abbreviations:
@@ -26,8 +28,13 @@ class Abbreviations:
 
 
 def _language(never: str, maybe: str, joints: str, words: str = "", ordinals: bool = False) -> Abbreviations:
-    sets = (frozenset(listed.split()) for listed in (never, maybe, words, joints))
-    return Abbreviations(*sets, ordinals=ordinals)
+    return Abbreviations(
+        never=frozenset(never.split()),
+        maybe=frozenset(maybe.split()),
+        words=frozenset(words.split()),
+        joints=frozenset(joints.split()),
+        ordinals=ordinals,
+    )
 
 
 NONE = Abbreviations()
@@ -128,7 +135,7 @@ _LANGUAGES: Mapping[str, Abbreviations] = MappingProxyType(
             joints="og men eller at som hvis når for med i på til af",
             ordinals=True,
         ),
-        "nb": _language(
+        "no": _language(
             never="dr prof hr fr f.eks bl.a dvs d.v.s s.k ca nr kl tlf jf",
             maybe="osv etc m.m m.v",
             joints="og men eller at som hvis når for med i på til av",
@@ -174,5 +181,5 @@ _LANGUAGES: Mapping[str, Abbreviations] = MappingProxyType(
 
 def abbreviations(language: str) -> Abbreviations:
     """For a BCP 47 tag: "de-AT" is "de". Unknown or empty: none."""
-    primary = language.replace("_", "-").split("-")[0].lower()
-    return _LANGUAGES.get("nb" if primary in ("no", "nn") else primary, NONE)
+    key = primary(language)
+    return _LANGUAGES.get("no" if key == "nn" else key, NONE)
