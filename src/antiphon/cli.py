@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "workers": ("antiphon.commands.workers", "List the workers that the registry knows."),
     "doctor": ("antiphon.commands.doctor", "What is installed, what is missing, how to get it; --mic listens."),
     "check-config": ("antiphon.commands.check_config", "Check the configuration and show what it comes to."),
+    "bench": ("antiphon.commands.bench", "Measure what is promised (in a clone)."),
     "registry": ("antiphon.commands.services", "Run the registry alone."),
     "orchestrator": ("antiphon.commands.services", "Run an orchestrator alone."),
     "tts-worker": ("antiphon.commands.services", "Run a TTS worker alone."),
@@ -31,7 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 EPILOG = f"""\b
-From a clone, `./antiphon test` runs the tests and `./antiphon bench` the benchmark.
+From a clone, `./antiphon test` runs the tests.
 
 \b
 Settings come from flags, then environment variables (ANTIPHON_<SECTION>_<NAME>), then the file antiphon.toml in the

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import wave
 from pathlib import Path
 from types import TracebackType
@@ -57,7 +58,7 @@ class WavWriter:
             self._raw = path.open("wb")
         except OSError as error:
             raise BadRequest(f"cannot write {path}: {error.strerror}") from error
-        self._file = wave.open(self._raw, "wb")
+        self._file = wave.Wave_write(self._raw)
         self._file.setnchannels(1)
         self._file.setsampwidth(BYTES_PER_SAMPLE)
         self._file.setframerate(rate)
@@ -89,3 +90,12 @@ class WavWriter:
 def write_wav(path: Path, pcm: bytes, rate: int) -> None:
     with WavWriter(path, rate) as file:
         file.write(pcm)
+
+
+def wav_bytes(pcm: bytes, rate: int) -> bytes:
+    """The file in memory."""
+    made = io.BytesIO()
+    with wave.open(made, "wb") as file:
+        file.setparams((1, BYTES_PER_SAMPLE, rate, 0, "NONE", ""))
+        file.writeframes(pcm)
+    return made.getvalue()

@@ -238,3 +238,36 @@ def _device(name: str) -> int | str | None:
 
 def _first_line(error: BaseException) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+@contextmanager
+def open_microphone(take: Callable[[bytes], None], name: str = "") -> Iterator[None]:
+    """The microphone alone, untouched: 16 kHz s16le to `take`, on the event loop. Raises NoSound."""
+    sounddevice = portaudio()
+    loop = asyncio.get_running_loop()
+    resampler = StreamResampler(RATE, UPLINK_RATE)
+
+    def callback(indata: Any, _frames: int, _times: Any, _status: Any) -> None:
+        loop.call_soon_threadsafe(take, resampler.process(bytes(indata)))
+
+    try:
+        stream = sounddevice.RawInputStream(
+            samplerate=RATE, blocksize=BLOCK * 2, channels=1, dtype="int16", device=_device(name), callback=callback
+        )
+        stream.start()
+    except (sounddevice.PortAudioError, ValueError) as error:
+        raise NoSound(f"cannot open the microphone: {_first_line(error)}") from error
+    try:
+        yield
+    finally:
+        stream.close(ignore_errors=True)
+
+
+def play(pcm: bytes, rate: int) -> None:
+    """Plays mono s16le to its end; waits for that. Raises NoSound."""
+    sounddevice = portaudio()
+    try:
+        with sounddevice.RawOutputStream(samplerate=rate, channels=1, dtype="int16") as stream:
+            stream.write(pcm)
+    except (sounddevice.PortAudioError, ValueError) as error:
+        raise NoSound(f"cannot play: {_first_line(error)}; write a file with -o instead") from error

@@ -65,7 +65,7 @@ class Child:
         name: str,
         argv: Sequence[str],
         *,
-        log: LogFile,
+        log: LogFile | None = None,
         on_ready: Callable[[str], None],
         on_line: Callable[[str, str], None] | None = None,
         cwd: Path | None = None,
@@ -143,7 +143,8 @@ class Child:
 
     def _from_stderr(self, line: str) -> None:
         self.tail.append(line)
-        self._log.write(line.encode())
+        if self._log is not None:
+            self._log.write(line.encode())
         if self._on_line is not None:
             self._on_line(self.name, line)
 

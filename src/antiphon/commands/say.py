@@ -1,0 +1,119 @@
+"""`say`: text into a WAV file, or to the loudspeaker."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from pathlib import Path
+
+import click
+
+from antiphon import exits, options
+from antiphon.output import print_json
+from base.audio import SAMPLE_RATES
+from base.errors import Unavailable
+
+HELP = """Turn TEXT into a WAV file; - reads standard input.
+
+A running system does it if there is one (see --registry), else a TTS worker of its own that ends afterwards. Without -o
+the loudspeaker plays it.
+
+\b
+  antiphon say "Good evening." -o evening.wav
+  antiphon say --voice en-gb+f3 --rate 1.3 - -o book.wav < book.txt
+"""
+
+
+@click.command(help=HELP)
+@click.argument("text")
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="The WAV file; - is standard output.")
+@click.option("--voice", default="", help="See `antiphon voices`.")
+@click.option("--rate", type=click.FloatRange(0.5, 3.0), default=1.0, show_default=True, help="Pace.")
+@click.option("--pitch", type=click.FloatRange(-12, 12), default=0.0, show_default=True, help="Semitones up or down.")
+@click.option("--language", default="", help="Language of the text (BCP 47); default: the voice's own.")
+@click.option("--model", default="", help="Which of a worker's models speaks.")
+@click.option(
+    "--sample-rate",
+    type=click.Choice([str(r) for r in SAMPLE_RATES]),
+    default="48000",
+    show_default=True,
+    help="Of the file, in Hz.",
+)
+@click.option("--registry", default="", help="host:port of the registry; default: what `up` runs here.")
+@click.option("--address", default="", help="host:port of a TTS worker, passing the registry over.")
+@click.option("--config", metavar="FILE", help="The configuration file, for a worker of its own.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was made, and by whom, as JSON.")
+def command(
+    text: str,
+    out: Path | None,
+    voice: str,
+    rate: float,
+    pitch: float,
+    language: str,
+    model: str,
+    sample_rate: str,
+    registry: str,
+    address: str,
+    config: str | None,
+    as_json: bool,
+) -> int:
+    from antiphon.speech import client
+
+    if text == "-":
+        text = sys.stdin.read()
+    file = options.find_config(config)
+
+    async def make() -> tuple[bytes, str]:
+        async with contextlib.AsyncExitStack() as stack:
+            where: str = address or await _registered(registry, model=model, voice=voice, language=language)
+            if not where:
+                where = await stack.enter_async_context(client.worker_of_our_own(str(file) if file else None))
+            pieces = [
+                pcm
+                async for pcm in client.speak(
+                    where,
+                    text,
+                    model=model,
+                    voice=voice,
+                    language=language,
+                    rate=rate,
+                    pitch=pitch,
+                    sample_rate=int(sample_rate),
+                )
+            ]
+            return b"".join(pieces), where
+
+    pcm, worker = asyncio.run(make())
+    _put(pcm, int(sample_rate), out)
+    if as_json:
+        seconds = round(len(pcm) / 2 / int(sample_rate), 3)
+        print_json({"file": str(out) if out else None, "seconds": seconds, "rate": int(sample_rate), "worker": worker})
+    return exits.OK
+
+
+async def _registered(registry: str, *, model: str, voice: str, language: str) -> str:
+    """The address of a worker of the running system; empty where none runs. A registry that was named must be there."""
+    from antiphon.places import registry_of
+    from antiphon.speech import client
+
+    try:
+        records = await client.workers(registry_of(registry))
+        return client.able(records, model=model, voice=voice, language=language).address
+    except Unavailable:
+        if registry:
+            raise
+        return ""
+
+
+def _put(pcm: bytes, rate: int, out: Path | None) -> None:
+    from antiphon.wavs import wav_bytes, write_wav
+
+    if out is None:
+        from antiphon.chat.devices import play
+
+        play(pcm, rate)
+    elif str(out) == "-":
+        sys.stdout.buffer.write(wav_bytes(pcm, rate))
+    else:
+        write_wav(out, pcm, rate)

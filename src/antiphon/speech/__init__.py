@@ -1,0 +1,1 @@
+"""Speech from a TTS worker, for who wants no conversation."""

@@ -1,0 +1,120 @@
+"""Text to audio through a worker of a running system, or through one of our own for as long as it takes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+
+from antiphon.speech import wire
+from antiphon.up.child import Child
+from base import rpc
+from base.errors import Internal, NotFound, Unavailable
+from pb.antiphon.v1 import synthesis_pb2_grpc
+from registry.records import ModelRecord, ModelState, WorkerKind, WorkerRecord
+from registry.stores.remote import remote_store
+
+READY_S = 60.0
+SPEAK_S = 600.0
+
+
+async def workers(registry: str) -> tuple[WorkerRecord, ...]:
+    """Everybody the registry at "host:port" knows; raises Unavailable where there is none."""
+    async with remote_store(registry) as store:
+        return await store.snapshot()
+
+
+def able(records: tuple[WorkerRecord, ...], *, model: str, voice: str, language: str) -> WorkerRecord:
+    """The least busy TTS worker that has what is wanted. Raises NotFound with what there is, Unavailable for nobody."""
+    speakers = [r for r in records if r.kind is WorkerKind.TTS and not r.draining]
+    if not speakers:
+        raise Unavailable("no TTS worker is registered")
+    fitting = [r for r in speakers if any(_fits(m, model, voice, language) for m in r.models)]
+    if not fitting:
+        names = sorted({v.id for r in speakers for m in r.models for v in m.voices})
+        wanted = ", ".join(f"{k} {v!r}" for k, v in (("model", model), ("voice", voice), ("language", language)) if v)
+        raise NotFound(f"no worker has {wanted}; voices are {', '.join(names[:20])}{' …' if len(names) > 20 else ''}")
+    return min(fitting, key=lambda r: r.slots_used / max(1, r.slots))
+
+
+def _fits(record: ModelRecord, model: str, voice: str, language: str) -> bool:
+    """A voice may be named with a variant ("en-gb+f3"), which no list has; the worker has the last word."""
+    plain = voice.partition("+")[0]
+    return (
+        record.state is not ModelState.FAILED
+        and (not model or record.id == model)
+        and (not plain or any(v.id in (voice, plain) for v in record.voices))
+        and (not language or any(_same_language(language, known) for known in record.languages))
+    )
+
+
+def _same_language(wanted: str, known: str) -> bool:
+    wanted, known = wanted.lower(), known.lower()
+    return wanted == known or known.split("-")[0] == wanted or wanted.split("-")[0] == known
+
+
+async def speak(
+    address: str,
+    text: str,
+    *,
+    model: str = "",
+    voice: str = "",
+    language: str = "",
+    rate: float = 1.0,
+    pitch: float = 0.0,
+    sample_rate: int = 48_000,
+) -> AsyncIterator[bytes]:
+    """PCM (mono s16le) of `text` from the worker at `address`, as it is made. Raises what the worker says."""
+    request = wire.speak_request(
+        text, model=model, voice=voice, language=language, rate=rate, pitch=pitch, sample_rate=sample_rate
+    )
+    async with rpc.channel(address) as channel:
+        stub = synthesis_pb2_grpc.TextToSpeechStub(channel)
+        call = stub.Speak(request, timeout=SPEAK_S)
+        try:
+            async for frame in call:
+                if complaint := wire.complaint_of(frame):
+                    raise Internal(f"the worker at {address} failed: {complaint}")
+                if pcm := wire.pcm_of(frame):
+                    yield pcm
+        except grpc.aio.AioRpcError as failed:
+            raise rpc.error_from_rpc(failed) from failed
+        finally:
+            call.cancel()
+
+
+def _answer(future: asyncio.Future[str], address: str) -> None:
+    if not future.done():
+        future.set_result(address)
+
+
+@asynccontextmanager
+async def worker_of_our_own(config: str | None = None) -> AsyncIterator[str]:
+    """A TTS worker that nobody else knows, gone with the block. Raises Unavailable with its last words."""
+    ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    argv = [sys.executable, "-P", "-m", "antiphon", "tts-worker", "--announce-ready", "--parent-watch"]
+    argv += ["--host", "127.0.0.1", "--port", "0", "--registry", "", "--log-level", "error"]
+    argv += ["--config", config] if config else []
+    child = Child("tts-worker", argv, on_ready=lambda address: _answer(ready, address))
+    running = asyncio.create_task(child.run())
+    try:
+        both: list[asyncio.Future[Any]] = [ready, running]
+        await asyncio.wait(both, timeout=READY_S, return_when=asyncio.FIRST_COMPLETED)
+        if not ready.done():
+            said = "\n".join(child.tail) or "it said nothing"
+            fate = f"ended with code {running.result()}" if running.done() else f"was not ready after {READY_S:g} s"
+            raise Unavailable(f"the TTS worker {fate}: {said}")
+        yield ready.result()
+    finally:
+        ready.cancel()
+        child.terminate()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(5.0):
+                await asyncio.shield(running)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
