@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "src"))
 
 from antiphon.sections import sections  # noqa: E402  # the path comes first
-from base.settings import Row, describe  # noqa: E402
+from base.settings import Row, describe, nested, variable  # noqa: E402
 
 TARGET = ROOT / "docs" / "configuration.md"
 RECIPE = "python scripts/gen_config_docs.py"
@@ -64,11 +65,18 @@ def generate() -> str:
     parts = [HEAD]
     for section, type_ in sections().items():
         parts.append(f"\n## [{section}]\n\n{WORDS[section]}\n")
-        parts.append("\n| setting | takes | default | what it is |\n|---|---|---|---|\n")
-        parts += [_line(row) for row in describe(type_, section)]
-        first = describe(type_, section)[0]
-        parts.append(f"\nVariables: `{first.env}` and so on. Flags: `{first.flag}` and so on.\n")
+        names = f"`{variable(section, '')}` and the name in capitals; flags: `--` and the name with hyphens"
+        parts.append(f"Variables: {names}.\n")
+        parts += _table(type_, section)
+        for name, inner in nested(type_).items():
+            parts.append(f"\nEach of `{name}` (`[[{section}.{name}]]` in the file):\n")
+            parts += _table(inner, section)
     return "".join(parts)
+
+
+def _table(type_: type[Any], section: str) -> list[str]:
+    head = "\n| setting | takes | default | what it is |\n|---|---|---|---|\n"
+    return [head, *(_line(row) for row in describe(type_, section))]
 
 
 def _line(row: Row) -> str:

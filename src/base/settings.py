@@ -136,6 +136,12 @@ def describe(type_: type[Any], section: str) -> list[Row]:
     return rows
 
 
+def nested(type_: type[Any]) -> dict[str, type[Any]]:
+    """The settings that are tables, or lists of tables, with fields of their own, and the class of those."""
+    found = {name: _table_of(hint) for name, hint in _hints(type_).items()}
+    return {name: inner for name, inner in found.items() if inner is not None}
+
+
 def variable(section: str, name: str) -> str:
     """The environment variable of a setting."""
     return f"ANTIPHON_{section}_{name}".upper()
@@ -215,6 +221,9 @@ def _from_text(text: str, hint: object, source: str, row: Row) -> object:
 
 
 def _convert(given: _Given, hint: object, row: Row) -> object:
+    inner = _table_of(hint)
+    if inner is not None:
+        _check_keys(given, inner)
     try:
         return msgspec.convert(given.value, type=hint, strict=not given.lenient, dec_hook=_decode_other)
     except (msgspec.ValidationError, ValueError, TypeError) as error:
@@ -224,6 +233,17 @@ def _convert(given: _Given, hint: object, row: Row) -> object:
         raise Misconfigured(
             f"{given.source} is {shown}{why}; it takes {row.type}{about}", reason="BAD_SETTING"
         ) from error
+
+
+def _check_keys(given: _Given, type_: type[Any]) -> None:
+    """Unknown keys of a table, or of tables in a list; whatever else is wrong with it is found later."""
+    known = _hints(type_)
+    for table in given.value if isinstance(given.value, list) else [given.value]:
+        for key in table if isinstance(table, dict) else ():
+            if key not in known:
+                raise Misconfigured(
+                    f"{given.source}: unknown key {key!r}{_meant(str(key), known)}", reason="UNKNOWN_SETTING"
+                )
 
 
 def _decode_other(type_: type[Any], value: Any) -> Any:
@@ -286,6 +306,14 @@ def _is_table(kind: object) -> bool:
     return kind in (dict, Mapping) or (isinstance(kind, type) and dataclasses.is_dataclass(kind))
 
 
+def _table_of(hint: object) -> type[Any] | None:
+    """The dataclass of a setting that is a table of its own, or a list of such tables."""
+    bare = _present(_unwrap(hint)[0])
+    if typing.get_origin(bare) in _LISTS:
+        bare = _unwrap(next(iter(typing.get_args(bare)), None))[0]
+    return bare if isinstance(bare, type) and dataclasses.is_dataclass(bare) else None
+
+
 def _takes_empty(hint: object) -> bool:
     bare = _present(_unwrap(hint)[0])
     return bare is str or typing.get_origin(bare) in _LISTS
@@ -302,7 +330,8 @@ def _type_words(bare: object, metas: Iterable[msgspec.Meta] = ()) -> str:
         base = "one of " + ", ".join(str(member.value) for member in bare)
     elif origin in _LISTS:
         inner = [a for a in arguments if a is not Ellipsis]
-        base = f"a list of {_type_words(*_unwrap(inner[0]))}" if inner else "a list"
+        item = _type_words(*_unwrap(inner[0])) if inner else ""
+        base = f"a list of {'tables' if item == 'a table' else item}" if inner else "a list"
     elif _is_table(origin or bare):
         base = "a table"
     else:

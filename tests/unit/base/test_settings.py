@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from base.errors import Misconfigured
-from base.settings import describe, load, unknown_variables
+from base.settings import describe, load, nested, unknown_variables
 
 pytestmark = pytest.mark.unit
 
@@ -127,6 +127,36 @@ def test_a_required_setting_says_how_to_set_it() -> None:
     with pytest.raises(Misconfigured, match=r"--name, ANTIPHON_UP_NAME or name in \[up\]"):
         load(Needy, section="up")
     assert describe(Needy, "up")[0].default == "(required)"
+
+
+@dataclass(frozen=True, slots=True)
+class Bulb:
+    name: Annotated[str, msgspec.Meta(min_length=1)]
+    watts: int = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Chandelier:
+    bulbs: Annotated[tuple[Bulb, ...], msgspec.Meta(description="Its bulbs.")] = ()
+    spare: Bulb | None = None
+
+
+def test_tables_in_a_setting() -> None:
+    def read(**env: str) -> Chandelier:
+        return load(Chandelier, section="chat", env={f"ANTIPHON_CHAT_{k.upper()}": v for k, v in env.items()})
+
+    assert nested(Chandelier) == {"bulbs": Bulb, "spare": Bulb}
+    assert describe(Chandelier, "chat")[0].type == "a list of tables"
+    assert read(bulbs='[{"name": "a"}, {"name": "b", "watts": 60}]').bulbs == (Bulb("a"), Bulb("b", 60))
+    assert read(spare='{"name": "a"}').spare == Bulb("a")
+    for bad, said in (
+        ('[{"name": "a", "wats": 1}]', r"ANTIPHON_CHAT_BULBS: unknown key 'wats'; did you mean 'watts'"),
+        ('[{"watts": 1}]', "missing required field `name`"),
+        ('[{"name": ""}]', "length >= 1"),
+        ("a,b", "expected|Expected"),
+    ):
+        with pytest.raises(Misconfigured, match=said):
+            read(bulbs=bad)
 
 
 def test_describe_lists_every_field() -> None:
