@@ -86,7 +86,7 @@ class Core:
             self.told = TOLD[self.phase]
             self.emit(TellState(self.told.value))
 
-    # --- replies ---------------------------------------------------------------------------------------------------
+    # --- replies -------------------------------------------------------------------------------------------------
 
     def start(self, cause: Cause, now: float, *, text: str = "", items: Sequence[str] = ()) -> None:
         """Starts the next turn: an answer to the user's `items`, or `text` spoken as it is."""
@@ -177,7 +177,7 @@ class Core:
         if self.next_policy is not None:
             self.policy, self.next_policy = self.next_policy, None
 
-    # --- the user --------------------------------------------------------------------------------------------------
+    # --- the user ------------------------------------------------------------------------------------------------
 
     def listen(self, utterance: Utterance) -> None:
         """This utterance is (part of) the user's turn."""

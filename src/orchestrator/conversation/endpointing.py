@@ -184,12 +184,10 @@ def read(text: str, language: str) -> str:
         return COMPLETE
     endings = _ENDINGS.get(primary(language))
     if endings is not None:
-        if _half_a_number(found, endings):
-            return UNFINISHED
         closing, opening = _longest(found, endings.closing), _longest(found, endings.unfinished)
         if found in endings.whole or closing > opening:
             return COMPLETE
-        if opening:
+        if opening or _half_a_number(found, endings):
             return UNFINISHED
     return COMPLETE if end.endswith((".", "。")) else SILENCE
 

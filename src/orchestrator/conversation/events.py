@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-# --- the user's speech (from uplink) -------------------------------------------------------------------------------
+# --- the user's speech (from uplink) -----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class InputChanged:
     input: Input
 
 
-# --- the client ----------------------------------------------------------------------------------------------------
+# --- the client --------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class SessionEnded:
     reason: str
 
 
-# --- the reply (from reply and downlink) -----------------------------------------------------------------------------
+# --- the reply (from reply and downlink) -------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

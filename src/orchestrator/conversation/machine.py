@@ -139,7 +139,7 @@ class Machine:
         """When `handle_timer` is to be called if nothing happens before; None: not at all."""
         return min((at for timer in Timer if (at := self._deadline(timer)) is not None), default=None)
 
-    # --- dispatch ----------------------------------------------------------------------------------------------------
+    # --- dispatch ------------------------------------------------------------------------------------------------
 
     def _stale(self, event: Event) -> bool:
         core = self._core
@@ -189,7 +189,7 @@ class Machine:
         out, self._core.out = self._core.out, []
         return out
 
-    # --- deadlines ---------------------------------------------------------------------------------------------------
+    # --- deadlines -----------------------------------------------------------------------------------------------
 
     def _due(self, now: float) -> Timer | None:
         for timer in Timer:

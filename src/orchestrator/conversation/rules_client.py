@@ -46,7 +46,7 @@ def policy_changed(core: Core, event: PolicyChanged, now: float) -> None:
         core.adopt_policy()
 
 
-# --- text ----------------------------------------------------------------------------------------------------------
+# --- text --------------------------------------------------------------------------------------------------------
 
 
 def asked(core: Core, event: Asked, now: float) -> None:
@@ -90,7 +90,7 @@ def said(core: Core, event: Said, now: float) -> None:
         core.says.append(text)
 
 
-# --- turn commands -------------------------------------------------------------------------------------------------
+# --- turn commands -----------------------------------------------------------------------------------------------
 
 
 def interrupted(core: Core, event: Interrupted, now: float) -> None:
@@ -145,7 +145,7 @@ def cancelled(core: Core, event: TurnCancelled, now: float) -> None:
         core.adopt_policy()
 
 
-# --- the transport, the end ----------------------------------------------------------------------------------------
+# --- the transport, the end --------------------------------------------------------------------------------------
 
 
 def transport_lost(core: Core, event: TransportLost, now: float) -> None:

@@ -167,7 +167,7 @@ class Hearing:
         self.pieces.clear()
         self.wordless_s = self.commit = None
 
-    # --- deadlines of the turn -------------------------------------------------------------------------------------
+    # --- deadlines of the turn -----------------------------------------------------------------------------------
 
     def endpoint(self, policy: Policy) -> tuple[float, str] | None:
         """When the turn ends, if all finals are in, and why; None while it cannot end by itself.

@@ -54,7 +54,8 @@ class Reply:
     def yields(self) -> bool:
         """Whether speech may hold and stop it. An answer that does not sound yet always makes room for the rest of
         the question."""
-        return self.interruptible or (self.cause is Cause.USER and not self.sounding)
+        waits = self.cause is Cause.USER and not self.sounding
+        return self.interruptible or waits or Why.SPEECH in self.holds
 
 
 @dataclass(frozen=True, slots=True)
