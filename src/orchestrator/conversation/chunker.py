@@ -21,7 +21,9 @@ from bisect import bisect_right
 from dataclasses import dataclass
 
 from orchestrator.conversation.abbreviations import abbreviations
+from orchestrator.conversation.characters import Kind, is_wide, kind, speakable
 from orchestrator.conversation.sentences import (
+    CLAUSE_MARKS,
     CLOSERS,
     DASHES,
     EMOTICONS,
@@ -35,7 +37,7 @@ from orchestrator.conversation.sentences import (
     judge,
     settle,
 )
-from orchestrator.conversation.speakable import Kind, Reader, kind, speakable
+from orchestrator.conversation.speakable import Reader
 
 LONGEST_S = 3.0
 FIRST_S = 2.0
@@ -88,21 +90,6 @@ class _Cost(dict[str, int]):
         if len(self) < 20_000:
             self[c] = ms
         return ms
-
-
-def is_wide(c: str) -> bool:
-    """Of a script that may be cut between any two characters: Han, kana, and what goes with them."""
-    return (
-        "\u3041" <= c <= "\u30ff"
-        or "\u3400" <= c <= "\u4dbf"
-        or "\u4e00" <= c <= "\u9fff"
-        or "\uf900" <= c <= "\ufaff"
-        or "\uff66" <= c <= "\uff9f"
-        or "\U00020000" <= c <= "\U0003ffff"
-        or c in "々〆〇"
-        or "\u31f0" <= c <= "\u31ff"
-        or "\u3105" <= c <= "\u312f"
-    )
 
 
 _COST = _Cost()
@@ -159,6 +146,23 @@ class Chunker:
         self._finish()
         self._first = True
         return self._take()
+
+    def pause(self) -> list[Chunk]:
+        """Nothing was pushed for a while: what is pending is cut now, but for a word that may still grow."""
+        chars = self._chars
+        k = len(chars)
+        if chars and self._gap < 0 and not self._complete():
+            k = self._word
+        if k:
+            self._cut(k, self._gap + 1 if self._gap >= 0 else self._places[k - 1] + 1)
+            self._first = True
+        return self._take()
+
+    def _complete(self) -> bool:
+        """Whether the last word looks as if no more of it came."""
+        last, before = self._chars[-1], self._chars[-2] if len(self._chars) > 1 else " "
+        ends = last in TERMINATORS or last in CLAUSE_MARKS or last in CLOSERS
+        return is_wide(last) or (ends and not before.isdigit())
 
     def _take(self) -> list[Chunk]:
         out, self._out = self._out, []

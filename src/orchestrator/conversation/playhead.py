@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import math
 
+from orchestrator.conversation.characters import speakable
 from orchestrator.conversation.chunker import Chunk
 from orchestrator.conversation.events import Heard
-from orchestrator.conversation.speakable import speakable
 from orchestrator.conversation.spoken import Span, Spoken
 from orchestrator.ports import SpokenMark
 

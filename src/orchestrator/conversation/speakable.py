@@ -13,9 +13,9 @@ format characters, what Unicode has not assigned.
 from __future__ import annotations
 
 import re
-import unicodedata
-from enum import Enum, auto
 from typing import Protocol
+
+from orchestrator.conversation.characters import KINDS, Kind
 
 
 class Ear(Protocol):
@@ -38,69 +38,6 @@ class Ear(Protocol):
     def stop(self, at: int) -> None:
         """What follows, from `at`, is a new paragraph, heading, item or row."""
         ...
-
-
-class Kind(Enum):
-    PLAIN = auto()
-    SPACE = auto()
-    NEWLINE = auto()
-    MARKUP = auto()
-    PICTURE = auto()
-    EXTEND = auto()
-    """A combining mark: belongs to the code point before it."""
-    JOINER = auto()
-    DROP = auto()
-
-
-_MARKUP = frozenset("\\!*_~`[]<>|hH")
-_NEWLINES = frozenset("\n\v\f\x85\u2028\u2029")
-_SYMBOLS = frozenset("°©®™№℃℉℗℠")
-_MOST_MARKS = 8
-"""Combining marks kept on one code point. What is beyond is ornament."""
-
-
-def _classify(c: str) -> Kind:
-    if c in _MARKUP:
-        return Kind.MARKUP
-    if c in _NEWLINES:
-        return Kind.NEWLINE
-    if c.isspace():
-        return Kind.SPACE
-    if c in "\u200c\u200d":
-        return Kind.JOINER
-    if "\ufe00" <= c <= "\ufe0f" or c == "\u20e3" or "\U000e0100" <= c <= "\U000e01ef":
-        return Kind.DROP
-    category = unicodedata.category(c)
-    if category in ("Mn", "Mc", "Me"):
-        return Kind.EXTEND
-    if category[0] == "C":
-        return Kind.DROP
-    arrow = "\u2190" <= c <= "\u21ff" or "\u27f0" <= c <= "\u27ff"
-    kept = c in _SYMBOLS or "\u2100" <= c <= "\u214f" or "\u3200" <= c <= "\u33ff"
-    skin = "\U0001f3fb" <= c <= "\U0001f3ff"
-    if arrow or skin or (category == "So" and not kept):
-        return Kind.PICTURE
-    return Kind.PLAIN
-
-
-class _Kinds(dict[str, Kind]):
-    def __missing__(self, c: str) -> Kind:
-        kind = _classify(c)
-        if len(self) < 20_000:
-            self[c] = kind
-        return kind
-
-
-_KIND = _Kinds()
-
-
-def kind(c: str) -> Kind:
-    return _KIND[c]
-
-
-def speakable(text: str) -> bool:
-    """Whether there is anything in `text` that a voice could say."""
-    return any(c.isalnum() or c in "%‰&+=@#°§" or unicodedata.category(c) == "Sc" for c in text)
 
 
 _BLOCK = re.compile(
@@ -135,6 +72,8 @@ _FENCE_LINE = 200
 _ESCAPABLE = frozenset("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
 
 _WAIT = -1
+MOST_MARKS = 8
+"""Combining marks kept on one code point. What is beyond is ornament."""
 
 
 class Reader:
@@ -202,7 +141,7 @@ class Reader:
             elif self._line_start:
                 j = self._start_line(buf, i, n, end)
             else:
-                what = _KIND[c]
+                what = KINDS[c]
                 if what is Kind.PLAIN:
                     self._say(c, base + i)
                     j = i + 1
@@ -239,8 +178,8 @@ class Reader:
         elif what is Kind.PICTURE:
             self._ear.picture(at)
             self._previous = " "
-        elif (what is Kind.EXTEND and self._marks < _MOST_MARKS and self._previous not in " \n") or (
-            what is Kind.JOINER and self._marks < _MOST_MARKS and self._previous.isalpha()
+        elif (what is Kind.EXTEND and self._marks < MOST_MARKS and self._previous not in " \n") or (
+            what is Kind.JOINER and self._marks < MOST_MARKS and self._previous.isalpha()
         ):
             self._ear.char(c, at)
             self._marks += 1
@@ -264,7 +203,7 @@ class Reader:
     def _start_line(self, buf: str, i: int, n: int, end: bool) -> int:
         """Reads what a line begins with; returns where to go on, or _WAIT."""
         c, at = buf[i], self._base + i
-        what = _KIND[c]
+        what = KINDS[c]
         if what is Kind.NEWLINE:
             self._ear.stop(at + 1)
             self._soft = False

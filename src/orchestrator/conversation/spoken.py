@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
 
+from orchestrator.conversation.characters import speakable
 from orchestrator.conversation.chunker import Chunk
-from orchestrator.conversation.speakable import speakable
 from orchestrator.ports import SpokenMark
 
 CHARACTERS_PER_SECOND = 15.0

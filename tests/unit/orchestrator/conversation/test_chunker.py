@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from orchestrator.conversation.characters import speakable
 from orchestrator.conversation.chunker import Chunk, Chunker
-from orchestrator.conversation.speakable import speakable
 
 pytestmark = pytest.mark.unit
 
@@ -131,6 +131,19 @@ def test_a_sentence_is_out_as_soon_as_it_is_known_to_end() -> None:
     assert not chunker.waiting
     assert chunker.push("Go.") == []
     assert [c.text for c in chunker.flush()] == ["Go."]
+
+
+def test_a_pause_keeps_the_word_that_may_still_grow() -> None:
+    chunker = Chunker("en")
+    chunker.push("Hello wor")
+    assert [c.text for c in chunker.pause()] == ["Hello"]
+    assert chunker.pause() == []
+    assert chunker.waiting
+    assert [c.text for c in chunker.push("ld, it is 3.") + chunker.pause()] == ["world, it is"]
+    assert [c.text for c in chunker.push("14 and") + chunker.pause()] == ["3.14"]
+    assert [c.text for c in chunker.push(" so on.") + chunker.pause()] == ["and so on."]
+    assert chunker.pause() == []
+    assert [c.text for c in chunker.push("你好") + chunker.pause()] == ["你好"]
 
 
 def test_long_sentences_are_cut_where_they_join() -> None:
@@ -317,6 +330,10 @@ class ChunkerMachine(RuleBasedStateMachine):
         self.chunks += self.chunker.flush()
         assert not self.chunker.waiting
         assert self.chunker.flush() == []
+
+    @rule()
+    def pause(self) -> None:
+        self.chunks += self.chunker.pause()
 
     @invariant()
     def covered_in_order(self) -> None:
