@@ -212,7 +212,7 @@ class Listener:
         if before is None or before[0] != turn or self.player.held:
             self._missing = 0
         if not taken:
-            self._missing += self._block
+            self._missing += 0 if self.player.held else self._block
             return
         # Only audio that came after it tells a gap from the turn's end.
         self.log.dry += self._missing

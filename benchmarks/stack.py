@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import select
+import socket
 import subprocess
 import sys
 import tempfile
@@ -86,6 +87,7 @@ class Stack:
         self.registry: Process
         self.voice: Process
         self.ear: Process
+        self.voice_metrics = 0
 
     def service(self, name: str, *flags: str) -> Process:
         """`python -m antiphon NAME flags`, once it serves."""
@@ -158,8 +160,11 @@ def stack(*, engine: str = "sine", ear: str = "scripted", orchestrator: tuple[st
     with processes() as made:
         made.registry = made.service("registry")
         where = ("--registry", made.registry.address)
-        made.voice = made.service("tts-worker", "--engines", engine, *where)
-        made.ear = made.service("asr-worker", "--engines", ear, *where)
+        made.voice_metrics = free_port()
+        measured = ("--metrics-port", str(made.voice_metrics))
+        made.voice = made.service("tts-worker", "--engine", engine, "--slots", "128", *measured, *where)
+        many = ("--decoders", "128") if ear == "scripted" else ()
+        made.ear = made.service("asr-worker", "--engine", ear, *many, *where)
         flags = ("--responder", "client", "--max-sessions", "200", "--grace-s", "0", *orchestrator)
         made.orchestrator = made.service("orchestrator", *where, *flags)
         _wait_for_workers(made)
@@ -176,6 +181,12 @@ def _wait_for_workers(made: Stack) -> None:
         if time.monotonic() > deadline:
             raise Failed(f"the orchestrator knows only {sorted(kinds) or 'no'} workers; they started, though")
         time.sleep(0.1)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def get(address: str, path: str) -> str:
