@@ -137,6 +137,9 @@ class LoadedModel:
                     self._measuring.pop(voice, None)
         return gain
 
+    def measured(self, voice: str) -> bool:
+        return voice in self._gains
+
     def _measure(self, voice: str) -> float:
         languages = self._find(voice)[0].languages
         language = next((tag for tag in languages if tag != tags.ANY), "")

@@ -1,0 +1,214 @@
+"""The driver of one session: carries out what its pure `Stream` decides, and writes its frames.
+
+Carrying out never waits: jobs go to engine threads, frames are pulled by whoever writes, timers call back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from base.errors import AntiphonError
+from base.log import get_logger
+from tts_workers import values as v
+from tts_workers.engine import Style
+from tts_workers.models import LoadedModel, Speaker
+from tts_workers.runner import Gate, Runner
+from tts_workers.stream import Stream, StreamConfig
+from worker.admission import Slot, Slots
+
+log = get_logger("tts")
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What StartSession agreed on."""
+
+    model: LoadedModel
+    speaker: Speaker
+    style: Style
+    rate: int
+
+
+class Session:
+    """One session on the event loop. Whoever makes it calls `close`, in whatever way it ends."""
+
+    def __init__(
+        self,
+        id: str,
+        terms: Terms,
+        config: StreamConfig,
+        slots: Slots,
+        runner: Runner,
+        finished: Callable[[v.Finished], None] = lambda _: None,
+    ) -> None:
+        self.id = id
+        self.terms = terms
+        self.attached = False
+        self._stream = Stream(config)
+        self._ahead = config.ahead
+        self._slots = slots
+        self._runner = runner
+        self._finished = finished
+        self._slot: Slot | None = None
+        self._gates: dict[int, Gate] = {}
+        self._loop = asyncio.get_running_loop()
+        self._wake = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._over = False
+        self._error: AntiphonError | None = None
+        self._closed = False
+
+    @property
+    def label(self) -> str:
+        """For logs: a session's id is a secret."""
+        return self.id[:6]
+
+    @property
+    def busy(self) -> bool:
+        return self._stream.busy
+
+    @property
+    def backlog(self) -> int:
+        return self._stream.backlog
+
+    def handle(self, event: v.Event) -> None:
+        """Takes one event, and everything that follows from it."""
+        self._carry_out(self._stream.handle(event, self._loop.time()))
+
+    def samples_sent(self, turn: int) -> int:
+        return self._stream.samples_sent(turn)
+
+    def end(self, error: AntiphonError | None = None) -> None:
+        """The stream ends, with `error` or cleanly; what is not written is dropped."""
+        if not self._over:
+            self._over = True
+            self._error = error
+            self._wake.set()
+
+    def close(self) -> None:
+        """Gives everything back."""
+        if not self._closed:
+            self._closed = True
+            self.end()
+            self.handle(v.Closed())
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+
+    async def next_frame(self) -> v.Frame | None:
+        """What to write next, waiting for it; None when the session is over. Raises the error that ended it."""
+        while not self._over:
+            frame, commands = self._stream.next_frame(self._loop.time())
+            self._carry_out(commands)
+            if frame is not None:
+                if isinstance(frame, v.Finished):
+                    self._note(frame)
+                return frame
+            if self._stream.finished:
+                return None
+            self._wake.clear()
+            await self._wake.wait()
+        if self._error is not None:
+            raise self._error
+        return None
+
+    async def write_all(self, write: Callable[[v.Frame], Awaitable[None]]) -> None:
+        """Writes until the session is over; back-pressure is the writer's."""
+        while (frame := await self.next_frame()) is not None:
+            await write(frame)
+
+    # --- carrying out -------------------------------------------------------------------------------------------------
+
+    def _carry_out(self, commands: list[v.Command]) -> None:
+        queue = deque(commands)
+        while queue:
+            event = self._do(queue.popleft())
+            if event is not None:
+                queue.extend(self._stream.handle(event, self._loop.time()))
+        self._wake.set()
+        self._arm()
+
+    def _do(self, command: v.Command) -> v.Event | None:
+        match command:
+            case v.AskSlot():
+                return self._ask_slot()
+            case v.ReturnSlot():
+                slot, self._slot = self._slot, None
+                if slot is not None:
+                    slot.release()
+            case v.Start(job=job, until_sample=until):
+                return self._start(job, until)
+            case v.Allow(job=id, until_sample=until):
+                if (gate := self._gates.get(id)) is not None:
+                    gate.allow(until)
+            case v.Cancel(job=id):
+                if (gate := self._gates.pop(id, None)) is not None:
+                    gate.cancel()
+            case v.Abort(error=error):
+                self.end(error)
+        return None
+
+    def _ask_slot(self) -> v.Event:
+        try:
+            self._slot = self._slots.reserve()
+        except AntiphonError as error:
+            return v.SlotRefused(error)
+        return v.SlotGiven()
+
+    def _start(self, job: v.Job, until: int) -> v.Event | None:
+        terms = self.terms
+        try:
+            speaker, style = self._speaker(job)
+            gate = Gate(until, until - self._ahead)
+            self._runner.start_nowait(job, terms.model, speaker, style, terms.rate, gate, self._from_job)
+        except AntiphonError as error:
+            return v.JobFailed(job.id, error)
+        self._gates[job.id] = gate
+        return None
+
+    def _speaker(self, job: v.Job) -> tuple[Speaker, Style]:
+        """Voice and style hold for the turn, from its first text; the language for its chunk."""
+        terms = self.terms
+        speaker = terms.model.speaker(job.voice, "") if job.voice else terms.speaker
+        return terms.model.speaker_of(speaker, job.language), job.style or terms.style
+
+    def _from_job(self, event: v.Produced | v.JobDone | v.JobFailed) -> None:
+        if event.job not in self._gates:
+            return
+        if not isinstance(event, v.Produced):
+            del self._gates[event.job]
+        self.handle(event)
+
+    def _note(self, finished: v.Finished) -> None:
+        self._finished(finished)
+        log.info(
+            "turn.done",
+            session=self.label,
+            turn=finished.turn,
+            reason=finished.reason.value,
+            audio_s=round(finished.samples / self.terms.rate, 3),
+            spoken=finished.spoken,
+            wasted_s=round(finished.wasted / self.terms.rate, 3),
+            model=self.terms.model.spec.id,
+            voice=self.terms.speaker.voice,
+        )
+
+    # --- time ---------------------------------------------------------------------------------------------------------
+
+    def _arm(self) -> None:
+        due = self._stream.next_deadline() if not self._closed else None
+        if due is None:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+        elif self._timer is None or self._timer.when() > due:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.call_at(due, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._carry_out(self._stream.handle_timer(self._loop.time()))

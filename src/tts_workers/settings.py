@@ -1,0 +1,61 @@
+"""What an operator can set on a TTS worker; read once, by whoever starts it (section `tts_worker`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSettings:
+    """One model to serve."""
+
+    id: Annotated[str, Meta(description="What clients call it.", min_length=1)]
+    engine: Annotated[str, Meta(description="The engine that loads it: espeak or sine.", min_length=1)]
+    options: Annotated[dict[str, Any], Meta(description="The engine's own options.")] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TtsWorkerSettings:
+    host: Annotated[str, Meta(description="Address to serve gRPC on.")] = "127.0.0.1"
+    port: Annotated[int, Meta(description="Port to serve on; 0 picks a free one.", ge=0, le=65535)] = 0
+    advertise: Annotated[
+        str, Meta(description="Host, or host:port, that others reach it at; empty: the address it serves on.")
+    ] = ""
+    registry: Annotated[str, Meta(description="Registry to announce itself to, host:port; empty: none.")] = ""
+    id: Annotated[str, Meta(description="Its name in the registry; empty: made from host and process.")] = ""
+    engine: Annotated[str, Meta(description="Engine of its one model, where `models` is empty: espeak or sine.")] = (
+        "espeak"
+    )
+    models: Annotated[
+        tuple[ModelSettings, ...], Meta(description="Models to serve, each with id, engine and options.")
+    ] = ()
+    default_model: Annotated[str, Meta(description="Model of those who name none; empty: the first.")] = ""
+    slots: Annotated[int, Meta(description="Turns spoken at once; one more is refused.", ge=1, le=4096)] = 48
+    ahead_s: Annotated[
+        float, Meta(description="How far synthesis runs ahead of what was sent, in seconds.", gt=0.1, le=2.0)
+    ] = 0.6
+    max_backlog: Annotated[
+        int, Meta(description="Characters not yet spoken that a session may have waiting.", ge=100)
+    ] = 4000
+    max_speak: Annotated[int, Meta(description="Characters that one Speak call may have.", ge=100)] = 20_000
+    reserve_s: Annotated[float, Meta(description="How long a reserved slot waits for text.", gt=0)] = 30.0
+    stall_s: Annotated[
+        float, Meta(description="How long a turn may stand still, without text, end or credit.", gt=0)
+    ] = 120.0
+    engine_timeout_s: Annotated[
+        float, Meta(description="How long an engine may give nothing before its turn fails.", gt=0)
+    ] = 30.0
+    claim_s: Annotated[float, Meta(description="How long a new session waits for its stream.", gt=0)] = 5.0
+    max_unclaimed: Annotated[int, Meta(description="Sessions that may wait for their stream at once.", ge=1)] = 256
+    max_sessions: Annotated[int, Meta(description="Sessions at once.", ge=1)] = 1024
+    loudness_dbfs: Annotated[
+        float, Meta(description="Active speech level that every voice is brought to, in dBFS.", ge=-40, le=-12)
+    ] = -23.0
+    drain_s: Annotated[float, Meta(description="How long turns may finish at shutdown.", ge=0)] = 20.0
+    metrics_port: Annotated[
+        int | None, Meta(description="Port to serve /metrics on, 0 for a free one; none if not set.")
+    ] = None
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="How much is logged.")] = "info"
