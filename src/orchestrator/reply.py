@@ -137,7 +137,7 @@ class ReplyTask:
                 async with asyncio.timeout(PAUSE_S if self._chunker_waits() else None):
                     delta = await deltas.get()
             except TimeoutError:
-                await self._say(self._chunker.flush())
+                await self._say(self._chunker.pause())
                 continue
             except ChannelClosed:
                 break
