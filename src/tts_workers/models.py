@@ -18,7 +18,7 @@ from tts_workers.engine import Audio, Engine, EngineInfo, Model, ModelSpec, Requ
 from tts_workers.warmup import warm_up_text
 
 ENGINES = {
-    "espeak": ("tts_workers.engines.espeak", "EspeakEngine"),
+    "espeak": ("tts_workers.engines.espeak.engine", "EspeakEngine"),
     "sine": ("tts_workers.engines.sine", "SineEngine"),
 }
 

@@ -1,6 +1,6 @@
-"""The process that espeak-ng lives in: a program of its own, started by `espeak.py`, with the standard library alone.
+"""The process that espeak-ng lives in: a program of its own, started by `pool.py`, with the standard library alone.
 
-    python espeak_child.py LIBRARY DATA_DIRECTORY
+    python child.py LIBRARY DATA_DIRECTORY
 
 espeak-ng keeps its state in globals, is not thread-safe and may crash on hostile text, so it gets a process that may
 die. Messages on both pipes are a 4 byte little-endian length and JSON; audio follows its message as raw s16le. The

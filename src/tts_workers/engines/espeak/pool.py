@@ -29,7 +29,7 @@ class Child:
     """One process. Not for two threads at once."""
 
     def __init__(self, library: str, data: str) -> None:
-        program = str(Path(__file__).with_name("espeak_child.py"))
+        program = str(Path(__file__).with_name("child.py"))
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", program, library, data],
             stdin=subprocess.PIPE,

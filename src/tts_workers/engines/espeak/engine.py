@@ -25,7 +25,7 @@ from msgspec import Meta
 
 from base.errors import Misconfigured, NotFound
 from tts_workers.engine import Audio, EngineInfo, Mark, ModelSpec, Request, Style, VoiceInfo
-from tts_workers.engines.espeak_pool import Pool
+from tts_workers.engines.espeak.pool import Pool
 from tts_workers.options import read_options
 from tts_workers.text import pieces
 

@@ -1,0 +1,1 @@
+"""espeak-ng as a speech engine; `engine.py` is the adapter."""
