@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -18,8 +17,7 @@ from typing import NoReturn
 
 from base.errors import AntiphonError, NotFound, TimedOut, Unavailable
 from base.log import get_logger
-from base.rpc import split_address
-from registry.records import WorkerKind, WorkerRecord
+from registry.records import WorkerRecord
 from registry.store import Store
 
 TTL_S = 6.0
@@ -44,12 +42,6 @@ class Standing(Enum):
 def new_epoch() -> str:
     """An epoch for a record: no two lives of a process have the same."""
     return os.urandom(8).hex()
-
-
-def default_id(kind: WorkerKind, address: str) -> str:
-    """An id for the worker that serves at `address`: the same after a restart, so that it replaces its own record."""
-    _, port = split_address(address)
-    return f"{kind.value}-{socket.gethostname()}-{port}"
 
 
 class Announcer:

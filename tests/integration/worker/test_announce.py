@@ -15,12 +15,12 @@ from base import rpc
 from base.errors import NotFound
 from registry import app
 from registry.directory import Directory, directory
-from registry.records import WorkerKind, WorkerRecord
+from registry.records import WorkerRecord
 from registry.settings import RegistrySettings
 from registry.stores.memory import MemoryStore
 from registry.stores.remote import remote_store
 from tests.support.records import worker
-from worker.announce import Announcer, Standing, announced, default_id, new_epoch
+from worker.announce import Announcer, Standing, announced, new_epoch
 
 pytestmark = pytest.mark.integration
 
@@ -166,8 +166,6 @@ async def test_a_record_keeps_its_identity() -> None:
     with pytest.raises(ValueError, match="keeps its id"):
         announcer.update(worker("w2"))
     assert new_epoch() != new_epoch()
-    assert default_id(WorkerKind.TTS, "127.0.0.1:7") == default_id(WorkerKind.TTS, "0.0.0.0:7")
-    assert len({default_id(kind, f"127.0.0.1:{port}") for kind in WorkerKind for port in (1, 2)}) == 4
 
 
 async def test_cancelled_at_any_moment_it_leaves_nothing_behind() -> None:
