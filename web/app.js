@@ -119,7 +119,6 @@ function listenTo(device, talk) {
   });
   on("session_started", (message) => {
     if (!message.resumed) captions.restart();
-    if (!message.can_hear) fail(`Nobody here understands ${message.language || "this language"} when it is spoken. Typing works.`);
     for (const text of waitingText.splice(0)) talk.ask(text);
   });
   on("state", (message) => {

@@ -28,8 +28,11 @@ export class ReplyCaption {
     return { heard: text(0, start), now: text(start, end), rest: text(end) };
   }
 
+  // The server gives both without the white space between them.
   finish({ heard, unheard }) {
-    this.final = { heard, unheard };
+    const text = this.points.join("");
+    const between = text.startsWith(heard) ? /^\s*/.exec(text.slice(heard.length))[0] : " ";
+    this.final = { heard: heard && unheard ? heard + between : heard, unheard };
   }
 
   get unheard() {

@@ -46,8 +46,10 @@ test("captions light up by marks, counted in code points", () => {
   assert.deepEqual(caption.at(0), { heard: "", now: "Zwei ", rest: "🍎🍎 bitte" });
   assert.deepEqual(caption.at(899), { heard: "Zwei ", now: "🍎🍎 ", rest: "bitte" });
   caption.finish({ heard: "Zwei", unheard: "🍎🍎 bitte" });
-  assert.deepEqual(caption.at(0), { heard: "Zwei", now: "", rest: "" });
+  assert.deepEqual(caption.at(0), { heard: "Zwei ", now: "", rest: "" });
   assert.equal(caption.unheard, "🍎🍎 bitte");
+  caption.finish({ heard: "Zwei 🍎", unheard: "🍎 bitte" });
+  assert.equal(caption.at(0).heard, "Zwei 🍎", "no space where there was none");
 });
 
 test("the play position runs on between reports, but not far", () => {
