@@ -11,6 +11,9 @@ from orchestrator.conversation.machine import Machine, Policy, State
 
 C = TypeVar("C")
 
+BOOT_S = 16384.0
+"""What the machine's clock says at 0 s: a monotonic clock begins anywhere. A power of two, so that sums stay exact."""
+
 
 class Scene:
     """Times are seconds from the start. `at` lets the timers run until then."""
@@ -23,14 +26,14 @@ class Scene:
     # --- time and events -----------------------------------------------------------------------------------------
 
     def at(self, when: float) -> Scene:
-        while (deadline := self.machine.next_deadline()) is not None and deadline <= when:
-            self.now = max(self.now, deadline)
-            self._take(self.machine.handle_timer(self.now))
+        while (deadline := self.machine.next_deadline()) is not None and deadline <= when + BOOT_S:
+            self.now = max(self.now, round(deadline - BOOT_S, 6))
+            self._take(self.machine.handle_timer(max(deadline, self.now + BOOT_S)))
         self.now = when
         return self
 
     def gets(self, *events: e.Event) -> list[c.Command]:
-        return [command for event in events for command in self._take(self.machine.handle(event, self.now))]
+        return [command for event in events for command in self._take(self.machine.handle(event, self.now + BOOT_S))]
 
     def _take(self, commands: list[c.Command]) -> list[c.Command]:
         self.log += [(self.now, command) for command in commands]
@@ -39,10 +42,10 @@ class Scene:
     # --- the user ------------------------------------------------------------------------------------------------
 
     def starts(self, utterance: int) -> list[c.Command]:
-        return self.gets(e.SpeechStarted(utterance, 0, self.now))
+        return self.gets(e.SpeechStarted(utterance, 0, self.now + BOOT_S))
 
     def ends(self, utterance: int, *, voiced_until: float | None = None) -> list[c.Command]:
-        return self.gets(e.SpeechEnded(utterance, 0, self.now if voiced_until is None else voiced_until))
+        return self.gets(e.SpeechEnded(utterance, 0, BOOT_S + (self.now if voiced_until is None else voiced_until)))
 
     def partial(self, utterance: int, text: str, stable: int = 0) -> list[c.Command]:
         return self.gets(e.PartialHeard(utterance, text, stable))

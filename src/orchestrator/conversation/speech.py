@@ -143,7 +143,7 @@ class Hearing:
 
     def join(self, utterance: Utterance) -> None:
         """Makes it part of the user's turn."""
-        if not self.open:
+        if not self.pieces and not any(u is not utterance for u in self.turn):
             self.open_since_s = utterance.started_s
         utterance.part = Part.TURN
         self.mind_words(utterance, utterance.started_s)

@@ -63,7 +63,7 @@ class Spoken:
 class Conversation(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.now = 100.0
+        self.now = 100_000.0
         self.reply: Spoken | None = None
         self.speeches: dict[int, Speech] = {}
         self.typed: list[Speech] = []
