@@ -25,6 +25,11 @@ gen-proto:
 gen-schema:
     ./antiphon dev python scripts/gen_schema.py
 
+# docs/configuration.md and configs/antiphon.toml from the settings
+gen-config:
+    ./antiphon dev python scripts/gen_config_docs.py
+    ./antiphon dev python scripts/gen_config_example.py
+
 # the locks from requirements*.in (keeps what is locked; `just lock --upgrade` renews)
 lock *args:
     ./antiphon dev uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q "$@" -o requirements.lock requirements.in
@@ -38,6 +43,8 @@ lint:
     ./antiphon dev lint-imports
     ./antiphon dev python scripts/gen_proto.py --check
     ./antiphon dev python scripts/gen_schema.py --check
+    ./antiphon dev python scripts/gen_config_docs.py --check
+    ./antiphon dev python scripts/gen_config_example.py --check
 
 # what ruff can put right by itself
 fix:
@@ -66,7 +73,7 @@ run-orch *args:
 
 # a TTS worker with the mock engine: a 440 Hz tone for every text
 run-tts-mock *args:
-    ./antiphon tts-worker --engines sine "$@"
+    ./antiphon tts-worker --engine sine --registry 127.0.0.1:50050 "$@"
 
 # where a running process spends its time (needs root on most systems): just spy-top PID
 spy-top pid=`pgrep -f 'antiphon orchestrator' | head -n 1`:

@@ -169,7 +169,7 @@ def test_no_fitting_python_says_the_one_command_that_helps(
         tree.program(packager, "exit 0")
         tree.program("apt-cache", "exit 0")
     code, out, err = tree.run()
-    assert code == 3
+    assert code == 69
     assert out == ""
     assert says in err
     assert helps in err.splitlines()[-1]
@@ -193,7 +193,7 @@ def test_a_forced_python_is_taken_or_refused(tree: Tree) -> None:
     tree.program("python3", "echo old 3.6")
     tree.env["ANTIPHON_PYTHON"] = "python3"
     code, _, err = tree.run()
-    assert code == 3
+    assert code == 69
     assert "3.6" in err
     tree.env["ANTIPHON_PYTHON"] = "mine"
     tree.env["ANTIPHON_VENV"] = str(tree.root.parent / "else where")

@@ -1,0 +1,166 @@
+"""The command line as a process, and what its settings come to."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from antiphon import exits
+from antiphon.cli import COMMANDS
+from base import lifecycle
+
+pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).parents[3]
+
+
+def run(*arguments: str, cwd: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "antiphon", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        timeout=60,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src")} | env,
+    )
+
+
+def test_help_names_every_command_and_exit_code_and_loads_nothing_heavy() -> None:
+    done = run("--help")
+    assert done.returncode == 0
+    for name in COMMANDS:
+        assert re.search(rf"^  {name} ", done.stdout, re.MULTILINE)
+    for code in exits.TABLE:
+        assert re.search(rf"^ +{code}  ", done.stdout, re.MULTILINE)
+    code = "import sys; sys.argv[1:] = ['--help']\ntry:\n from antiphon.cli import main; main()\n"
+    code += "except SystemExit: print([m for m in ('grpc', 'numpy', 'aiohttp', 'asyncio') if m in sys.modules])"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    )
+    assert loaded.stdout.endswith("[]\n"), loaded
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str) -> None:
+    done = run(command, "--help")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"Usage: antiphon {command}")
+
+
+def test_every_setting_is_a_flag_and_a_variable() -> None:
+    from antiphon.sections import sections
+    from base.settings import describe
+
+    commands = {"up": "up", "chat": "chat", "registry": "registry", "orchestrator": "orchestrator"}
+    commands |= {"tts_worker": "tts-worker", "asr_worker": "asr-worker"}
+    for section, type_ in sections().items():
+        shown = re.sub(r"\s+", "", run(commands[section], "--help").stdout)
+        for row in describe(type_, section):
+            assert row.flag in shown, row
+            assert row.env in shown, row
+
+
+def test_an_unknown_command_or_value_is_a_usage_error() -> None:
+    assert run("sing").returncode == exits.USAGE
+    assert run("say", "x", "--rate", "99").returncode == exits.USAGE
+
+
+def test_exit_codes_are_the_services_own() -> None:
+    assert (exits.OK, exits.FAILURE, exits.USAGE) == (lifecycle.EXIT_OK, lifecycle.EXIT_FAULT, lifecycle.EXIT_USAGE)
+    assert exits.UNAVAILABLE == lifecycle.EXIT_UNAVAILABLE
+    assert exits.MISCONFIGURED == lifecycle.EXIT_MISCONFIGURED
+    assert exits.STOPPED == lifecycle.EXIT_STOPPED
+    assert exits.RESTART_ME == lifecycle.EXIT_WEDGED
+
+
+def test_check_config_says_what_holds_and_from_where(tmp_path: Path) -> None:
+    file = tmp_path / "antiphon.toml"
+    file.write_text('[registry]\nport = 6001\n[chat]\nkey = "very secret"\n')
+    done = run("check-config", "--json", cwd=tmp_path, ANTIPHON_ORCHESTRATOR_PORT="9999")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    values = {(s["section"], v["name"]): v for s in report["sections"] for v in s["values"]}
+    assert values["registry", "port"]["value"] == 6001
+    assert str(file.name) in values["registry", "port"]["source"]
+    assert values["orchestrator", "port"]["source"] == "ANTIPHON_ORCHESTRATOR_PORT"
+    assert values["up", "open"]["source"] == "default"
+    assert "very secret" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("[registry]\nprot = 1\n", "did you mean 'port'"),
+        ("[regestry]\n", "did you mean 'registry'"),
+        ("[up]\ntts_workers = -1\n", "at least 0"),
+        ("nonsense", "not TOML"),
+    ],
+)
+def test_check_config_finds_what_is_wrong(tmp_path: Path, content: str, says: str) -> None:
+    file = tmp_path / "my.toml"
+    file.write_text(content)
+    done = run("check-config", str(file))
+    assert done.returncode == exits.MISCONFIGURED
+    assert says in done.stderr
+    assert (
+        run("registry", "--config", str(file)).returncode in (exits.MISCONFIGURED, exits.OK) if "up" in content else 1
+    )
+
+
+def test_a_missing_config_file_is_said() -> None:
+    done = run("check-config", ANTIPHON_CONFIG="/nowhere.toml")
+    assert done.returncode == exits.MISCONFIGURED
+    assert "ANTIPHON_CONFIG names '/nowhere.toml'" in done.stderr
+
+
+def test_the_example_configuration_is_current_and_valid_and_every_line_of_it_is_a_setting(tmp_path: Path) -> None:
+    assert subprocess.run([sys.executable, str(ROOT / "scripts/gen_config_example.py"), "--check"]).returncode == 0
+    example = (ROOT / "configs" / "antiphon.toml").read_text()
+    file = tmp_path / "all.toml"
+    file.write_text(re.sub(r"^# (\w+ = )", r"\1", example, flags=re.MULTILINE))
+    done = run("check-config", str(file), "--json")
+    assert done.returncode == 0, done.stderr
+    from_file = [v for s in json.loads(done.stdout)["sections"] for v in s["values"] if v["source"] != "default"]
+    assert len(from_file) > 50
+
+
+def test_nothing_runs_is_said_in_one_line_and_with_a_code() -> None:
+    for arguments in (("voices",), ("workers",), ("say", "x", "-o", "x.wav")):
+        done = run(*arguments, "--registry", "127.0.0.1:1")
+        assert done.returncode == exits.UNAVAILABLE, done
+        assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_service_announces_itself_and_ends_with_its_parent() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "antiphon", "registry", "--port", "0", "--announce-ready", "--parent-watch"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+    )
+    assert process.stdout is not None
+    assert process.stdin is not None
+    said = json.loads(process.stdout.readline())
+    assert said["kind"] == "registry"
+    assert re.fullmatch(r"127\.0\.0\.1:\d+", said["ready"])
+    process.stdin.close()
+    process.wait(30)
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    shell = f"'{sys.executable}' -P -m antiphon check-config | head -n 1"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", shell],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+    )
+    assert "Traceback" not in done.stderr
