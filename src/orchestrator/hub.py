@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from asr.vad import VadSettings
 from base import log as logs
 from base.audio import UPLINK_RATE, AudioFormat
 from base.errors import AtCapacity, BadRequest, NotFound, Unavailable
@@ -127,6 +128,7 @@ class SessionHub:
             confirm_ms=s.confirm_ms,
             resume_ms=s.resume_ms,
             grace_s=s.grace_s,
+            hangover_ms=VadSettings().hangover * 20,
             language=language,
         )
         return changed_policy(policy, start.endpointing, start.interruptible, start.turn_detection)
