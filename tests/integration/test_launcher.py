@@ -31,7 +31,7 @@ class Tree:
             (self.root / lock).write_text("# empty\n")
         self.bin = place / "bin"
         self.bin.mkdir()
-        for tool in "sh cat cksum tr dirname readlink mkdir rm rmdir mv sleep find uname id grep tail ps kill ls env touch".split():
+        for tool in TOOLS:
             found = shutil.which(tool)
             if found:
                 (self.bin / tool).symlink_to(found)
@@ -117,7 +117,7 @@ def test_killed_while_installing_recovers(tree: Tree, sig: signal.Signals) -> No
     slow = tree.bin / "slow"
     tree.program(
         "python3",
-        f'case "$*" in *venv*) touch "{slow}"; sleep 60;; esac; exec "{sys.executable}" "$@"',
+        f'case "$*" in "-m venv"*) touch "{slow}"; sleep 60;; esac; exec "{sys.executable}" "$@"',
     )
     process = tree.start()
     while not slow.exists():
