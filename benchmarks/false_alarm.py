@@ -8,7 +8,7 @@ nothing, so the notes say how often it held.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmarks import solo, speech
@@ -18,11 +18,13 @@ from benchmarks.scenes import wait_sounding
 from benchmarks.sound import Comparison, compare
 from benchmarks.stack import stack
 from benchmarks.suite import Options
+from benchmarks.words import words
 from orchestrator import messages as m
 
 TEXT = "Once there was a tone that went on and on, whatever noise was made about it, until it had said all. "
 LONG_TEXT = TEXT * 3
 CLICKS_S = 10.0
+RATE = 48_000
 
 NOISES: dict[str, Callable[[], bytes]] = {
     "knock": speech.knock,
@@ -34,53 +36,53 @@ NOISES: dict[str, Callable[[], bytes]] = {
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
+    """`took_s`: from the reply's first sample to its last, by the loudspeaker."""
+
     noise: str
     comparison: Comparison
     holds: int
     took_s: float
-    """From the reply's first sample to its last, by the loudspeaker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """A reply under key clicks: it may be stopped and gone on with from the first word not heard, as a new turn."""
+
+    missing: int
+    """Words that were never heard."""
+    turns: int
+    holds: int
+    stretch: float
 
 
 def run(options: Options) -> list[Row]:
     rows: list[Row] = []
     for engine in ("sine",) if options.quick else ("sine", "espeak"):
-        options.note(f"false_alarm: {engine}")
         with stack(engine=engine) as made:
-            holding = solo.run(_scene(made.orchestrator.address, hold=True))
-            following = solo.run(_scene(made.orchestrator.address, hold=False))
-        rows += _rows(holding, f"{engine}, client that holds")
-        rows += _rows(following, f"{engine}, client that cannot hold")
+            for hold in (True, False):
+                what = f"{engine}, client that {'holds' if hold else 'cannot hold'}"
+                options.note(f"false_alarm: {what}")
+                found, typed = solo.run(_scene(made.orchestrator.address, hold=hold))
+                rows += _rows(found, typed, what)
     return rows
 
 
-def _rows(found: list[Outcome], what: str) -> list[Row]:
-    single_noises = [x for x in found if x.noise != "clicks"]
-    clicks = next(x for x in found if x.noise == "clicks")
+def _rows(found: list[Outcome], typed: Typed, what: str) -> list[Row]:
+    held = [x for x in found if x.holds]
+    note = f"held at {len(held)} of {len(found)} noises"
     bad = [x for x in found if not x.comparison.exact]
-    wrong = sum(_wrong(x.comparison) for x in single_noises)
-    held = sum(1 for x in single_noises if x.holds)
-    note = f"held at {held} of {len(single_noises)} noises"
     if bad:
         note += "; not exact: " + ", ".join(f"{x.noise} {_say(x.comparison)}" for x in bad)
-    exact = wrong if held else None
-    nominal_s = clicks.comparison.expected / 48_000
-    pauses = [x.took_s - x.comparison.expected / 48_000 for x in single_noises if x.holds]
+    wrong = sum(_wrong(x.comparison) for x in found) if held else None
+    pauses = [x.took_s - x.comparison.expected / RATE for x in held]
+    pause = percentile(pauses, 50) * 1000 if pauses else None
+    clicks = f"4 key clicks a second for {CLICKS_S:g} s"
+    said = f"held {typed.holds} times, heard in {typed.turns} turns"
     return [
-        single(f"noise over a reply, samples lost, repeated or changed ({what})", "samples", exact, 0, note=note),
-        single(
-            f"a false alarm's pause ({what})",
-            "ms",
-            percentile(pauses, 50) * 1000 if pauses else None,
-            n=len(pauses),
-        ),
-        single(
-            f"4 key clicks a second for {CLICKS_S:g} s, samples lost, repeated or changed ({what})",
-            "samples",
-            _wrong(clicks.comparison),
-            0,
-            note=f"held {clicks.holds} times",
-        ),
-        single(f"4 key clicks a second, the reply's stretch ({what})", "×", clicks.took_s / nominal_s, 1.5),
+        single(f"noise over a reply: samples lost, repeated or changed ({what})", "samples", wrong, 0, note=note),
+        single(f"a false alarm's pause ({what})", "ms", pause, n=len(pauses)),
+        single(f"{clicks}: words not heard ({what})", "words", typed.missing, 0, note=said),
+        single(f"{clicks}: the reply's stretch ({what})", "×", typed.stretch, 1.5, note=said),
     ]
 
 
@@ -94,42 +96,65 @@ def _say(comparison: Comparison) -> str:
     return f"({c.lost} lost, {c.repeated} repeated, {c.different} changed of {c.expected})"
 
 
-async def _scene(address: str, *, hold: bool) -> list[Outcome]:
+async def _scene(address: str, *, hold: bool) -> tuple[list[Outcome], Typed]:
     begin = solo.start(hold=hold)
     async with solo.users(address, *[begin] * (len(NOISES) + 3), keep_audio=True) as listeners:
-        short, long, clicked, *noisy = listeners
+        short, long, typist, *noisy = listeners
         whole, whole_long = await asyncio.gather(_undisturbed(short, TEXT), _undisturbed(long, LONG_TEXT))
-        clicks = [(0.2 + 0.25 * i, speech.key_click(i)) for i in range(round(CLICKS_S * 4))]
-        parts = [_disturbed(clicked, LONG_TEXT, whole_long, "clicks", clicks)]
-        for number, (listener, (noise, make)) in enumerate(zip(noisy, NOISES.items(), strict=True)):
-            parts.append(_disturbed(listener, TEXT, whole, noise, [(0.8 + 0.13 * number, make())]))
-        return await asyncio.gather(*parts)
+        typing = asyncio.create_task(_typed(typist, len(whole_long) / 2 / RATE))
+        parts = [
+            _disturbed(listener, whole, noise, 0.8 + 0.13 * number, make())
+            for number, (listener, (noise, make)) in enumerate(zip(noisy, NOISES.items(), strict=True))
+        ]
+        return await asyncio.gather(*parts), await typing
 
 
 async def _undisturbed(listener: Listener, text: str) -> bytes:
-    turn = await _play(listener, text, [])
+    turn = await _say_text(listener, text)
+    await _finished(listener)
     spans = listener.spans(turn)
     if len(spans) != 1 or spans[0].sample != 0:
         raise Lost(f"undisturbed, turn {turn} was not played in one piece: {spans}")
     return bytes(listener.log.audio)
 
 
-async def _disturbed(
-    listener: Listener, text: str, whole: bytes, noise: str, noises: Sequence[tuple[float, bytes]]
-) -> Outcome:
-    """`noises` with the seconds after the reply's first sound at which they are made."""
-    turn = await _play(listener, text, noises)
-    holds = listener.count(m.Hold if listener.start.hold else m.Clear)
+async def _disturbed(listener: Listener, whole: bytes, noise: str, after_s: float, pcm: bytes) -> Outcome:
+    """`noise` is made once, `after_s` into the reply."""
+    turn = await _say_text(listener, TEXT)
+    await asyncio.sleep(after_s)
+    listener.say(pcm, offset=137)
+    await _finished(listener)
     comparison = compare(listener.log.spans, bytes(listener.log.audio), whole, turn)
-    return Outcome(noise, comparison, holds, listener.log.ended_s - listener.log.first_sound_s[turn])
+    return Outcome(noise, comparison, _holds(listener), listener.log.ended_s - listener.log.first_sound_s[turn])
 
 
-async def _play(listener: Listener, text: str, noises: Sequence[tuple[float, bytes]]) -> int:
+async def _typed(listener: Listener, nominal_s: float) -> Typed:
+    turn = await _say_text(listener, LONG_TEXT)
+    begun = asyncio.get_running_loop().time()
+    for number in range(round(CLICKS_S * 4)):
+        await asyncio.sleep(max(0.0, begun + 0.25 * (number + 1) - asyncio.get_running_loop().time()))
+        listener.say(speech.key_click(number), offset=137)
+    await _finished(listener, whole=True)
+    heard = [x.heard for _, x in listener.log.messages if isinstance(x, m.TurnFinished)]
+    missing = len(words(LONG_TEXT)) - len(words(" ".join(heard)))
+    took_s = listener.log.ended_s - listener.log.first_sound_s[turn]
+    return Typed(missing, len(heard), _holds(listener), took_s / nominal_s)
+
+
+async def _say_text(listener: Listener, text: str) -> int:
     listener.send(m.TextInput(text=text, mode="say"))
-    turn = await wait_sounding(listener, 0)
-    began = asyncio.get_running_loop().time()
-    for after_s, pcm in noises:
-        await asyncio.sleep(max(0.0, began + after_s - asyncio.get_running_loop().time()))
-        listener.say(pcm, offset=137)
-    await listener.until(lambda: listener.count(m.TurnFinished) > 0, "turn_finished", 120.0)
-    return turn
+    return await wait_sounding(listener, 0)
+
+
+async def _finished(listener: Listener, *, whole: bool = False) -> None:
+    """Until a turn was heard; `whole`: until nothing of it was left unheard."""
+
+    def over() -> bool:
+        last = listener.last(m.TurnFinished)
+        return last is not None and not (whole and last.unheard)
+
+    await listener.until(over, "turn_finished", 90.0)
+
+
+def _holds(listener: Listener) -> int:
+    return listener.count(m.Hold if listener.start.hold else m.Clear)

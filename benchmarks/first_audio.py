@@ -1,7 +1,8 @@
 """What the orchestrator adds to a voice's own first audio.
 
-A short text is given to the worker itself over gRPC, then to the orchestrator as something to say; again and again, in
-turns. What is added is the time through the orchestrator less the median of the worker's own.
+A short text is given to the worker itself over gRPC, by the orchestrator's own client code, then to the orchestrator as
+something to say, then to the worker again. What is added is the time through the orchestrator, WebSocket included, less
+the median of the worker's own.
 """
 
 from __future__ import annotations
@@ -9,14 +10,17 @@ from __future__ import annotations
 import asyncio
 import time
 
+import grpc.aio
+
 from base import rpc
 from benchmarks import solo
-from benchmarks.listener import Listener
+from benchmarks.listener import Listener, Lost
 from benchmarks.rows import Budget, Row, percentile, spread
 from benchmarks.stack import stack
 from benchmarks.suite import Options
 from orchestrator import messages as m
 from orchestrator import wire
+from orchestrator.clients.stream import Stream
 from orchestrator.ports import VoiceChoice
 from pb.antiphon.v1 import synthesis_pb2_grpc
 
@@ -26,7 +30,10 @@ TEXT = "Yes."
 def run(options: Options) -> list[Row]:
     options.note("first_audio")
     with stack() as made:
-        direct, through = solo.run(_scene(made.voice.address, made.orchestrator.address, options.pick(60, 20)))
+        count = options.pick(60, 20)
+        direct = solo.run(_at_worker(made.voice.address, count))
+        through = solo.run(_at_listener(made.orchestrator.address, count))
+        direct += solo.run(_at_worker(made.voice.address, count))
     own = percentile(direct, 50)
     return [
         spread("what the orchestrator adds to first audio", "ms", [x - own for x in through], Budget(15)),
@@ -35,35 +42,64 @@ def run(options: Options) -> list[Row]:
     ]
 
 
-async def _scene(voice: str, address: str, count: int) -> tuple[list[float], list[float]]:
-    direct, through = [], []
-    async with rpc.channel(voice) as channel, solo.users(address, solo.start()) as (listener,):
-        stub = synthesis_pb2_grpc.TextToSpeechStub(channel)
-        started = await stub.StartSession(wire.start_session(VoiceChoice(), listener.rate))
-        stream = stub.Synthesize()
-        await stream.write(wire.hello(started.session_id))
-        for turn in range(1, count + 1):
-            direct.append(await _direct(stream, started.session_id, turn) * 1000)
-            through.append(await _through(listener) * 1000)
-        await stream.done_writing()
-        stream.cancel()
-    return direct, through
+async def _at_worker(voice: str, count: int) -> list[float]:
+    async with rpc.channel(voice) as channel:
+        worker = Worker(channel, await _session(channel, 48_000))
+        reading = asyncio.create_task(worker.run())
+        found = [await worker.first_audio(turn) * 1000 for turn in range(1, count + 1)]
+        worker.leave()
+        await reading
+    return found
 
 
-async def _direct(stream, session: str, turn: int) -> float:  # type: ignore[no-untyped-def]
-    begun = time.monotonic()
-    await stream.write(wire.credit(session, turn, 48_000))
-    await stream.write(wire.text(session, turn, 0, TEXT, "", VoiceChoice()))
-    await stream.write(wire.end_of_turn(session, turn))
-    first = None
-    while True:
-        frame = await stream.read()
+async def _at_listener(address: str, count: int) -> list[float]:
+    async with solo.users(address, solo.start()) as (listener,):
+        return [await _through(listener) * 1000 for _ in range(count)]
+
+
+async def _session(channel: grpc.aio.Channel, rate: int) -> str:
+    stub = synthesis_pb2_grpc.TextToSpeechStub(channel)
+    started = await stub.StartSession(wire.start_session(VoiceChoice(), rate))
+    return str(started.session_id)
+
+
+class Worker:
+    """The worker itself, spoken to by the orchestrator's own client code."""
+
+    def __init__(self, channel: grpc.aio.Channel, session: str) -> None:
+        self._session = session
+        call = synthesis_pb2_grpc.TextToSpeechStub(channel).Synthesize()
+        self._stream: Stream[wire.TextChunk, wire.AudioFrame] = Stream(call, "bench")
+        self._stream.send_nowait(wire.hello(session))
+        self._first_s: float | None = None
+        self._finished = asyncio.Event()
+
+    async def run(self) -> None:
+        await self._stream.run(self._take)
+
+    def leave(self) -> None:
+        self._stream.leave_nowait()
+
+    async def first_audio(self, turn: int) -> float:
+        """Seconds from text to audio; waits for the turn's end."""
+        self._first_s = None
+        self._finished.clear()
+        begun = time.monotonic()
+        self._stream.send_nowait(wire.credit(self._session, turn, 48_000))
+        self._stream.send_nowait(wire.text(self._session, turn, 0, TEXT, "", VoiceChoice()))
+        self._stream.send_nowait(wire.end_of_turn(self._session, turn))
+        async with asyncio.timeout(10):
+            await self._finished.wait()
+        if self._first_s is None:
+            raise Lost(f"the worker gave no audio for {TEXT!r}")
+        return self._first_s - begun
+
+    def _take(self, frame: wire.AudioFrame) -> None:
         body = frame.WhichOneof("body")
-        if body == "audio" and first is None:
-            first = time.monotonic() - begun
-        elif body == "turn_finished" and frame.turn == turn:
-            assert first is not None
-            return first
+        if body == "audio" and self._first_s is None:
+            self._first_s = time.monotonic()
+        elif body == "turn_finished":
+            self._finished.set()
 
 
 async def _through(listener: Listener) -> float:

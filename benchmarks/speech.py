@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 
 import numpy as np
 from numpy.typing import NDArray
 
 from base.audio import UPLINK_RATE, StreamResampler, from_float, to_float
+from tts_workers.engine import Audio, ModelSpec, Request, Style
+from tts_workers.engines.espeak.engine import EspeakEngine, EspeakModel
 
 LEVEL = 0.1
 """RMS of what is said: -20 dBFS."""
@@ -86,19 +89,16 @@ def say(text: str, voice: str = "en-us", rate: float = 1.0) -> bytes:
 
 def spoken(text: str, voice: str, rate: float = 1.0) -> tuple[bytes, int]:
     """What the espeak engine itself makes of `text`, and its sample rate."""
-    from tts_workers.engine import Audio, Request, Style
-
     model = _espeak()
     parts = model.synthesize(Request(turn=1, text=text, voice=voice, style=Style(rate=rate)))
     return b"".join(part.data for part in parts if isinstance(part, Audio)), model.info.sample_rate
 
 
 @functools.cache
-def _espeak():  # type: ignore[no-untyped-def]
-    from tts_workers.engine import ModelSpec
-    from tts_workers.engines.espeak import EspeakEngine
-
-    return EspeakEngine().load(ModelSpec(id="espeak", engine="espeak"))
+def _espeak() -> EspeakModel:
+    model = EspeakEngine().load(ModelSpec(id="espeak", engine="espeak"))
+    atexit.register(model.close)
+    return model
 
 
 def voiced_span(pcm: bytes) -> tuple[int, int]:
