@@ -44,7 +44,7 @@ class StreamConfig:
     frame: int
     ahead: int
     max_backlog: int = 4000
-    max_turns: int = 16
+    max_turns: int = 256
     max_frames: int = 5
     reserve_s: float = 30.0
     stall_s: float = 120.0

@@ -1,0 +1,49 @@
+"""From the library's events to words, and its pauses."""
+
+from __future__ import annotations
+
+import pytest
+
+from tts_workers.engines.espeak.engine import pause_after, word_spans
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.mark.parametrize(
+    ("text", "events", "words"),
+    [
+        # As espeak-ng 1.52 gives them.
+        ("  Hello   world\nnext", [[2, 0], [10, 6555], [16, 14126]], [("Hello", 0), ("world", 6555), ("next", 14126)]),
+        ("I have 1,234.5 dollars", [[0, 0], [2, 9], [7, 20], [8, 30], [9, 40], [10, 50], [10, 60], [15, 70]],
+         [("I", 0), ("have", 9), ("1,234.5", 20), ("dollars", 70)]),
+        ("don't stop!", [[0, 0], [6, 6965]], [("don't", 0), ("stop", 6965)]),
+        ("日本 hello", [[0, 0], [0, 13914], [3, 28027]], [("日本", 0), ("hello", 28027)]),
+        ("你好，世界。", [[0, 0], [3, 14], [4, 20]], [("你好", 0), ("世", 14), ("界", 20)]),
+        ("こんにちは世界", [[0, 0], [0, 4217], [0, 6015]], [("こんにちは世界", 0)]),
+        ('"Quoted" (paren)', [[1, 24], [10, 18]], [("Quoted", 24), ("paren", 18)]),
+        ("a  b", [[0, 0], [1, 5], [3, 9]], [("a", 0), ("b", 9)]),
+        ("costs $50, or 20%", [[0, 0], [6, 1], [7, 2], [11, 3], [14, 4], [16, 5]],
+         [("costs", 0), ("$50", 1), ("or", 3), ("20%", 4)]),
+        ("far", [[0, 0], [7, 5]], [("far", 0)]),
+        ("", [], []),
+    ],
+)  # fmt: skip
+def test_events_become_words(text: str, events: list[list[int]], words: list[tuple[str, int]]) -> None:
+    assert [(text[start:end], sample) for start, end, sample in word_spans(text, events)] == words
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("Yes.", 0.3),
+        ("Yes, ", 0.15),
+        ('"Yes!" ', 0.3),
+        ("well;", 0.225),
+        ("and", 0.0),
+        ("", 0.0),
+        ("好。", 0.3),
+        (" ", 0),
+    ],
+)
+def test_pauses_follow_the_last_mark(text: str, seconds: float) -> None:
+    assert pause_after(text) == seconds
