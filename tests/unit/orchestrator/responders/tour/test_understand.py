@@ -119,7 +119,7 @@ def test_anything_can_be_said(text: str):
     understand(text)
 
 
-@given(st.lists(st.sampled_from(PHRASES), min_size=1, max_size=4), st.text("abcdefg ", max_size=30))
+@given(st.lists(st.sampled_from(PHRASES), min_size=1, max_size=2, unique=True), st.text("abcdefg ", max_size=30))
 def test_a_phrase_among_others_is_found(phrases: list[str], noise: str):
     assert understand(" ".join(phrases), fuzzy=False).intent is not None
     understand(f"{noise} {' '.join(phrases)}")
