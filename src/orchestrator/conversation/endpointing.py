@@ -34,7 +34,8 @@ class Endings:
     """What a language's sentences end with when they are over, and when they are not."""
 
     unfinished: frozenset[tuple[str, ...]]
-    """After these words something comes: conjunctions, articles, prepositions, fillers."""
+    """After these words something comes: conjunctions, articles, fillers. Only those that hardly ever end a sentence:
+    "turn the light on" must not wait."""
     closing: frozenset[tuple[str, ...]]
     """After these words nothing comes."""
     whole: frozenset[tuple[str, ...]]
@@ -49,11 +50,12 @@ _ENDINGS: Mapping[str, Endings] = MappingProxyType(
     {
         "en": Endings(
             _phrases(
-                "and, or, but, so, because, cause, cuz, if, when, while, that, which, who, than, as, like, then, also",
-                "the, a, an, my, your, his, her, its, our, their, this, these, those, some, any, every, another",
-                "to, of, in, on, at, for, with, from, by, about, into, between, is, are, was, were, am, be, i, i'm, we",
-                "you know, i mean, kind of, sort of, such as, a lot of, want to, going to, would like, let me, let's",
-                "um, uh, er, erm, hmm, well, very, really, just, can you, could you, do you, what's, it's, the number",
+                "and, or, but, because, cause, cuz, if, while, than, as, the, a, an",
+                "my, your, his, its, our, their, every",
+                "to, of, at, for, with, from, by, into, between, i, i'm, i'll, i'd, we're, very, just, double, triple",
+                "you know, i mean, kind of, sort of, such as, a lot of, going to, would like",
+                "let me, let's, can you, could you",
+                "um, uh, er, erm, hmm, it's, what's, the number is, my name is, for example",
             ),
             _phrases("please, thanks, thank you, thank you very much, goodbye, bye, bye bye, right now"),
             _phrases("yes, no, yes please, no thanks, stop, wait, repeat, again, continue, help, cancel, never mind"),
@@ -62,12 +64,11 @@ _ENDINGS: Mapping[str, Endings] = MappingProxyType(
         ),
         "de": Endings(
             _phrases(
-                "und, oder, aber, weil, wenn, dass, ob, als, denn, also, der, die",
-                "das, den, dem, des, ein, eine, einen",
-                "einem, einer, mein, meine, dein, deine, zu, zum, zur, von, vom, in, im",
-                "an, am, auf, für, mit, bei, aus",
-                "nach, über, ist, sind, war, ich, wir, sehr, ähm, äh",
-                "hm, zum beispiel, ich möchte, könntest du, kannst du",
+                "und, oder, aber, weil, wenn, dass, ob, als, denn, den, dem, des",
+                "eine, einen, einem, einer, mein, meine",
+                "dein, deine, zum, zur, von, vom, in, im, am, für, über, sehr",
+                "ähm, äh, hm, zum beispiel, ich möchte, ich hätte gern",
+                "könntest du, kannst du, die nummer ist",
             ),
             _phrases("bitte, danke, danke schön, vielen dank, tschüss, auf wiedersehen"),
             _phrases("ja, nein, ja bitte, nein danke, stopp, halt, warte, weiter, nochmal, hilfe, abbrechen"),
@@ -76,10 +77,10 @@ _ENDINGS: Mapping[str, Endings] = MappingProxyType(
         ),
         "fr": Endings(
             _phrases(
-                "et, ou, mais, donc, car, parce que, parce, que, qui, si, quand, comme, le",
-                "la, les, l', un, une, des, du",
-                "de, d', mon, ma, mes, ton, ta, tes, ce, cette, ces, à, au, aux, dans, sur, pour, avec, par, chez, en",
-                "est, sont, je, j'ai, nous, très, euh, ben, alors, par exemple, je voudrais, est-ce que, est ce que",
+                "et, ou, mais, donc, car, parce que, parce, que, comme, le, la, les, l', un, une, des, du, de, d'",
+                "mon, ma, mes, ton, ta, tes, ce, cette, ces, à, au, aux, dans, sur",
+                "pour, avec, par, chez, j'ai, très, euh, ben",
+                "par exemple, je voudrais, est-ce que, le numéro est",
             ),
             _phrases("s'il te plaît, s'il vous plaît, merci, merci beaucoup, au revoir"),
             _phrases("oui, non, non merci, stop, arrête, attends, attendez, encore, continue, aide, annule"),
@@ -88,10 +89,10 @@ _ENDINGS: Mapping[str, Endings] = MappingProxyType(
         ),
         "es": Endings(
             _phrases(
-                "y, e, o, pero, porque, que, si, cuando, como, pues, entonces, el, la",
-                "los, las, un, una, unos, unas, de",
-                "del, mi, mis, tu, tus, su, sus, este, esta, a, al, en, con, para, por, sin, sobre, es, son, yo, muy",
-                "eh, este, o sea, por ejemplo, quiero, quisiera, me gustaría, puedes",
+                "y, e, o, pero, porque, que, si, cuando, como, pues, el, la, los, las, un, una, unos, unas, de, del",
+                "mi, mis, tu, tus, su, sus, a, al, en, con, por, sin",
+                "sobre, muy, eh, o sea, por ejemplo, quiero, quisiera",
+                "me gustaría, puedes, el número es",
             ),
             _phrases("por favor, gracias, muchas gracias, adiós, hasta luego"),
             _phrases("sí, no, no gracias, para, alto, espera, espere, otra vez, continúa, sigue, ayuda, cancelar"),
@@ -100,10 +101,10 @@ _ENDINGS: Mapping[str, Endings] = MappingProxyType(
         ),
         "it": Endings(
             _phrases(
-                "e, ed, o, ma, perché, che, se, quando, come, quindi, allora, il, lo, la, i, gli, le, un, uno, una, di",
-                "del, della, dei, mio, mia, tuo, tua, questo, questa, a, al, alla, in",
-                "nel, nella, con, per, su, da, dal",
-                "è, sono, io, molto, ehm, cioè, per esempio, vorrei, puoi",
+                "e, ed, o, ma, perché, che, se, quando, come, quindi, il, lo, la, i",
+                "gli, le, un, una, di, del, della, dei",
+                "a, al, alla, in, nel, nella, con, per, da, dal, molto",
+                "ehm, cioè, per esempio, vorrei, puoi, il numero è",
             ),
             _phrases("per favore, per piacere, grazie, grazie mille, arrivederci, ciao"),
             _phrases("sì, no, no grazie, basta, fermati, aspetta, ancora, continua, aiuto, annulla"),
@@ -112,11 +113,11 @@ _ENDINGS: Mapping[str, Endings] = MappingProxyType(
         ),
         "pt": Endings(
             _phrases(
-                "e, ou, mas, porque, que, se, quando, como, então, o, a, os, as, um",
-                "uma, uns, umas, de, do, da, dos, das",
-                "meu, minha, seu, sua, este, esta, esse, essa, em, no, na, nos, nas",
-                "com, para, pra, por, pelo, pela, ao",
-                "é, são, eu, muito, hum, tipo, por exemplo, eu quero, gostaria, você pode",
+                "e, ou, mas, porque, que, se, quando, como, o, a, os, as, uma, uns, umas",
+                "de, do, da, dos, das, em, no, na",
+                "nos, nas, com, pra, por, pelo, pela, ao, muito, hum",
+                "tipo, por exemplo, eu quero, eu quero um, gostaria",
+                "você pode, o número é",
             ),
             _phrases("por favor, obrigado, obrigada, muito obrigado, muito obrigada, tchau, adeus, até logo"),
             _phrases("sim, não, não obrigado, não obrigada, pare, para, espera, espere, de novo, continua, ajuda"),
@@ -125,11 +126,8 @@ _ENDINGS: Mapping[str, Endings] = MappingProxyType(
         ),
         "nl": Endings(
             _phrases(
-                "en, of, maar, want, omdat, als, dat, die, wanneer, dus, dan, de, het",
-                "een, mijn, jouw, je, zijn, haar, onze",
-                "deze, dit, te, van, in, op, aan, voor, met, bij, uit, naar, over, door",
-                "is, was, ik, wij, we, heel, eh, uh",
-                "bijvoorbeeld, ik wil, ik zou, kun je, kan je",
+                "en, of, maar, want, omdat, omdat ik, als, dus, de, een, mijn, jouw, onze, te, van, heel, eh, uh",
+                "bijvoorbeeld, ik wil, ik zou, kun je, kan je, het nummer is",
             ),
             _phrases("alsjeblieft, alstublieft, dank je, dank je wel, dank u, dank u wel, bedankt, tot ziens, doei"),
             _phrases("ja, nee, nee dank je, stop, wacht, opnieuw, nog een keer, ga door, help, annuleer"),
@@ -140,7 +138,7 @@ _ENDINGS: Mapping[str, Endings] = MappingProxyType(
             _phrases(
                 "和, 跟, 与, 或, 或者, 还有, 還有, 但是, 可是, 因为, 因為, 所以",
                 "如果, 然后, 然後, 而且, 就是, 的话, 比如",
-                "这个, 這個, 那个, 那個, 我想, 我要, 请你, 請你, 把, 给, 給, 在, 从, 從, 对于, 關於, 关于, 嗯, 呃",
+                "我想, 我要, 请你, 請你, 把, 给, 給, 在, 从, 從, 对于, 关于, 關於, 嗯, 呃",
             ),
             _phrases("吗, 嗎, 呢, 吧, 谢谢, 謝謝, 再见, 再見"),
             _phrases("是, 是的, 不, 不是, 好, 好的, 停, 等等, 继续, 繼續, 再说一遍"),
@@ -149,9 +147,9 @@ _ENDINGS: Mapping[str, Endings] = MappingProxyType(
         ),
         "ja": Endings(
             _phrases(
-                "と, や, が, を, に, で, は, も, の, へ, から, けど, けれど",
-                "けれども, ので, のに, して, って, たり, それで",
-                "えっと, えーと, ええと, あの, あのー, その, なんか, でも, だから, それから, 例えば, たとえば",
+                "と, や, が, を, に, は, も, へ, ので, のに, たり, それで",
+                "えっと, えーと, ええと, あの, あのー, その, なんか",
+                "でも, だから, それから, 例えば, たとえば",
             ),
             _phrases("ください, 下さい, ですか, ますか, です, ます, ました, でした, ありがとう, お願いします"),
             _phrases("はい, いいえ, うん, やめて, 止めて, 待って, もう一度, 続けて, 助けて"),

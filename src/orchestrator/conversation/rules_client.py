@@ -61,7 +61,6 @@ def asked(core: Core, event: Asked, now: float) -> None:
         return
     spoken = core.spoken_so_far()
     core.asked += [spoken, text] if spoken else [text]
-    core.again = None
     if core.phase in LIVE:
         _make_way(core)
     elif core.phase is Phase.STOPPING:
@@ -99,7 +98,6 @@ def interrupted(core: Core, event: Interrupted, now: float) -> None:
         count = len(core.says)
         core.says.clear()
         core.notice("says_dropped", f"{count} texts that waited to be said were dropped by the interrupt.")
-    core.again = None
     core.stop("interrupt", voice=False)
 
 

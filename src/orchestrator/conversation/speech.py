@@ -170,17 +170,13 @@ class Hearing:
     # --- deadlines of the turn -----------------------------------------------------------------------------------
 
     def endpoint(self, policy: Policy) -> tuple[float, str] | None:
-        """When the turn ends, if all finals are in, and why; None while it cannot end by itself.
-
-        An utterance whose final had no words does not put it off.
-        """
+        """When the turn ends, if all finals are in, and why; None while it cannot end by itself."""
         if self.commit is not None:
             return self.commit.at_s, self.commit.reason
         turn = self.turn
         if self.speaking or not self.open:
             return None
-        telling = [u for u in turn if u.words or u.final is None]
-        if self.pieces and not telling:
+        if not turn:
             return self.open_since_s, SILENCE  # its endpoint was passed before
         if policy.manual:
             return None
@@ -191,7 +187,7 @@ class Hearing:
             floor=policy.endpoint_floor,
             ceiling=policy.endpoint_ceiling,
         )
-        return max(u.ended_s or 0.0 for u in telling or turn) + ms / 1000, reason
+        return max(u.ended_s or 0.0 for u in turn) + ms / 1000, reason
 
     def due(self, policy: Policy) -> float | None:
         """When the turn is to be ended, with the finals or without."""

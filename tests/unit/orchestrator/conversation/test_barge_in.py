@@ -167,9 +167,11 @@ def test_the_words_of_a_withdrawn_replys_interruption_are_passed_on() -> None:
     scene.says(0, "stop that", seconds=0.3)
     scene.stops("It is", "four.")
     scene.at(1.0)
+    assert scene.turn == 2
     scene.says(1, "now", seconds=0.3)
     scene.stops()
     scene.at(5.0)
+    assert scene.turn == 3
     assert scene.last(c.StartReply).interruption == c.Interruption(1, "It is", "four.")
     assert scene.said()[-1] == ("user", "stop that now")
 
