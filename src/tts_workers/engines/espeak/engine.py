@@ -17,10 +17,12 @@ Options of its model spec:
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
+import numpy as np
 from msgspec import Meta
 
 from base.errors import Misconfigured, NotFound
@@ -39,6 +41,7 @@ _PAUSES_S = ((".!?…。！？", 0.30), (";:；：–—", 0.225), (",，、", 0
 """As long as the library's own (measured)."""
 _TAIL_S = 0.025
 """Silence after each request: what the worker keeps back for a whole frame is never speech."""
+_FADE_S = 0.003
 _GENDERS = {1: "male", 2: "female"}
 _CLOSERS = " \t\n\"'”’»)]}"
 _TOKEN = re.compile(r"\S+")
@@ -107,9 +110,9 @@ class EspeakModel:
                 return
             pause = self._silence(pause_after(before) - _TAIL_S if before.strip() else 0.0, request.style)
             answer, audio = self._pool.ask({**message, "text": piece}, request.cancelled)
-            for start, end, sample in word_spans(piece, answer["words"]):
-                yield Mark(at + start, at + end, done + len(pause) // 2 + sample)
-            data = pause + audio + self._silence(_TAIL_S, Style())
+            for word in word_spans(piece, answer["words"], len(audio) // 2):
+                yield Mark(at + word.start, at + word.end, done + len(pause) // 2 + word.sample, word.exact)
+            data = pause + self._faded(audio) + self._silence(_TAIL_S, Style())
             yield Audio(data)
             done += len(data) // 2
             at += len(piece)
@@ -136,6 +139,13 @@ class EspeakModel:
             raise NotFound(f"espeak has no voice {voice!r}; see `antiphon voices`", reason="UNKNOWN_VOICE")
         return f"{name}+{self._variants[variant]}" if plus else name
 
+    def _faded(self, audio: bytes) -> bytes:
+        """The library may begin a vowel with a click."""
+        wave = np.frombuffer(audio, dtype="<i2").copy()
+        size = min(len(wave), round(_FADE_S * self._rate))
+        wave[:size] = wave[:size] * np.linspace(0.0, 1.0, size, endpoint=False)
+        return wave.tobytes()
+
     def _silence(self, seconds: float, style: Style) -> bytes:
         return bytes(2 * max(0, round(seconds / style.rate * self._rate)))
 
@@ -146,13 +156,24 @@ def pause_after(text: str) -> float:
     return next((seconds for marks, seconds in _PAUSES_S if last and last in marks), 0.0)
 
 
-def word_spans(text: str, events: list[list[int]]) -> list[tuple[int, int, int]]:
-    """(start, end, sample) of words from the library's (code point, sample) events, in order.
+@dataclass(frozen=True, slots=True)
+class WordSpan:
+    """Code points [start, end) of a text, and the sample where they begin."""
+
+    start: int
+    end: int
+    sample: int
+    exact: bool = True
+
+
+def word_spans(text: str, events: list[list[int]], samples: int) -> list[WordSpan]:
+    """Words of `text`, spoken in `samples`, from the library's (code point, sample) events, in order.
 
     The library tells of several events within "1,234.5" or "don't", some of them off by a little: a word between spaces
-    counts once, by its first. Where a script has no spaces, each event that moves on is a word.
+    counts once, by its first. Where a script has no spaces, each event that moves on is a word. "of the" and the like
+    may be one word to the library: the second is estimated.
     """
-    spans: list[tuple[int, int, int]] = []
+    found: list[WordSpan] = []
     tokens = [m.span() for m in _TOKEN.finditer(text)]
     i = 0
     last = -1
@@ -165,19 +186,36 @@ def word_spans(text: str, events: list[list[int]]) -> list[tuple[int, int, int]]
         if _NO_SPACES.search(text, start, end):
             if position <= last:
                 continue
-            spans = [*spans[:-1], (spans[-1][0], min(spans[-1][1], position), spans[-1][2])] if spans else spans
+            if found and found[-1].end > position:
+                found[-1] = replace(found[-1], end=position)
             start = position
         elif start <= last:
             continue
         last = max(position, start)
-        spans.append((start, end, sample))
-    return [(s, e, sample) for start, end, sample in spans for s, e in [_bare(text, start, end)]]
+        found.append(WordSpan(start, end, sample))
+    estimated = _estimated(text, tokens, found, samples)
+    words = [_bare(text, word) for word in sorted(found + estimated, key=lambda w: w.start)]
+    return [word for word in words if word is not None]
 
 
-def _bare(text: str, start: int, end: int) -> tuple[int, int]:
-    """Without punctuation around it, unless there is nothing else."""
-    inner = [i for i in range(start, end) if text[i].isalnum() or text[i] in "%&@#$€£+"]
-    return (inner[0], inner[-1] + 1) if inner else (start, end)
+def _estimated(text: str, tokens: list[tuple[int, int]], found: list[WordSpan], samples: int) -> list[WordSpan]:
+    """Words that no event told of, between those around them by their place in the text."""
+    seen = {bisect_right(tokens, (word.start, len(text))) - 1 for word in found}
+    places = [(0, 0), *[(w.start, w.sample) for w in found], (len(text), samples)]
+    out: list[WordSpan] = []
+    for i, (start, end) in enumerate(tokens):
+        if i not in seen and any(c.isalnum() for c in text[start:end]):
+            k = bisect_right(places, (start, samples)) - 1
+            (a, from_), (b, to) = places[k], places[min(k + 1, len(places) - 1)]
+            share = (start - a) / (b - a) if b > a else 0.0
+            out.append(WordSpan(start, end, round(from_ + share * (to - from_)), exact=False))
+    return out
+
+
+def _bare(text: str, word: WordSpan) -> WordSpan | None:
+    """Without punctuation around it; None where there is nothing else."""
+    inner = [i for i in range(word.start, word.end) if text[i].isalnum() or text[i] in "%&@#$€£+"]
+    return replace(word, start=inner[0], end=inner[-1] + 1) if inner else None
 
 
 def _limit(text: str) -> int:

@@ -28,7 +28,8 @@ log = get_logger("espeak")
 class Child:
     """One process. Not for two threads at once."""
 
-    def __init__(self, library: str, data: str) -> None:
+    def __init__(self, library: str, data: str, answer_s: float = ANSWER_S) -> None:
+        self._answer_s = answer_s
         program = str(Path(__file__).with_name("child.py"))
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", program, library, data],
@@ -54,7 +55,7 @@ class Child:
 
     def ask(self, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         """Raises `Unavailable` when the process died of it, `TimedOut` when it hangs: then it is of no more use."""
-        deadline = time.monotonic() + ANSWER_S
+        deadline = time.monotonic() + self._answer_s
         body = json.dumps(request).encode()
         try:
             self._in.write(struct.pack("<I", len(body)) + body)
@@ -82,7 +83,7 @@ class Child:
         left = size
         while left:
             if not self._poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
-                raise TimedOut(f"espeak-ng did not answer in {ANSWER_S:g} s", reason="ENGINE_STALLED")
+                raise TimedOut("espeak-ng did not answer in time", reason="ENGINE_STALLED")
             part = self._out.read(left)
             if not part:
                 raise self._died()
@@ -99,9 +100,10 @@ class Child:
 
 
 class Pool:
-    """At most `size` children, started when they are needed. Any thread may ask."""
+    """At most `size` children, started when they are needed. Any thread may ask. `answer_s` bounds each answer."""
 
-    def __init__(self, library: str, data: str, size: int) -> None:
+    def __init__(self, library: str, data: str, size: int, *, answer_s: float = ANSWER_S) -> None:
+        self._answer_s = answer_s
         self._library = library
         self._data = data
         self._size = size
@@ -161,7 +163,7 @@ class Pool:
             else:
                 return self._idle.pop()
         try:
-            child = Child(self._library, self._data)
+            child = Child(self._library, self._data, self._answer_s)
         except BaseException:
             with self._lock:
                 self._starting -= 1

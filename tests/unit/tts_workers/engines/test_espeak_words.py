@@ -29,7 +29,23 @@ pytestmark = pytest.mark.unit
     ],
 )  # fmt: skip
 def test_events_become_words(text: str, events: list[list[int]], words: list[tuple[str, int]]) -> None:
-    assert [(text[start:end], sample) for start, end, sample in word_spans(text, events)] == words
+    spans = word_spans(text, events, 10**6)
+    assert [(text[w.start : w.end], w.sample) for w in spans] == words
+    assert all(w.exact for w in spans)
+
+
+def test_words_that_the_library_took_together_are_estimated() -> None:
+    text = "Out of the blue it came"
+    spans = word_spans(text, [[0, 0], [4, 1000], [11, 3000]], 10_000)
+    assert [(text[w.start : w.end], w.sample, w.exact) for w in spans] == [
+        ("Out", 0, True),
+        ("of", 1000, True),
+        ("the", 1857, False),
+        ("blue", 3000, True),
+        ("it", 5917, False),
+        ("came", 7667, False),
+    ]
+    assert [w.sample for w in word_spans("a b", [], 300)] == [0, 200]
 
 
 @pytest.mark.parametrize(
