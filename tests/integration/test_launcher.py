@@ -115,9 +115,11 @@ def test_an_interrupted_installation_is_started_afresh(tree: Tree) -> None:
 @pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGKILL])
 def test_killed_while_installing_recovers(tree: Tree, sig: signal.Signals) -> None:
     slow = tree.bin / "slow"
+    # A shell that forks may miss a SIGINT in between; a Python does not. So: one process.
+    wait = f"import time; open({str(slow)!r}, 'w').close(); time.sleep(60)"
     tree.program(
         "python3",
-        f'case "$*" in "-m venv"*) touch "{slow}"; sleep 60;; esac; exec "{sys.executable}" "$@"',
+        f'case "$*" in "-m venv"*) exec "{sys.executable}" -c "{wait}";; esac; exec "{sys.executable}" "$@"',
     )
     process = tree.start()
     while not slow.exists():

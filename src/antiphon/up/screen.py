@@ -54,7 +54,7 @@ class Screen:
         self.say(f"{crash.name} {how_it_ended(crash)}{again}")
         if not self._verbose:
             for line in tail:
-                self.say(f"    {printable(line)[:300]}")
+                self.say(f"    {printable(readable(line))[:300]}")
             self.say(f"    (all of it: {self._log_dir / (crash.name + '.log')})")
         self.refresh()
 
@@ -64,7 +64,7 @@ class Screen:
 
     def line(self, name: str, line: str) -> None:
         if self._verbose:
-            self.say(f"{name} | {printable(line)}")
+            self.say(f"{name} | {printable(readable(line))}")
 
 
 class JsonScreen:
@@ -101,6 +101,19 @@ class JsonScreen:
 
     def line(self, name: str, line: str) -> None:
         pass
+
+
+def readable(line: str) -> str:
+    """A line of a service's log for a person: JSON becomes "level event message fields", a trace its last line."""
+    try:
+        entry = json.loads(line)
+        level, event = entry.pop("level"), entry.pop("event")
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return line
+    trace = str(entry.pop("error_trace", "")).strip().rpartition("\n")[2]
+    message = entry.pop("message", "")
+    fields = " ".join(f"{key}={value}" for key, value in entry.items() if key not in ("time", "component"))
+    return " ".join(str(part) for part in (level, event, message, trace, fields) if part)
 
 
 def how_it_ended(crash: Crashed) -> str:

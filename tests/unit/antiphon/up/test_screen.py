@@ -9,7 +9,7 @@ import pytest
 from antiphon.output import StatusLine, printable, table
 from antiphon.up.plan import Crashed, Phase
 from antiphon.up.run import page_url
-from antiphon.up.screen import JsonScreen, Screen, how_it_ended, status
+from antiphon.up.screen import JsonScreen, Screen, how_it_ended, readable, status
 
 pytestmark = pytest.mark.unit
 
@@ -74,3 +74,13 @@ def test_a_terminal_that_is_gone_is_nothing_to_stop_for() -> None:
     line.note("into the void")
     line.show("x")
     line.close()
+
+
+def test_a_json_log_line_reads_as_a_sentence() -> None:
+    line = {"time": "t", "level": "error", "event": "service.failed", "component": "x", "port": 3}
+    assert readable(json.dumps(line | {"error_trace": "Traceback\n  File\nValueError: no"})) == (
+        "error service.failed ValueError: no port=3"
+    )
+    assert readable(json.dumps(line | {"message": "taken"})) == "error service.failed taken port=3"
+    for other in ("plain words", "[1]", '"x"', "{}", "3"):
+        assert readable(other) == other
