@@ -18,6 +18,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,7 @@ class Browser:
 
     async def shot(self, path: Path) -> None:
         data = await self.call("Page.captureScreenshot", format="png")
-        path.write_bytes(base64.b64decode(data["data"]))
+        save(path, base64.b64decode(data["data"]))
 
     async def screen(self, width: int, height: int, *, dark: bool = False, mobile: bool = False) -> None:
         await self.call(
@@ -108,6 +109,25 @@ class Browser:
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         await self.call("Emulation.setEmulatedMedia", features=[scheme])
+
+
+def save(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+
+
+@contextlib.contextmanager
+def browser(program: str, url: str, wav: Path | None) -> Iterator[Path]:
+    """A running browser's profile folder."""
+    with tempfile.TemporaryDirectory() as profile:
+        flags = [*FLAGS, f"--user-data-dir={profile}"]
+        if wav is not None:
+            flags.append(f"--use-file-for-fake-audio-capture={wav.resolve()}%noloop")
+        process = subprocess.Popen([program, *flags, url], stderr=subprocess.DEVNULL)
+        try:
+            yield Path(profile)
+        finally:
+            process.terminate()
+            process.wait(10)
 
 
 async def devtools(profile: Path) -> str:
@@ -163,33 +183,22 @@ async def scenario(page: Browser, out: Path, ask: str) -> list[str]:
     await page.click("#end")
     await expect("document.querySelector('#connection').dataset.status === 'closed'", "End did not end it")
     await page.shot(out / "8-ended.png")
-    (out / "captions.json").write_text(json.dumps(await page.value(CAPTIONS), indent=1))
+    captions = await page.value(CAPTIONS)
+    save(out / "captions.json", json.dumps(captions, indent=1).encode())
+    for entry in captions:
+        print(f"{entry['kind']:<16} {entry['text']}")
     return wrong
 
 
-async def check(url: str, wav: Path | None, out: Path, ask: str, program: str) -> int:
-    out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as profile:
-        flags = [*FLAGS, f"--user-data-dir={profile}"]
-        if wav is not None:
-            flags.append(f"--use-file-for-fake-audio-capture={wav.resolve()}%noloop")
-        process = subprocess.Popen([program, *flags, url], stderr=subprocess.DEVNULL)
-        try:
-            address = await devtools(Path(profile))
-            async with ClientSession() as http, http.ws_connect(address, max_msg_size=0) as ws:
-                page = Browser(ws)
-                reading = asyncio.create_task(page.read())
-                for domain in ("Runtime", "Log", "Page"):
-                    await page.call(f"{domain}.enable")
-                wrong = await scenario(page, out, ask)
-                reading.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await reading
-        finally:
-            process.terminate()
-            process.wait(10)
-    for entry in json.loads((out / "captions.json").read_text()):
-        print(f"{entry['kind']:<16} {entry['text']}")
+async def check(profile: Path, out: Path, ask: str) -> int:
+    address = await devtools(profile)
+    async with ClientSession() as http, http.ws_connect(address, max_msg_size=0) as ws:
+        page = Browser(ws)
+        reading = asyncio.create_task(page.read())
+        for domain in ("Runtime", "Log", "Page"):
+            await page.call(f"{domain}.enable")
+        wrong = await scenario(page, out, ask)
+        reading.cancel()
     for problem in [*wrong, *page.problems]:
         print("PROBLEM", problem, file=sys.stderr)
     return 1 if wrong or page.problems else 0
@@ -203,7 +212,9 @@ def main() -> int:
     parser.add_argument("--ask", default="What time is it?", help="what is typed")
     parser.add_argument("--chromium", default=shutil.which("chromium") or shutil.which("google-chrome") or "chromium")
     args = parser.parse_args()
-    return asyncio.run(check(args.url, args.wav, args.out, args.ask, args.chromium))
+    args.out.mkdir(parents=True, exist_ok=True)
+    with browser(args.chromium, args.url, args.wav) as profile:
+        return asyncio.run(check(profile, args.out, args.ask))
 
 
 if __name__ == "__main__":

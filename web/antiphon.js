@@ -123,7 +123,7 @@ export class Conversation extends EventTarget {
   }
 
   frame({ sample, pcm }) {
-    if (!this.listening || this.status !== "open") return;
+    if (!this.listening || this.status !== "open" || this.socket?.readyState !== WebSocket.OPEN) return;
     // The first frame of a connection goes where the server said; from there the microphone's own count rules.
     this.offset ??= this.next - sample;
     this.socket.send(packAudio(0, sample + this.offset, pcm));

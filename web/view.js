@@ -4,6 +4,9 @@ import { PlayPosition, ReplyCaption } from "./captions.js";
 
 const $ = (id) => document.getElementById(id);
 
+// Nothing was heard of it, as the user spoke: it may as well not have been.
+const NEVER_BEGAN = new Set(["withdrawn", "barge_in"]);
+
 export class Captions {
   constructor() {
     this.list = $("captions");
@@ -133,9 +136,9 @@ export class Captions {
   finish(message) {
     const reply = this.replies.get(message.turn);
     if (!reply) return;
-    if (message.reason === "withdrawn" && !message.heard) {
+    if (!message.heard && NEVER_BEGAN.has(message.reason)) {
       reply.entry.remove();
-      return this.reopen();
+      return message.reason === "withdrawn" ? this.reopen() : undefined;
     }
     reply.caption.finish(message);
     this.light(reply, 0);
