@@ -47,7 +47,8 @@ function closed(reason) {
   speaking = false;
   setMicrophone("none");
   captions.aside();
-  for (const meter of Object.values(meters)) meter.draw();
+  for (const meter of Object.values(meters)) meter.clear();
+  $("talk").style.setProperty("--level", "0");
   if (reason) fail(reason);
   show();
 }

@@ -216,6 +216,12 @@ export class LevelMeter {
     this.level = Math.max(this.level, shown);
   }
 
+  clear() {
+    this.level = 0;
+    this.bars.fill(0);
+    this.draw();
+  }
+
   draw() {
     if (this.still.matches) this.bars.fill(this.level);
     else this.bars = [this.level, ...this.bars.slice(0, -1)];
