@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from collections import deque
 from collections.abc import Callable, Mapping
-
-import click
 
 from antiphon.client import Event, Reconnected, Reconnecting
 from antiphon.output import printable
-from orchestrator.messages import Error, Explain, Notice, Reply, SessionStarted, Transcript, TurnFinished
+from orchestrator.messages import Error, Explain, MarkMessage, Notice, Reply, SessionStarted, Transcript, TurnFinished
 
 WHY = {
     "level_dbfs": "level {} dBFS",
@@ -28,45 +28,92 @@ QUIET = frozenset({"cause", "final_chars"})
 
 
 class Captions:
-    """Fed with every event; prints through `say`. `typed`: the user sees what they typed already."""
+    """Fed with every event; `write` takes pieces of text, line ends included.
 
-    def __init__(self, say: Callable[[str], None], *, explain: bool = False, typed: bool = False) -> None:
-        self._say = say
+    `typed`: the user sees what they typed already. With `live`, words appear as they sound: `heard` is to be called
+    with the player's position now and then. Otherwise a reply is one line, once it is over.
+    """
+
+    def __init__(
+        self, write: Callable[[str], None], *, explain: bool = False, typed: bool = False, live: bool = False
+    ) -> None:
+        self._write = write
         self._explain = explain
         self._typed = typed
-        self._reply: dict[int, str] = {}
-        self._final = ""
+        self._live = live
+        self._turn = -1
+        self._text = ""
+        self._marks: deque[tuple[int, int]] = deque()
+        self._shown = 0
+        self._open = False
 
     def take(self, event: Event) -> None:
         match event:
             case SessionStarted():
-                self._say(welcome(event))
+                self.line(welcome(event))
             case Transcript(text=text, final=True) if text and not self._typed:
-                self._final = text
-                self._say(f"you> {printable(text)}")
+                self.line(f"you> {printable(text)}")
             case Reply(turn=turn, text=text):
-                self._reply[turn] = self._reply.get(turn, "") + text
+                self._begin(turn)
+                self._text += text
+            case MarkMessage(turn=turn, end=end, sample=sample):
+                self._begin(turn)
+                self._marks.append((sample, end))
             case TurnFinished():
                 self._finished(event)
             case Notice(message=message):
-                self._say(f"  ({printable(message)})")
+                self.line(f"  ({printable(message)})")
             case Error(message=message):
-                self._say(f"  error: {printable(message)}")
+                self.line(f"  error: {printable(message)}")
             case Explain(facts=facts) if self._explain:
-                self._say("  " + explained(facts))
+                self.line("  " + explained(facts))
             case Reconnecting(reason=reason, wait_s=wait_s):
-                self._say(f"  {printable(reason)}; trying again in {wait_s:.1f} s")
+                self.line(f"  {printable(reason)}; trying again in {wait_s:.1f} s")
             case Reconnected():
-                self._say("  connected again; the conversation goes on")
+                self.line("  connected again; the conversation goes on")
             case _:
                 pass
 
+    def heard(self, position: tuple[int, int] | None) -> None:
+        """(turn, sample) that sounds next."""
+        if not self._live or position is None or position[0] != self._turn:
+            return
+        until = self._shown
+        while self._marks and self._marks[0][0] < position[1]:
+            until = max(until, self._marks.popleft()[1])
+        if until > self._shown:
+            self._show(self._text[self._shown : until])
+            self._shown = until
+
+    def line(self, text: str) -> None:
+        """A line of its own."""
+        if self._open:
+            self._write("\n")
+            self._open = False
+        self._write(text + "\n")
+
+    def _begin(self, turn: int) -> None:
+        if turn > self._turn:
+            self._turn, self._text, self._shown = turn, "", 0
+            self._marks.clear()
+
+    def _show(self, text: str) -> None:
+        self._write(("" if self._open else SPEAKER if self._shown == 0 else "          ") + printable(text))
+        self._open = True
+
     def _finished(self, event: TurnFinished) -> None:
         """What was heard is what was said; the rest is shown as cut off."""
-        self._reply.pop(event.turn, None)
+        cut = bool(event.unheard.strip())
         heard = printable(event.heard).strip()
-        if heard or event.unheard:
-            self._say(f"antiphon> {heard}{' —' if event.unheard.strip() else ''}")
+        if self._shown and event.turn == self._turn:
+            self._show(" —" if cut else self._text[self._shown :].rstrip())
+            self._write("\n")
+            self._open = False
+        elif heard or cut:
+            self.line(f"{SPEAKER}{heard}{' —' if cut else ''}")
+
+
+SPEAKER = "antiphon> "
 
 
 def welcome(started: SessionStarted) -> str:
@@ -82,4 +129,5 @@ def explained(facts: Mapping[str, str | float | int | None]) -> str:
 
 
 def to_terminal(text: str) -> None:
-    click.echo(text)
+    sys.stdout.write(text)
+    sys.stdout.flush()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from antiphon.chat.captions import Captions, to_terminal
 from antiphon.chat.exchange import Outcome, Watched
 from antiphon.chat.recording import ANNOUNCED, Recording, as_json
 from antiphon.client import Event, Session, connect
+from antiphon.output import is_terminal
 from antiphon.player import Player
 from antiphon.settings import ChatSettings
 from antiphon.up.keyboard import is_somebody_there, open_keyboard
@@ -24,6 +26,7 @@ from antiphon.wavs import WavWriter
 from orchestrator.messages import SessionStart
 
 OUTPUT_RATE = 48_000
+CAPTIONS_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,13 @@ class Talk:
         self._ways = ways
         self._watched = Watched()
         self._recording: Recording | None = None
-        self._say: Callable[[str], None] = (lambda _: None) if ways.as_json else to_terminal
+        self._captions = Captions(
+            (lambda _: None) if ways.as_json else to_terminal,
+            explain=ways.explain,
+            typed=ways.text,
+            live=is_terminal(sys.stdout) and not ways.as_json,
+        )
+        self._say = self._captions.line
 
     async def run(self) -> int:
         ways = self._ways
@@ -86,12 +95,13 @@ class Talk:
         """Until the user's side has said all, or the session ends: whichever is first."""
         async with asyncio.TaskGroup() as tasks:
             listening = tasks.create_task(self._events(session))
+            showing = tasks.create_task(self._show(player))
             talking = tasks.create_task(self._talk(session, player))
             await asyncio.wait([listening, talking], return_when=asyncio.FIRST_COMPLETED)
             # Whichever failed has taken the other along already.
             said_all = talking.done()
-            talking.cancel()
-            listening.cancel()
+            for task in (talking, listening, showing):
+                task.cancel()
         if said_all:
             return talking.result()
         self._say("the session is over")
@@ -105,17 +115,22 @@ class Talk:
         return await self._aloud(session, player)
 
     async def _events(self, session: Session) -> None:
-        captions = Captions(self._say, explain=self._ways.explain, typed=self._ways.text)
         async for event in session.events():
             self._watched.take(event)
-            self._tell(event, captions)
+            self._tell(event)
 
-    def _tell(self, event: Event, captions: Captions) -> None:
+    async def _show(self, player: Player) -> None:
+        """Captions keep up with what is heard."""
+        while True:
+            self._captions.heard(player.position)
+            await asyncio.sleep(CAPTIONS_S)
+
+    def _tell(self, event: Event) -> None:
         if self._recording is not None:
             self._recording.event(event)
         if self._ways.as_json:
             click.echo(json.dumps(as_json(event), ensure_ascii=False))
-        captions.take(event)
+        self._captions.take(event)
 
     def _sends(self, session: Session) -> Callable[[bytes], None]:
         def send(pcm: bytes) -> None:

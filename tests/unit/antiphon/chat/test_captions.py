@@ -5,7 +5,7 @@ import pytest
 from antiphon.chat.captions import Captions
 from antiphon.chat.recording import as_json
 from antiphon.client import Event, Reconnected, Reconnecting
-from orchestrator.messages import Error, Explain, Notice, Reply, SessionStarted, Transcript, TurnFinished
+from orchestrator.messages import Error, Explain, MarkMessage, Notice, Reply, SessionStarted, Transcript, TurnFinished
 
 pytestmark = pytest.mark.unit
 
@@ -28,11 +28,11 @@ STARTED = SessionStarted(
 
 
 def printed(*events: Event, explain: bool = False, typed: bool = False) -> list[str]:
-    lines: list[str] = []
-    captions = Captions(lines.append, explain=explain, typed=typed)
+    pieces: list[str] = []
+    captions = Captions(pieces.append, explain=explain, typed=typed)
     for event in events:
         captions.take(event)
-    return lines
+    return "".join(pieces).splitlines()
 
 
 def test_a_conversation_reads_as_one() -> None:
@@ -56,6 +56,40 @@ def test_a_conversation_reads_as_one() -> None:
         "  lost; trying again in 0.2 s",
         "  connected again; the conversation goes on",
     ]
+
+
+def mark(end: int, sample: int) -> MarkMessage:
+    return MarkMessage(turn=0, start=0, end=end, sample=sample, exact=True)
+
+
+def test_on_a_terminal_words_appear_as_they_sound() -> None:
+    pieces: list[str] = []
+    captions = Captions(pieces.append, live=True)
+    for event in (
+        Reply(turn=0, text="One, two, "),
+        mark(4, 0),
+        mark(9, 900),
+        Reply(turn=0, text="three."),
+        mark(16, 1_800),
+    ):
+        captions.take(event)
+    for sample in (0, 1, 900, 901):
+        captions.heard((0, sample))
+    captions.heard((7, 99_999))
+    assert "".join(pieces) == "antiphon> One, two,"
+    captions.line("you> stop")
+    captions.take(TurnFinished(turn=0, heard="One, two,", unheard="three.", samples=1, reason="interrupted"))
+    assert "".join(pieces).splitlines() == ["antiphon> One, two,", "you> stop", "           —"]
+
+
+def test_a_reply_that_is_heard_whole_is_shown_whole() -> None:
+    pieces: list[str] = []
+    captions = Captions(pieces.append, live=True)
+    captions.take(Reply(turn=3, text="One, two."))
+    captions.take(MarkMessage(turn=3, start=0, end=4, sample=0, exact=True))
+    captions.heard((3, 100))
+    captions.take(TurnFinished(turn=3, heard="One, two.", unheard="", samples=1, reason="completed"))
+    assert "".join(pieces) == "antiphon> One, two.\n"
 
 
 def test_what_was_typed_is_not_repeated() -> None:
