@@ -22,6 +22,7 @@ from benchmarks.suite import Options
 from pb.antiphon.v1 import synthesis_pb2 as pb
 from pb.antiphon.v1 import synthesis_pb2_grpc
 
+ENGINES = ("sine", "espeak")
 SESSIONS = 40
 RATE = 48_000
 TEXT = "The quick brown fox jumps over the lazy dog, and then it does so again. " * 6
@@ -34,15 +35,21 @@ QUIET_S = 0.1
 
 def run(options: Options) -> list[Row]:
     times = options.pick(200, 30)
+    with processes() as made:
+        addresses = {
+            engine: made.service("tts-worker", "--engine", engine, "--slots", "128").address for engine in ENGINES
+        }
+        return asyncio.run(_measure_all(addresses, times, options))
+
+
+async def _measure_all(addresses: dict[str, str], times: int, options: Options) -> list[Row]:
     rows = []
-    for engine in ("sine", "espeak"):
-        with processes() as made:
-            worker = made.service("tts-worker", "--engine", engine, "--slots", "128")
-            for sessions, limit in ((1, 5.0), (SESSIONS, 50.0)):
-                options.note(f"control: {engine}, {sessions} sessions")
-                found = asyncio.run(_measure(worker.address, sessions, times))
-                many = "alone" if sessions == 1 else f"{sessions} sessions"
-                rows += [spread(f"{name}, {engine}, {many}", "ms", found[name], Budget(limit)) for name in found]
+    for engine, address in addresses.items():
+        for sessions, limit in ((1, 5.0), (SESSIONS, 50.0)):
+            options.note(f"control: {engine}, {sessions} sessions")
+            found = await _measure(address, sessions, times)
+            many = "alone" if sessions == 1 else f"{sessions} sessions"
+            rows += [spread(f"{name}, {engine}, {many}", "ms", found[name], Budget(limit)) for name in found]
     return rows
 
 
