@@ -15,7 +15,7 @@ from benchmarks import solo, speech
 from benchmarks.listener import Listener, Lost
 from benchmarks.rows import Row, percentile, single
 from benchmarks.scenes import wait_sounding
-from benchmarks.sound import Comparison, compare
+from benchmarks.sound import Comparison, compare, join
 from benchmarks.stack import stack
 from benchmarks.suite import Options
 from benchmarks.words import words
@@ -55,15 +55,17 @@ class Typed:
     stretch: float
 
 
+Scene = tuple[list[Outcome], Typed]
+
+
 def run(options: Options) -> list[Row]:
     rows: list[Row] = []
     for engine in ("sine",) if options.quick else ("sine", "espeak"):
+        options.note(f"false_alarm: {engine}")
         with stack(engine=engine) as made:
-            for hold in (True, False):
-                what = f"{engine}, client that {'holds' if hold else 'cannot hold'}"
-                options.note(f"false_alarm: {what}")
-                found, typed = solo.run(_scene(made.orchestrator.address, hold=hold))
-                rows += _rows(found, typed, what)
+            holding, following = solo.run(_both(made.orchestrator.address))
+        rows += _rows(*holding, f"{engine}, client that holds")
+        rows += _rows(*following, f"{engine}, client that cannot hold")
     return rows
 
 
@@ -96,39 +98,53 @@ def _say(comparison: Comparison) -> str:
     return f"({c.lost} lost, {c.repeated} repeated, {c.different} changed of {c.expected})"
 
 
-async def _scene(address: str, *, hold: bool) -> tuple[list[Outcome], Typed]:
+async def _both(address: str) -> tuple[Scene, Scene]:
+    return await asyncio.gather(_scene(address, hold=True), _scene(address, hold=False))
+
+
+async def _scene(address: str, *, hold: bool) -> Scene:
+    """All at once, each in a session of its own."""
     begin = solo.start(hold=hold)
     async with solo.users(address, *[begin] * (len(NOISES) + 3), keep_audio=True) as listeners:
-        short, long, typist, *noisy = listeners
-        whole, whole_long = await asyncio.gather(_undisturbed(short, TEXT), _undisturbed(long, LONG_TEXT))
-        typing = asyncio.create_task(_typed(typist, len(whole_long) / 2 / RATE))
-        parts = [
-            _disturbed(listener, whole, noise, 0.8 + 0.13 * number, make())
-            for number, (listener, (noise, make)) in enumerate(zip(noisy, NOISES.items(), strict=True))
-        ]
-        return await asyncio.gather(*parts), await typing
+        short, long, typist, *others = listeners
+        async with asyncio.TaskGroup() as tasks:
+            whole = tasks.create_task(_undisturbed(short, TEXT))
+            whole_long = tasks.create_task(_undisturbed(long, LONG_TEXT))
+            typing = tasks.create_task(_typed(typist))
+            for number, (listener, make) in enumerate(zip(others, NOISES.values(), strict=True)):
+                tasks.create_task(_disturbed(listener, 0.8 + 0.13 * number, make()))
+        found = [_judge(listener, noise, whole.result()) for listener, noise in zip(others, NOISES, strict=True)]
+        heard, took_s = typing.result()
+        missing = len(words(LONG_TEXT)) - len(words(" ".join(heard)))
+        nominal_s = len(whole_long.result()) / 2 / RATE
+        return found, Typed(missing, len(heard), _holds(typist), took_s / nominal_s)
 
 
 async def _undisturbed(listener: Listener, text: str) -> bytes:
-    turn = await _say_text(listener, text)
+    await _say_text(listener, text)
     await _finished(listener)
-    spans = listener.spans(turn)
+    spans = join(listener.log.spans)
     if len(spans) != 1 or spans[0].sample != 0:
-        raise Lost(f"undisturbed, turn {turn} was not played in one piece: {spans}")
+        raise Lost(f"undisturbed, a reply was not played in one piece: {spans}")
     return bytes(listener.log.audio)
 
 
-async def _disturbed(listener: Listener, whole: bytes, noise: str, after_s: float, pcm: bytes) -> Outcome:
+async def _disturbed(listener: Listener, after_s: float, noise: bytes) -> None:
     """`noise` is made once, `after_s` into the reply."""
-    turn = await _say_text(listener, TEXT)
+    await _say_text(listener, TEXT)
     await asyncio.sleep(after_s)
-    listener.say(pcm, offset=137)
+    listener.say(noise, offset=137)
     await _finished(listener)
+
+
+def _judge(listener: Listener, noise: str, whole: bytes) -> Outcome:
+    (turn, first_s), *_ = listener.log.first_sound_s.items()
     comparison = compare(listener.log.spans, bytes(listener.log.audio), whole, turn)
-    return Outcome(noise, comparison, _holds(listener), listener.log.ended_s - listener.log.first_sound_s[turn])
+    return Outcome(noise, comparison, _holds(listener), listener.log.ended_s - first_s)
 
 
-async def _typed(listener: Listener, nominal_s: float) -> Typed:
+async def _typed(listener: Listener) -> tuple[list[str], float]:
+    """What was heard, turn by turn, and the seconds from first sound to last."""
     turn = await _say_text(listener, LONG_TEXT)
     begun = asyncio.get_running_loop().time()
     for number in range(round(CLICKS_S * 4)):
@@ -136,9 +152,7 @@ async def _typed(listener: Listener, nominal_s: float) -> Typed:
         listener.say(speech.key_click(number), offset=137)
     await _finished(listener, whole=True)
     heard = [x.heard for _, x in listener.log.messages if isinstance(x, m.TurnFinished)]
-    missing = len(words(LONG_TEXT)) - len(words(" ".join(heard)))
-    took_s = listener.log.ended_s - listener.log.first_sound_s[turn]
-    return Typed(missing, len(heard), _holds(listener), took_s / nominal_s)
+    return heard, listener.log.ended_s - listener.log.first_sound_s[turn]
 
 
 async def _say_text(listener: Listener, text: str) -> int:
