@@ -41,7 +41,6 @@ def speech_over_reply(core: Core, event: SpeechStarted, now: float) -> None:
     utterance.over = True
     if core.live.yields and not core.live.superseded:
         core.hold_for(utterance, now)
-        weigh(core, utterance, now)
     else:
         core.hearing.join(utterance)
 
@@ -55,8 +54,7 @@ def _begin(core: Core, event: SpeechStarted, now: float) -> Utterance:
 
 def speech_ends(core: Core, event: SpeechEnded, now: float) -> None:
     utterance = core.hearing.utterances[event.utterance]
-    ended_s = max(utterance.started_s, min(event.at_s, now))
-    utterance.ended_s = ended_s if utterance.ended_s is None else min(ended_s, utterance.ended_s)
+    utterance.ended_s = max(utterance.started_s, min(event.at_s, now))
     weigh(core, utterance, now)
 
 

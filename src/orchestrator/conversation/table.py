@@ -105,10 +105,9 @@ def _on_news(event: type[E], rule: Callable[[Core, E, float], None]) -> None:
 # --- the user speaks --------------------------------------------------------------------------------
 _on(SpeechStarted, (IDLE,), speech.speech_starts, (LISTENING,))
 _on(SpeechStarted, (LISTENING, STOPPING), speech.speech_starts)
-_on(SpeechStarted, (THINKING,), speech.speech_over_reply, (THINKING, WITHHELD, STOPPING))
-_on(SpeechStarted, (WITHHELD,), speech.speech_over_reply, (WITHHELD, STOPPING))
-_on(SpeechStarted, (SPEAKING,), speech.speech_over_reply, (SPEAKING, BARGED_IN, STOPPING))
-_on(SpeechStarted, (BARGED_IN,), speech.speech_over_reply, (BARGED_IN, STOPPING))
+_on(SpeechStarted, (THINKING,), speech.speech_over_reply, (THINKING, WITHHELD))
+_on(SpeechStarted, (SPEAKING,), speech.speech_over_reply, (SPEAKING, BARGED_IN))
+_on(SpeechStarted, HELD, speech.speech_over_reply)
 _on_news(SpeechEnded, speech.speech_ends)
 _on_news(PartialHeard, speech.partial)
 _on_news(FinalHeard, speech.final)
