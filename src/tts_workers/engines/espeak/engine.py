@@ -5,7 +5,7 @@ Over a hundred languages, formant synthesis, a thousand times faster than real t
 multiple of 175 words a minute; pitch follows semitones from -9 to +10, beyond which the library goes no further; range
 0 is monotone.
 
-Why processes, and what that costs: docs/decisions/0004-espeak-processes.md. A text is synthesised sentence by sentence,
+Why processes, and what that costs: docs/decisions/0005-espeak-processes.md. A text is synthesised sentence by sentence,
 each in one request to a child, so that a child is never held while a listener takes his time. The library's own pauses
 between sentences and clauses are kept, but before what follows instead of after: a turn never ends in dead air.
 
