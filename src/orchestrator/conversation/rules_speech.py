@@ -148,7 +148,6 @@ def _barge_in(core: Core, utterance: Utterance) -> None:
     reply = core.live
     if utterance.alarmed:
         core.counts["late_barge_ins"] += 1
-        core.counts["false_alarms"] -= 1
         reply.false_alarms = max(0, reply.false_alarms - 1)
     core.hearing.join(utterance)
     if not reply.yields or reply.superseded:

@@ -221,10 +221,10 @@ def test_a_final_after_the_resume_that_has_a_real_word_is_a_barge_in_then() -> N
     scene.final(0, "stop that")
     assert scene.when(c.StopReply) == [2.0]
     assert scene.machine.counts["late_barge_ins"] == 1
-    assert scene.machine.counts["false_alarms"] == 0
     scene.stops("It is", "four.")
     scene.at(4.0)
     assert scene.replies()[-1] == (c.Cause.USER, "stop that")
+    assert scene.last(c.StartReply).false_alarms == 0
 
 
 @pytest.mark.parametrize("text", ["", "mhm"])
