@@ -187,7 +187,10 @@ def messages(history: tuple[Item, ...], prompt: str, budget_tokens: int) -> list
     """
     left = budget_tokens * CHARS_PER_TOKEN - len(prompt)
     chosen: list[Item] = []
+    answered = {item.call_id for item in history if item.role is Role.TOOL_RESULT}
     for item in reversed(history):
+        if item.role is Role.TOOL_CALL and item.call_id not in answered:
+            continue  # cut off before its result; endpoints refuse a call without one
         left -= len(item.text) + 16
         if left < 0 and chosen:
             break

@@ -107,3 +107,8 @@ def test_a_tool_result_is_never_kept_without_its_call():
     )
     assert [m["role"] for m in messages(history, "P", 300)] == ["system", "user"]
     assert [m["role"] for m in messages(history, "P", 3000)] == ["system", "assistant", "tool", "user"]
+
+
+def test_a_tool_call_that_was_cut_off_before_its_result_is_left_out():
+    history = (Item(Role.USER, "Time?"), Item(Role.TOOL_CALL, "{}", name="f", call_id="1"), Item(Role.USER, "Well?"))
+    assert [m["role"] for m in messages(history, "P", 3000)] == ["system", "user", "user"]
