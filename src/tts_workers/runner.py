@@ -28,6 +28,9 @@ from tts_workers.text import clean
 SLICE_S = 0.2
 """Audio is made ready, and posted, in pieces of at most this."""
 
+MAX_WARMING = 2
+"""Voices measured ahead of their first turn at once; turns come first."""
+
 log = get_logger("engine")
 
 T = TypeVar("T")
@@ -95,6 +98,7 @@ class Runner:
         self._idle = asyncio.Event()
         self._idle.set()
         self._numbers = itertools.count()
+        self._warming = 0
 
     @property
     def threads(self) -> int:
@@ -118,8 +122,9 @@ class Runner:
 
     def warm_nowait(self, model: LoadedModel, voice: str) -> None:
         """Measures a voice that will be heard soon, so that its first turn need not wait for that."""
-        if model.measured(voice) or len(self._live) >= self._max_threads:
+        if model.measured(voice) or self._warming >= MAX_WARMING or len(self._live) >= self._max_threads:
             return
+        self._warming += 1
 
         def measure() -> None:
             try:
@@ -128,13 +133,17 @@ class Runner:
                 # Its first turn will meet the same, and tell its client.
                 log.warning("voice.unmeasured", model=model.spec.id, voice=voice, message=str(error))
             finally:
-                self._post(self._ended, threading.current_thread())
+                self._post(self._warmed, threading.current_thread())
 
         self._launch(measure)
 
     async def wait_idle(self) -> None:
         """Returns when no thread is left; the gates of all jobs must have been cancelled."""
         await self._idle.wait()
+
+    def _warmed(self, thread: threading.Thread) -> None:
+        self._warming -= 1
+        self._ended(thread)
 
     def _ended(self, thread: threading.Thread) -> None:
         self._live.discard(thread)

@@ -54,6 +54,8 @@ class Session:
         self._finished = finished
         self._slot: Slot | None = None
         self._gates: dict[int, Gate] = {}
+        self._asked: dict[int, float] = {}
+        self._first_audio: dict[int, float] = {}
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
@@ -76,7 +78,11 @@ class Session:
 
     def handle(self, event: v.Event) -> None:
         """Takes one event, and everything that follows from it."""
-        self._carry_out(self._stream.handle(event, self._loop.time()))
+        now = self._loop.time()
+        commands = self._stream.handle(event, now)
+        if isinstance(event, v.Text) and event.turn in self._stream.open_turns:
+            self._asked.setdefault(event.turn, now)
+        self._carry_out(commands)
 
     def samples_sent(self, turn: int) -> int:
         return self._stream.samples_sent(turn)
@@ -104,8 +110,7 @@ class Session:
             frame, commands = self._stream.next_frame(self._loop.time())
             self._carry_out(commands)
             if frame is not None:
-                if isinstance(frame, v.Finished):
-                    self._note(frame)
+                self._note(frame)
                 return frame
             if self._stream.finished:
                 return None
@@ -182,8 +187,17 @@ class Session:
             del self._gates[event.job]
         self.handle(event)
 
-    def _note(self, finished: v.Finished) -> None:
-        self._finished(finished)
+    def _note(self, frame: v.Frame) -> None:
+        """One line a turn, when it is over."""
+        if isinstance(frame, v.Audio) and frame.sample == 0:
+            self._first_audio[frame.turn] = self._loop.time() - self._asked.get(frame.turn, self._loop.time())
+        elif isinstance(frame, v.Finished):
+            self._log(frame)
+            self._finished(frame)
+
+    def _log(self, finished: v.Finished) -> None:
+        self._asked.pop(finished.turn, None)
+        first = self._first_audio.pop(finished.turn, None)
         log.info(
             "turn.done",
             session=self.label,
@@ -192,6 +206,7 @@ class Session:
             audio_s=round(finished.samples / self.terms.rate, 3),
             spoken=finished.spoken,
             wasted_s=round(finished.wasted / self.terms.rate, 3),
+            first_audio_s=None if first is None else round(first, 4),
             model=self.terms.model.spec.id,
             voice=self.terms.speaker.voice,
         )

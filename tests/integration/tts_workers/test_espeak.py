@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import espeakng_loader
@@ -26,7 +26,10 @@ from tts_workers.models import LoadedModel, load
 pytestmark = pytest.mark.integration
 
 ASK = {"voice": "gmw/en-US", "rate": 175, "pitch": 50, "range": 50, "text": "Hello there."}
-NEVER: Callable[[], bool] = lambda: False  # noqa: E731
+
+
+def never() -> bool:
+    return False
 
 
 @pytest.fixture
@@ -53,52 +56,52 @@ def speak(model: EspeakModel, text: str, **more) -> tuple[np.ndarray, list[Mark]
 
 
 def test_a_child_that_dies_fails_its_request_and_is_replaced(pool: Pool) -> None:
-    pool.ask(ASK, NEVER)
+    pool.ask(ASK, never)
     (pid,) = pool.pids()
     os.kill(pid, signal.SIGKILL)
     with pytest.raises(Unavailable, match="signal 9") as died:
-        pool.ask(ASK, NEVER)
+        pool.ask(ASK, never)
     assert died.value.reason == "ENGINE_CRASHED"
-    assert len(pool.ask(ASK, NEVER)[1]) > 10_000
+    assert len(pool.ask(ASK, never)[1]) > 10_000
     assert pool.pids() != [pid]
 
 
 def test_a_child_that_hangs_is_killed_and_replaced(pool: Pool) -> None:
-    pool.ask(ASK, NEVER)
+    pool.ask(ASK, never)
     (pid,) = pool.pids()
     os.kill(pid, signal.SIGSTOP)
     with pytest.raises(TimedOut):
-        pool.ask(ASK, NEVER)
+        pool.ask(ASK, never)
     assert not Path(f"/proc/{pid}").exists() or sys.platform != "linux"
-    assert len(pool.ask(ASK, NEVER)[1]) > 10_000
+    assert len(pool.ask(ASK, never)[1]) > 10_000
 
 
 def test_a_child_heeds_no_signal_of_the_terminal(pool: Pool) -> None:
-    pool.ask(ASK, NEVER)
+    pool.ask(ASK, never)
     (pid,) = pool.pids()
     for number in (signal.SIGINT, signal.SIGTERM):
         os.kill(pid, number)
-    pool.ask(ASK, NEVER)
+    pool.ask(ASK, never)
     assert pool.pids() == [pid]
 
 
 def test_an_error_of_the_library_is_no_reason_to_replace_it(pool: Pool) -> None:
-    pool.ask(ASK, NEVER)
+    pool.ask(ASK, never)
     before = pool.pids()
     with pytest.raises(AntiphonError, match="nonsense"):
-        pool.ask({**ASK, "voice": "nonsense"}, NEVER)
-    pool.ask(ASK, NEVER)
+        pool.ask({**ASK, "voice": "nonsense"}, never)
+    pool.ask(ASK, never)
     assert pool.pids() == before
 
 
 def test_who_waits_for_a_child_can_be_cancelled(pool: Pool) -> None:
-    pool.ask(ASK, NEVER)
+    pool.ask(ASK, never)
     os.kill(pool.pids()[0], signal.SIGSTOP)
     failed: list[BaseException] = []
 
     def hang() -> None:
         try:
-            pool.ask(ASK, NEVER)
+            pool.ask(ASK, never)
         except TimedOut as error:
             failed.append(error)
 
