@@ -165,8 +165,8 @@ def test_a_running_job_is_allowed_more_in_steps_as_audio_goes_out() -> None:
 
 def test_what_was_made_and_not_sent_is_wasted() -> None:
     d = Driver()
-    d.tell(v.Credit(1, 20), v.Text(1, "one two"))
-    d.tell(v.Produced(1, pcm(70), (v.Word(0, 3, 0), v.Word(4, 7, 20)), held=400))
+    d.tell(v.Credit(1, 20), v.Text(1, "one two six"))
+    d.tell(v.Produced(1, pcm(70), (v.Word(0, 3, 0), v.Word(4, 7, 20), v.Word(8, 11, 30)), held=400))
     d.write()
     d.tell(v.Control(1, v.Action.STOP))
     d.write()
