@@ -7,7 +7,7 @@ a process of its own, never on the event loop.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,11 @@ class RecognizerInfo:
 
 @dataclass(frozen=True, slots=True)
 class RecognizerConfig:
+    """What a session wants. `adaptation`: what `Adaptive.adaptation` said after its last utterance; empty at first."""
+
     language: str = ""
     phrases: tuple[str, ...] = ()
+    adaptation: str = ""
 
 
 class Decoder(Protocol):
@@ -69,6 +72,15 @@ class Decoder(Protocol):
     def cancel(self) -> None: ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class Adaptive(Protocol):
+    """A decoder that learns its session's voice, and can hand on what it learnt to another decoder."""
+
+    def adaptation(self) -> str:
+        """Opaque, short; for `RecognizerConfig.adaptation`."""
+        ...
 
 
 class Recognizer(Protocol):
