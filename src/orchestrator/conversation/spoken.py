@@ -2,7 +2,8 @@
 
 Marks tie code points of a chunk to samples; between two marks sound is taken to go on evenly over the characters. A
 word counts as heard when all of it was: when the next word begins, or its chunk ends. Where a chunk's end is not known
-yet it is reckoned from the pace so far, and never before the last sample that came.
+yet it is reckoned from the pace so far, and never before the last sample that came. Where it is known, it is the end of
+the chunk's last whole frame: a worker keeps the rest back until more comes, which may wait for that chunk to be heard.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
 
+from base.audio import FRAMES_PER_SECOND
 from orchestrator.conversation.characters import speakable
 from orchestrator.conversation.chunker import Chunk
 from orchestrator.ports import SpokenMark
@@ -66,6 +68,7 @@ class Spoken:
     def __init__(self, rate: int) -> None:
         self._parts: list[str] = []
         self._chunks: list[_Sounding] = []
+        self._frame = rate // FRAMES_PER_SECOND
         self._pace = rate / CHARACTERS_PER_SECOND
         self._paced = (0, 0)
         self._received = 0
@@ -147,7 +150,8 @@ class Spoken:
             return self._chunks[-1].chunk.end if self._chunks else 0
         place = 0
         for sounding, begin, end in self._timeline():
-            if samples < end:
+            whole = end if sounding.end is None else max(1, sounding.end // self._frame * self._frame)
+            if samples < min(end, whole):
                 return max(place, self._within(sounding, begin, end, samples))
             if end > 0:
                 place = sounding.chunk.end

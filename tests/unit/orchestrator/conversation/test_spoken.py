@@ -50,6 +50,18 @@ def test_a_word_counts_when_the_next_begins() -> None:
     assert text.heard(2000) == ("Five, six, seven, eight.", "")
 
 
+def test_a_chunk_was_heard_with_its_last_whole_frame() -> None:
+    """The rest of it the worker sends when more comes; a responder that waits for it to be heard would wait for ever."""
+    text, _ = spoken("Nine, ten.")
+    for mark in [start(0, 0), word(0, 0, 4, 0), word(0, 6, 9, 500), end(0, 1019)]:
+        text.mark(mark)
+    text.received(1000)
+    assert text.heard(999) == ("Nine,", "ten.")
+    assert not text.heard_up_to(10, 999)
+    assert text.heard(1000) == ("Nine, ten.", "")
+    assert text.heard_up_to(10, 1000)
+
+
 def test_words_without_marks_are_reckoned_by_their_characters() -> None:
     text, _ = spoken("aa bbb cccc.")
     text.mark(start(0, 100))
