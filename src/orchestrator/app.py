@@ -10,10 +10,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from aiohttp import web
-from asr.detectors.webrtc import WebRtcDetector
-from asr.vad import FrameVad, VadSettings
 from prometheus_client import CollectorRegistry
 
+from asr.detectors.webrtc import WebRtcDetector
+from asr.vad import FrameVad, VadSettings
 from base import lifecycle, log, metrics, rpc
 from base.errors import Misconfigured
 from orchestrator.catalogue import Catalogue
@@ -43,6 +43,7 @@ async def orchestrator(settings: OrchestratorSettings) -> AsyncIterator[lifecycl
     """A started orchestrator; leaving ends every session."""
     rpc.split_address(settings.registry)
     catalogue = Catalogue(settings)
+    keys = _keys(settings.access_key_file)
     registry = metrics.new_registry()
     async with (
         remote_store(settings.registry) as store,
@@ -52,7 +53,8 @@ async def orchestrator(settings: OrchestratorSettings) -> AsyncIterator[lifecycl
         workers = Workers(known)
         ticker = Ticker()
         measures = Measures(registry)
-        hub = SessionHub(settings, _services(settings, catalogue, workers, ticker, measures), time.monotonic)
+        services = _services(settings, catalogue, workers, ticker, measures)
+        hub = SessionHub(settings, services, time.monotonic, keys=keys)
         measures.watch(hub=hub.statistics, ticker=ticker.statistics, directory=known.statistics)
         ticking = tasks.create_task(ticker.run())
         sessions = tasks.create_task(hub.run())
@@ -68,6 +70,19 @@ async def orchestrator(settings: OrchestratorSettings) -> AsyncIterator[lifecycl
             await catalogue.close()
 
 
+def _keys(path: str) -> tuple[str, ...]:
+    """Access keys, one a line. Raises Misconfigured for a file without any."""
+    if not path:
+        return ()
+    try:
+        keys = tuple(line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip())
+    except (OSError, UnicodeError) as error:
+        raise Misconfigured(f"access_key_file {path!r} cannot be read: {error}") from error
+    if not keys:
+        raise Misconfigured(f"access_key_file {path!r} has no key in it; write one a line, or leave the setting empty")
+    return keys
+
+
 def _services(
     settings: OrchestratorSettings, catalogue: Catalogue, workers: Workers, ticker: Ticker, measures: Measures
 ) -> Services:
@@ -77,6 +92,7 @@ def _services(
         responder=catalogue.get,
         detector=lambda: FrameVad(WebRtcDetector(settings.detector_mode), VadSettings()),
         observe=measures.turn,
+        observe_session=measures.session,
         start_timeout_s=settings.start_timeout_s,
         log_pii=settings.log_pii,
     )

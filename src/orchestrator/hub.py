@@ -9,23 +9,26 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import hmac
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from asr.vad import VadSettings
 from base import log as logs
 from base.audio import UPLINK_RATE, AudioFormat
-from base.errors import AtCapacity, BadRequest, NotFound, Unavailable
+from base.errors import AtCapacity, BadRequest, Denied, NotFound, Unavailable
 from orchestrator import messages as m
 from orchestrator.conversation.machine import Policy
 from orchestrator.ports import ClientSide, Peer, Transport, VoiceChoice
-from orchestrator.session import Services, Session, changed_policy
+from orchestrator.session import SHUTDOWN, Services, Session, cannot_hear
 from orchestrator.settings import OrchestratorSettings
+from orchestrator.wishes import changed_policy
 
 log = logs.get_logger("hub")
 
 TICK_S = 0.05
+NO_VOICE = "no voice is there yet: what I answer can be read, and is heard as soon as a TTS worker has started"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +43,17 @@ class HubStatistics:
 class SessionHub:
     """The `Hub` of ports. `run` is the parent of every session."""
 
-    def __init__(self, settings: OrchestratorSettings, services: Services, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        settings: OrchestratorSettings,
+        services: Services,
+        clock: Callable[[], float],
+        *,
+        keys: Iterable[str] = (),
+    ) -> None:
         self._settings = settings
+        self._keys = tuple(_digest(key) for key in keys)
+        """Whoever has none of these may not open a session; empty: everybody may."""
         self._services = services
         self._clock = clock
         self._sessions: dict[str, Session] = {}
@@ -50,6 +62,7 @@ class SessionHub:
         self._closing = asyncio.Event()
         self._draining = False
         self._quiet = asyncio.Event()
+        self._observe = services.observe_session
         self._opened = self._resumed = self._refused = 0
 
     async def run(self) -> None:
@@ -60,7 +73,7 @@ class SessionHub:
             await self._closing.wait()
             ticking.cancel()
             for session in list(self._sessions.values()):
-                session.end_nowait("shutdown")
+                session.end_nowait(SHUTDOWN)
 
     def close(self) -> None:
         self._closing.set()
@@ -88,6 +101,7 @@ class SessionHub:
             raise BadRequest(f"protocol {start.protocol} is not spoken here; use {m.PROTOCOL}", reason="BAD_PROTOCOL")
         AudioFormat(start.input_rate, start.encoding)
         AudioFormat(start.output_rate, start.encoding)
+        self._check_key(start.key or peer.key)
         if start.resume:
             return self._resume(start, transport)
         if len(self._sessions) >= self._settings.max_sessions:
@@ -100,14 +114,14 @@ class SessionHub:
     def _open(self, start: m.SessionStart, transport: Transport, peer: Peer) -> Session:
         assert self._tasks is not None
         settings = self._settings
+        workers = self._services.workers
         choice = VoiceChoice(
             model=start.model or settings.model,
             voice=start.voice or (settings.voice if not start.language or start.language == settings.language else ""),
-            language=start.language or settings.language,
+            language=start.language or workers.language_of(start.voice, settings.language),
             rate=start.rate,
             pitch=start.pitch,
         )
-        workers = self._services.workers
         workers.check_voice(choice)
         session = Session(secrets.token_hex(8), start, self._policy(start, choice.language), choice, self._services)
         self._sessions[session.id] = session
@@ -116,7 +130,9 @@ class SessionHub:
         self._tasks.create_task(self._run(session))
         session.attach_nowait(transport, self._started(session, start, resumed=False))
         if not workers.can_hear(choice.language):
-            session.notice_nowait("cannot_hear", self._cannot_hear(choice.language))
+            session.notice_nowait("cannot_hear", cannot_hear(workers, choice.language))
+        if not workers.can_speak(choice):
+            session.notice_nowait("cannot_speak", NO_VOICE)
         log.info("session_opened", session=session.id, transport=peer.kind, language=choice.language)
         return session
 
@@ -131,12 +147,18 @@ class SessionHub:
             hangover_ms=VadSettings().hangover * 20,
             language=language,
         )
-        return changed_policy(policy, start.endpointing, start.interruptible, start.turn_detection)
+        if not self._services.workers.gives_partials(language):
+            policy = policy.without_partials()
+        return changed_policy(policy, start)
 
-    def _cannot_hear(self, language: str) -> str:
-        hears = self._services.workers.hears()
-        known = f" (those that can: {', '.join(hears)})" if hears else ""
-        return f"I can speak {language!r} but nobody here can hear it{known}; typing works"
+    def _check_key(self, key: str) -> None:
+        if self._keys and not any(hmac.compare_digest(_digest(key), known) for known in self._keys):
+            raise Denied(
+                "this server asks for an access key: send it as `key` of session_start, or as a bearer token"
+                if not key
+                else "this access key is not one of this server's",
+                reason="KEY_MISSING" if not key else "KEY_UNKNOWN",
+            )
 
     async def _run(self, session: Session) -> None:
         try:
@@ -144,6 +166,7 @@ class SessionHub:
         finally:
             self._sessions.pop(session.id, None)
             self._tokens.pop(_digest(session.token), None)
+            self._observe(session.statistics())
             log.info("session_closed", session=session.id)
 
     def _resume(self, start: m.SessionStart, transport: Transport) -> Session:
@@ -161,6 +184,7 @@ class SessionHub:
             )
         self._resumed += 1
         session.attach_nowait(transport, self._started(session, start, resumed=True))
+        log.info("session_resumed", session=session.id)
         return session
 
     def _started(self, session: Session, start: m.SessionStart, *, resumed: bool) -> m.SessionStarted:

@@ -9,7 +9,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from base.metrics import LATENCY_S
-from orchestrator.explain import TurnLog
+from orchestrator.explain import TurnLine
 from orchestrator.hub import HubStatistics
 from registry.directory import DirectoryStatistics
 
@@ -27,6 +27,12 @@ class Measures(Collector):
         self._turns = Counter(
             "antiphon_turns", "Replies, by why they began and how they ended.", ["cause", "outcome"], registry=registry
         )
+        self._events = Counter(
+            "antiphon_session_events",
+            "What happened in sessions that are over: false_alarms, barge_ins, uplink_dropped, failovers, …",
+            ["what"],
+            registry=registry,
+        )
         self._hub: Callable[[], HubStatistics] | None = None
         self._ticker: Callable[[], Mapping[str, float]] | None = None
         self._directory: Callable[[], DirectoryStatistics] | None = None
@@ -41,7 +47,13 @@ class Measures(Collector):
     ) -> None:
         self._hub, self._ticker, self._directory = hub, ticker, directory
 
-    def turn(self, line: TurnLog) -> None:
+    def session(self, counts: Mapping[str, int]) -> None:
+        """A session is over; `counts` is its `statistics`."""
+        for what, count in counts.items():
+            if count > 0:
+                self._events.labels(what).inc(count)
+
+    def turn(self, line: TurnLine) -> None:
         self._turns.labels(line.cause, line.outcome).inc()
         if line.response_s is not None:
             self._response.observe(line.response_s)

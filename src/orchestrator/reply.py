@@ -2,7 +2,7 @@
 
 A reply is two tasks in a group of its own: one iterates the responder into a channel of 8 (so a slow voice holds a fast
 brain back), one cuts and speaks. When the responder is silent for `PAUSE_S` with speakable text waiting, that text is
-spoken. Cancelling the group closes the responder's iterator.
+spoken. Cancelling the group closes the responder's iterator. What a responder wrote before it failed is spoken.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from typing import Protocol, cast
 
 from base.channels import Channel, ChannelClosed, Policy
 from base.errors import AntiphonError, Internal
+from base.log import get_logger
 from orchestrator.conversation.chunker import Chunk, Chunker
 from orchestrator.conversation.history import Item
+from orchestrator.faults import fault
 from orchestrator.ports import (
     Adjust,
     Context,
@@ -31,6 +33,8 @@ from orchestrator.ports import (
 )
 
 PAUSE_S = 0.35
+
+log = get_logger("reply")
 
 
 class ReplyAudience(Protocol):
@@ -52,13 +56,23 @@ class _Flush:
         self.done = asyncio.Event()
 
 
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """In the channel: the responder gave up, after all that is before this."""
+
+    error: Exception
+
+
+_Item = Delta | _Flush | _Failed
+
+
 class ReplyProgress:
     """`Progress` of one reply; see the port."""
 
     def __init__(self, wait_heard: Callable[[], Awaitable[None]], loading: Callable[[], None]) -> None:
         self._wait_heard = wait_heard
         self._loading = loading
-        self._deltas: Channel[Delta | _Flush] | None = None
+        self._deltas: Channel[_Item] | None = None
         self._noises = 0
 
     @property
@@ -68,7 +82,7 @@ class ReplyProgress:
     def noise_nowait(self) -> None:
         self._noises += 1
 
-    def attach(self, deltas: Channel[Delta | _Flush]) -> None:
+    def attach(self, deltas: Channel[_Item]) -> None:
         self._deltas = deltas
 
     async def wait_heard(self) -> None:
@@ -117,12 +131,15 @@ class ReplyTask:
 
     async def speak(self, text: str) -> None:
         """Speaks fixed words; no responder."""
-        await self._write(Text(text))
-        self._finish()
+        try:
+            await self._write(Text(text))
+            self._finish()
+        except Exception as error:
+            self._fail(error)
 
     async def run(self, responder: Responder, history: tuple[Item, ...], context: Context) -> None:
         """Asks the responder and speaks what it writes."""
-        deltas: Channel[Delta | _Flush] = Channel("deltas", 8, Policy.BLOCK)
+        deltas: Channel[_Item] = Channel("deltas", 8, Policy.BLOCK)
         self.progress.attach(deltas)
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -131,21 +148,21 @@ class ReplyTask:
         except ExceptionGroup as group:
             self._fail(group.exceptions[0])
 
-    async def _consume(self, deltas: Channel[Delta | _Flush]) -> None:
+    async def _consume(self, deltas: Channel[_Item]) -> None:
         while True:
             try:
-                async with asyncio.timeout(PAUSE_S if self._chunker_waits() else None):
-                    delta = await deltas.get()
+                async with asyncio.timeout(PAUSE_S if self._chunker.waiting else None):
+                    item = await deltas.get()
             except TimeoutError:
                 await self._say(self._chunker.pause())
                 continue
             except ChannelClosed:
                 break
-            await self._write(delta)
+            if isinstance(item, _Failed):
+                self._fail(item.error)
+                return
+            await self._write(item)
         self._finish()
-
-    def _chunker_waits(self) -> bool:
-        return self._chunker.waiting
 
     async def _write(self, delta: Delta | _Flush) -> None:
         if isinstance(delta, Text):
@@ -178,30 +195,38 @@ class ReplyTask:
 
     def _finish(self) -> None:
         self._begin()
-        for chunk in self._chunker.flush():
-            self._audience.chunk_nowait(self.turn, chunk)
-            self._synth.say_nowait(self.turn, chunk.index, chunk.text, chunk.language)
-        self._synth.finish_nowait(self.turn)
+        self._say_rest()
         self._audience.finished_writing_nowait(self.turn)
+        self._synth.finish_nowait(self.turn)
 
     def _fail(self, error: Exception) -> None:
-        ours = error if isinstance(error, AntiphonError) else Internal(f"{type(error).__name__}: {error}")
-        self.failed = ours
+        if isinstance(error, AntiphonError):
+            self.failed = error
+        else:
+            log.error("responder_fault", turn=self.turn, **fault(error))
+            self.failed = Internal(f"the responder broke ({type(error).__name__}); the server's log says more")
         self._begin()
+        self._say_rest()
+        self._audience.fail_nowait(self.turn, self.failed.code, self.failed.message)
+        self._synth.finish_nowait(self.turn)
+
+    def _say_rest(self) -> None:
         for chunk in self._chunker.flush():
             self._audience.chunk_nowait(self.turn, chunk)
             self._synth.say_nowait(self.turn, chunk.index, chunk.text, chunk.language)
-        self._synth.finish_nowait(self.turn)
-        self._audience.fail_nowait(self.turn, ours.code, ours.message)
 
 
-async def _pump(replies: AsyncIterator[Delta], deltas: Channel[Delta | _Flush]) -> None:
+async def _pump(replies: AsyncIterator[Delta], deltas: Channel[_Item]) -> None:
     """Iterates the responder into the channel; closes its iterator however this ends."""
-    async with aclosing(cast("AsyncClosable", replies)):
-        async for delta in replies:
-            await deltas.put(delta)
-            if isinstance(delta, Done):
-                break
+    try:
+        async with aclosing(cast("AsyncClosable", replies)):
+            async for delta in replies:
+                await deltas.put(delta)
+                if isinstance(delta, Done):
+                    break
+    except Exception as error:
+        # Whatever it is: a brain may be anybody's code.
+        await deltas.put(_Failed(error))
     deltas.close()
 
 

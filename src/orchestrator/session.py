@@ -13,11 +13,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
-from unicodedata import category
+from typing import Any, cast
 
 from asr.vad import FrameVad
-
 from base import log as logs
 from base.errors import AntiphonError
 from orchestrator import messages as m
@@ -29,21 +27,20 @@ from orchestrator.conversation import events as e
 from orchestrator.conversation.history import Item, Role
 from orchestrator.conversation.machine import Machine, Policy, State
 from orchestrator.downlink import Downlink, Ticker
-from orchestrator.explain import TurnLog
+from orchestrator.explain import TurnLine, TurnLog
+from orchestrator.faults import fault
 from orchestrator.inbox import Inbox
 from orchestrator.ports import Adjust, Context, Responder, ToolCall, ToolResult, Transport, VoiceChoice
 from orchestrator.reply import ReplyHooks, ReplyProgress, ReplyTask
 from orchestrator.responders.client import ClientResponder
 from orchestrator.uplink import Uplink
+from orchestrator.wishes import changed_choice, changed_policy, clean_text
 
 log = logs.get_logger("session")
 
 MISSED_MESSAGES = 100
-JOINERS = "\u200c\u200d"
-DROPPED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
-CLOSE_NORMAL = 1000
-CLOSE_INTERNAL = 1011
-CLOSE_REPLACED = 4001
+SHUTDOWN = "shutdown"
+"""Why a session ends that could go on, were the server not to stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +52,8 @@ class Services:
     responder: Callable[[str], Responder]
     """A responder by name; raises an AntiphonError that lists the names there are."""
     detector: Callable[[], FrameVad]
-    observe: Callable[[TurnLog], None]
+    observe: Callable[[TurnLine], None]
+    observe_session: Callable[[Mapping[str, int]], None] = lambda _: None
     start_timeout_s: float = 10.0
     grace_s: float = 30.0
     log_pii: bool = False
@@ -75,8 +73,8 @@ class Session:
         self._policy = policy
         self._choice = choice
         self._instructions = start.instructions
-        self._responder_name = start.responder
-        self._responder = services.responder(start.responder)
+        self._responder = self._brain = services.responder(start.responder)
+        """Who answers from the next turn on, and who was asked last."""
         history = tuple(Item(Role(h.role), h.text) for h in start.history)
         self._machine = Machine(policy, history)
         self._inbox = Inbox(64)
@@ -85,7 +83,7 @@ class Session:
         self._reply: asyncio.Task[None] | None = None
         self._progress: ReplyProgress | None = None
         self._task: ReplyTask | None = None
-        self._turn_log = TurnLog(id)
+        self._turn_log = TurnLog()
         self._downlink = Downlink(
             ticker=services.ticker,
             post=self._post,
@@ -102,11 +100,12 @@ class Session:
         )
         phrases = tuple(start.phrases) or tuple(getattr(self._responder, "phrases", ()))
         self._ears = EarsClient(
-            services.workers, language=choice.language, phrases=phrases, post=self._post
+            services.workers, language=choice.language, phrases=phrases, post=self._post, clock=self._clock
         )
         self._uplink = Uplink(vad=services.detector(), ears=self._ears, post=self._post, clock=self._clock)
         self._loading = False
         self._ended = False
+        self._reason = ""
         self._tasks: asyncio.TaskGroup | None = None
 
     # --- ClientSide -------------------------------------------------------------------------------------------------
@@ -131,7 +130,7 @@ class Session:
             case m.InputState():
                 self._uplink.input_nowait(e.Input(message.state))
             case m.TurnCommit():
-                self._uplink.silence_nowait()
+                self._uplink.end_speech_nowait()
                 self._inbox.post_nowait(e.TurnCommitted())
             case m.TurnCancel():
                 self._inbox.post_nowait(e.TurnCancelled())
@@ -181,7 +180,7 @@ class Session:
         if self._transport is not None:
             old = self._transport
             self.lost_nowait(old)
-            old.close_nowait(CLOSE_REPLACED, "the session goes on over another connection")
+            old.close_nowait(m.CloseCode.RESUMED_ELSEWHERE, "the session goes on over another connection")
         self._transport = transport
         transport.send_nowait(started)
         while self._missed:
@@ -196,8 +195,12 @@ class Session:
         self._inbox.post_nowait(e.SessionEnded(reason))
 
     def tick(self, now: float) -> None:
-        self._uplink.tick(now)
-        self._synth.tick(now)
+        """Call every 50 ms or so. A fault in it ends the session."""
+        try:
+            self._uplink.tick(now)
+            self._synth.tick(now)
+        except Exception as error:
+            self._broken(error)
 
     def notice_nowait(self, code: str, message: str) -> None:
         self._tell(m.Notice(code=code, message=message))
@@ -210,15 +213,16 @@ class Session:
             "uplink_late": counts.late,
             "uplink_zeros": counts.zeros,
             "failovers": self._synth.failovers,
+            "ears_failovers": self._ears.failovers,
             "inbox_refused": self._inbox.refused,
+            **{f"downlink_{what}": round(count) for what, count in self._downlink.statistics().items()},
         }
 
     async def run(self) -> None:
         """From the first event to the last. Never raises but for cancellation."""
         greeting = self.start.greeting
-        self._inbox.post_nowait(
-            e.Opened(greet=greeting is True, greeting=greeting if isinstance(greeting, str) else "")
-        )
+        words = clean_text(greeting) if isinstance(greeting, str) else ""
+        self._inbox.post_nowait(e.Opened(greet=greeting is True, greeting=words))
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
@@ -233,16 +237,24 @@ class Session:
                 for part in parts:
                     part.cancel()
         except ExceptionGroup as group:
-            log.error("session_fault", session=self.id, exc_info=group)
-            self._tell(m.Error(code="internal", message="something broke here; the session is over", fatal=True))
-            self._close_transport(CLOSE_INTERNAL, "internal error")
+            self._broken(group)
         finally:
             self._ended = True
             self._uplink.close()
             self._ears.close()
             self._downlink.detach_nowait()
             self._downlink.close()
-            self._close_transport(CLOSE_NORMAL, "the session is over")
+            if self._reason == SHUTDOWN:
+                self._close_transport(m.CloseCode.GOING_AWAY, "the server stops")
+            else:
+                self._close_transport(m.CloseCode.ENDED, "the session is over")
+
+    def _broken(self, error: Exception) -> None:
+        """Our own fault: the user is told, and the session ends."""
+        log.error("session_fault", session=self.id, **fault(error))
+        self._tell(m.Error(code="internal", message="something broke here; the session is over", fatal=True))
+        self._close_transport(m.CloseCode.INTERNAL, "internal error")
+        self._inbox.post_nowait(e.SessionEnded("fault"))
 
     # --- the loop ---------------------------------------------------------------------------------------------------
 
@@ -277,6 +289,7 @@ class Session:
             case c.ResumeReply():
                 if command.false_alarm and self._progress is not None:
                     self._progress.noise_nowait()
+                    self._turn_log.false_alarm()
                 self._downlink.resume_nowait(command.turn)
             case c.StopReply():
                 self._cancel_reply()
@@ -289,17 +302,17 @@ class Session:
             case c.RelearnNoise():
                 self._uplink.relearn_noise_nowait()
             case c.SilenceInput():
-                self._uplink.silence_nowait()
+                self._uplink.end_speech_nowait()
             case c.EndSession():
                 self._ended = True
-                self._tell(m.State(state="terminated"))
+                self._reason = command.reason
             case _:
                 self._say_to_client(command, now)
 
     def _say_to_client(self, command: c.Command, now: float) -> None:
         match command:
             case c.TellState():
-                self._tell(m.State(state=command.state))  # type: ignore[arg-type]
+                self._tell(m.State(state=cast("Any", command.state)))
             case c.TellTranscript():
                 self._tell(m.Transcript(utterance=command.utterance, text=command.text, final=command.final))
             case c.TellTurnEnded():
@@ -315,13 +328,13 @@ class Session:
                         reason=command.reason,
                     )
                 )
-                self._finish_log(command, now)
+                self._finish_log(command)
             case c.TellNotice():
                 self._tell(m.Notice(code=command.code, message=command.message))
             case c.TellError():
                 self._tell(m.Error(code=command.code, message=command.message, fatal=command.fatal))
             case _:
-                raise AssertionError(f"no one carries out {command!r}")
+                raise AssertionError(f"no one carries out {type(command).__name__}")
 
     # --- replies ----------------------------------------------------------------------------------------------------
 
@@ -348,7 +361,6 @@ class Session:
             text = spoken if command.cause is c.Cause.APOLOGY and spoken else command.text
             self._reply = self._tasks.create_task(task.speak(text))
             return
-        voices = self._services.workers.voices(self._choice.language)
         context = Context(
             session=self.id,
             turn=turn,
@@ -358,10 +370,11 @@ class Session:
             instructions=self._instructions,
             voice=self._choice,
             interruption=command.interruption,
-            voices=voices,
+            voices=self._services.workers.voices(self._choice.language),
             facts=self._services.workers.facts(self._choice.language),
         )
-        self._reply = self._tasks.create_task(task.run(self._responder, command.history, context))
+        self._brain = self._responder
+        self._reply = self._tasks.create_task(task.run(self._brain, command.history, context))
 
     def _cancel_reply(self) -> None:
         if self._reply is not None and not self._reply.done():
@@ -385,13 +398,23 @@ class Session:
         self._inbox.post_nowait(e.ToolHappened(turn, delta.name, delta.call_id, content, result))
 
     def _adjust(self, delta: Adjust) -> VoiceChoice:
-        changes: dict[str, Any] = {}
-        for field in ("voice", "rate", "pitch", "language"):
-            value = getattr(delta, field)
-            if value is not None:
-                changes[field] = value
-        self._choice = replace(self._choice, **changes)
+        """A brain's wish for a voice that is not there is none: what it says is worth more than how."""
+        choice = changed_choice(self._choice, delta)
+        try:
+            self._services.workers.check_voice(choice)
+        except AntiphonError as error:
+            log.warning("adjust_refused", session=self.id, reason=error.reason)
+        else:
+            self._choose(choice)
         return self._choice
+
+    def _choose(self, choice: VoiceChoice) -> None:
+        """From the next turn; a language from the next utterance."""
+        if choice.language != self._choice.language:
+            self._ears.hear_nowait(choice.language)
+            if not self._services.workers.can_hear(choice.language):
+                self.notice_nowait("cannot_hear", cannot_hear(self._services.workers, choice.language))
+        self._choice = choice
 
     def _credit(self, turn: int, until_sample: int) -> None:
         self._synth.credit_nowait(turn, until_sample)
@@ -404,49 +427,54 @@ class Session:
     def _text(self, message: m.TextInput) -> None:
         text = clean_text(message.text)
         if not text:
-            self._tell(m.Error(code="bad_request", message="text: there is nothing in it but control characters"))
+            self._tell(m.Error(code="bad_request", message="text: there is nothing in it to read", where="text"))
             return
         event: e.Event = e.Asked(text) if message.mode == "ask" else e.Said(text)
         if not self._inbox.post_nowait(event):
             self._tell(m.Error(code="at_capacity", message="too much text waits already; send it again later"))
 
     def _client_reply(self, message: m.ReplyDelta | m.ReplyEnd) -> None:
-        if not isinstance(self._responder, ClientResponder):
-            self._tell(
-                m.Error(
-                    code="wrong_state", message=f"responder is {self._responder.name!r}; only 'client' is answered for"
-                )
-            )
+        """For the brain that is being asked; before the first question, the one that will be."""
+        brain = next((b for b in (self._brain, self._responder) if isinstance(b, ClientResponder)), None)
+        if brain is None:
+            name = self._responder.name
+            self._tell(m.Error(code="wrong_state", message=f"responder is {name!r}; only 'client' is answered for"))
             return
         try:
             if isinstance(message, m.ReplyDelta):
-                self._responder.delta_nowait(message.turn, message.text, message.language)
+                brain.delta_nowait(message.turn, message.text, message.language)
             else:
-                self._responder.end_nowait(message.turn)
+                brain.end_nowait(message.turn)
         except AntiphonError as error:
-            self._tell(m.Error(code=error.code, message=error.message))
+            self._refuse(error)
 
     def _update(self, update: m.SessionUpdate) -> None:
         """Takes what was given; all of it holds from the next turn."""
         try:
             responder = self._services.responder(update.responder) if update.responder is not None else self._responder
-            choice = self._choice
-            for field in ("voice", "language", "rate", "pitch"):
-                value = getattr(update, field)
-                if value is not None:
-                    choice = replace(choice, **{field: value})
+            choice = changed_choice(self._choice, update)
             self._services.workers.check_voice(choice)
         except AntiphonError as error:
-            self._tell(m.Error(code=error.code, message=error.message))
+            self._refuse(error)
             return
-        self._responder, self._choice = responder, choice
+        both_client = isinstance(responder, ClientResponder) and isinstance(self._responder, ClientResponder)
+        if responder is not self._responder and not both_client:
+            self._responder = responder
+            if self._tasks is not None:
+                self._tasks.create_task(self._warm())
+        self._choose(choice)
         if update.instructions is not None:
             self._instructions = update.instructions
-        policy = changed_policy(self._policy, update.endpointing, update.interruptible, update.turn_detection)
-        policy = replace(policy, language=choice.language)
+        policy = replace(changed_policy(self._policy, update), language=choice.language)
         if policy != self._policy:
             self._policy = policy
             self._inbox.post_nowait(e.PolicyChanged(policy))
+
+    def _refuse(self, error: AntiphonError) -> None:
+        """A message was not carried out; nothing else has changed."""
+        self._tell(
+            m.Error(code=error.code, message=error.message, reason=error.reason, retry_after_s=error.retry_after_s)
+        )
 
     # --- odds and ends ----------------------------------------------------------------------------------------------
 
@@ -459,21 +487,25 @@ class Session:
         elif not isinstance(message, m.State | m.MarkMessage):
             self._missed.append(message)
 
-    def _finish_log(self, command: c.TellTurnFinished, now: float) -> None:
-        line = self._turn_log.finish(command, now)
+    def _finish_log(self, command: c.TellTurnFinished) -> None:
+        line = self._turn_log.finished(command)
+        if line is None:
+            return
         self._services.observe(line)
         facts = line.facts()
-        pii = {"pii.user": line.final, "pii.heard": command.heard} if self._services.log_pii else {}
+        said = line.speech.final if line.speech is not None else ""
+        pii = {"pii.user": said, "pii.heard": command.heard} if self._services.log_pii else {}
         log.info("turn", session=self.id, turn=command.turn, **facts, **pii)
         self._tell(m.Explain(turn=command.turn, facts=facts))
-        self._turn_log = TurnLog(self.id)
 
     async def _warm(self) -> None:
         try:
             await self._responder.warm()
-        except AntiphonError as error:
-            log.warning("responder_not_ready", session=self.id, code=error.code, message=error.message)
-            self._tell(m.Notice(code="responder_not_ready", message=error.message))
+        except Exception as error:
+            # Whatever it is: a brain may be anybody's code, and it may yet answer.
+            log.warning("responder_not_ready", session=self.id, **fault(error))
+            what = error.message if isinstance(error, AntiphonError) else f"it broke ({type(error).__name__})"
+            self.notice_nowait("responder_not_ready", f"the responder is not ready: {what}")
 
     def _close_transport(self, code: int, reason: str) -> None:
         if self._transport is not None:
@@ -481,23 +513,7 @@ class Session:
             transport.close_nowait(code, reason)
 
 
-def clean_text(text: str) -> str:
-    """One line without control characters; runs of white space become one space."""
-    kept = (" " if ch.isspace() else ch for ch in text if ch.isspace() or ch in JOINERS or category(ch) not in DROPPED)
-    return " ".join("".join(kept).split())
-
-
-def changed_policy(
-    policy: Policy, endpointing: m.Endpointing | None, interruptible: bool | None, turn_detection: str | None
-) -> Policy:
-    """`policy` with what a client gave."""
-    if endpointing is not None:
-        for field in ("endpoint_ms", "confirm_ms", "resume_ms"):
-            value = getattr(endpointing, field)
-            if value is not None:
-                policy = replace(policy, **{field: value})
-    if interruptible is not None:
-        policy = replace(policy, interruptible=interruptible)
-    if turn_detection is not None:
-        policy = replace(policy, manual=turn_detection == "manual")
-    return policy
+def cannot_hear(workers: Workers, language: str) -> str:
+    hears = workers.hears()
+    known = f" (those that can: {', '.join(hears)})" if hears else ""
+    return f"I can speak {language!r} but nobody here can hear it{known}; typing works"

@@ -22,6 +22,9 @@ class OrchestratorSettings:
     allowed_hosts: Annotated[
         tuple[str, ...], Meta(description="Host names besides loopback under which we may be addressed.")
     ] = ()
+    access_key_file: Annotated[
+        str, Meta(description="File with the access keys, one a line, one of which a session must have; empty: none.")
+    ] = ""
     max_sessions: Annotated[int, Meta(description="Sessions at once; one more is refused.", ge=1)] = 100
     language: Annotated[str, Meta(description="Language of a session that names none (BCP 47).")] = "en"
     voice: Annotated[str, Meta(description="Voice of a session that names none; empty: the worker's default.")] = ""

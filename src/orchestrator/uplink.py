@@ -20,7 +20,6 @@ from typing import Protocol
 
 from asr.vad import FrameVad
 from asr.vad import SpeechStarted as VadStarted
-
 from base.audio import UPLINK_RATE, rms_dbfs
 from base.channels import Channel, ChannelClosed, Policy
 from orchestrator.conversation.events import Event, Input, InputChanged, SpeechEnded, SpeechStarted
@@ -32,6 +31,8 @@ MESSAGE_BYTES = UPLINK_RATE // 10 * 2
 ABSENT_S = 0.3
 LONGEST_GAP_S = 2.0
 CLOCK_WINDOW_S = 5.0
+CLOCK_JUMP_S = 2.0
+"""A frame later than this, by what is known, tells of another clock rather than of a slow network."""
 
 
 class Ears(Protocol):
@@ -61,11 +62,18 @@ class MediaClock:
     def seen(self, sample: int, now: float) -> None:
         """The sample before `sample` came at `now`."""
         offset = now - sample / UPLINK_RATE
+        if offset - self._best > CLOCK_JUMP_S:
+            self.reset()
         if now - self._turned_s > CLOCK_WINDOW_S:
             self._best, self._next, self._turned_s = min(self._next, offset), offset, now
         else:
             self._best = min(self._best, offset)
             self._next = min(self._next, offset)
+
+    def reset(self) -> None:
+        """Media time stood still, or was counted anew."""
+        self._best = self._next = float("inf")
+        self._turned_s = float("-inf")
 
     def at(self, sample: int, now: float) -> float:
         """When `sample` was due; never later than `now`."""
@@ -118,9 +126,13 @@ class Uplink:
         if state is Input.OPEN:
             self._rebase = was is not Input.OPEN
         else:
-            self._drain()
-            self.silence_nowait()
+            self.end_speech_nowait()
         self._post(InputChanged(state))
+
+    def end_speech_nowait(self) -> None:
+        """Speech is over, whatever comes: what was said until now counts, and silence follows it."""
+        self._drain()
+        self.silence_nowait()
 
     def silence_nowait(self) -> None:
         """Feeds zeros until the utterance has ended."""
@@ -169,6 +181,7 @@ class Uplink:
         sample += self._shift
         if self._rebase:
             self._rebase = False
+            self._media.reset()
             if sample < self._next or sample > self._next + UPLINK_RATE:
                 self._shift += self._next - sample
                 sample = self._next

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import grpc
+
 from asr.recognizer import Final, Partial
-from orchestrator.ports import SpokenMark, SynthAudio, SynthMarks, VoiceChoice
+from base.errors import BY_GRPC_CODE, AntiphonError, Internal
+from orchestrator.ports import SpokenMark, VoiceChoice
 from pb.antiphon.v1 import recognition_pb2 as rec
 from pb.antiphon.v1 import synthesis_pb2 as syn
 
@@ -23,18 +26,15 @@ def _style(choice: VoiceChoice) -> syn.Style:
     return syn.Style(rate=choice.rate, pitch=choice.pitch, range=choice.range, volume=choice.volume)
 
 
-def start_session(choice: VoiceChoice, sample_rate: int) -> syn.StartSessionRequest:
+def start_session(choice: VoiceChoice, model: str, sample_rate: int) -> syn.StartSessionRequest:
+    """`model`: the one of the worker's that has the voice."""
     return syn.StartSessionRequest(
-        model=choice.model,
+        model=model,
         voice=choice.voice,
         language=choice.language,
         format=syn.AudioFormat(encoding=syn.AUDIO_ENCODING_PCM_S16LE, sample_rate=sample_rate),
         style=_style(choice),
     )
-
-
-def end_session(session: str) -> syn.EndSessionRequest:
-    return syn.EndSessionRequest(session_id=session)
 
 
 def hello(session: str) -> syn.TextChunk:
@@ -63,19 +63,36 @@ def reserve(session: str, turn: int) -> syn.TextChunk:
     return syn.TextChunk(session_id=session, turn=turn, reserve=syn.Reserve())
 
 
-def audio(frame: syn.AudioFrame) -> SynthAudio:
-    return SynthAudio(frame.turn, frame.audio.sample, frame.audio.data)
+def audio(frame: syn.AudioFrame) -> tuple[int, bytes]:
+    """(sample, PCM), counted from the worker's own first."""
+    return frame.audio.sample, frame.audio.data
 
 
-def marks(frame: syn.AudioFrame) -> SynthMarks:
-    return SynthMarks(
-        frame.turn,
-        tuple(
-            SpokenMark(_KINDS[m.kind], m.chunk, m.start, m.end, m.sample, m.exact)
-            for m in frame.marks.marks
-            if m.kind in _KINDS
-        ),
+def marks(frame: syn.AudioFrame) -> tuple[SpokenMark, ...]:
+    return tuple(
+        SpokenMark(_KINDS[m.kind], m.chunk, m.start, m.end, m.sample, m.exact)
+        for m in frame.marks.marks
+        if m.kind in _KINDS
     )
+
+
+def is_complete(done: syn.TurnFinished) -> bool:
+    """Whether all of the turn was spoken."""
+    return done.reason in (syn.FINISH_REASON_COMPLETED, syn.FINISH_REASON_UNSPECIFIED)
+
+
+def turn_error(frame: syn.AudioFrame) -> AntiphonError:
+    return _error(frame.error)
+
+
+def _error(error: syn.TurnError | rec.UtteranceError) -> AntiphonError:
+    """What a worker says of one turn or utterance, as the error of our tree that it is."""
+    retry_after_s = error.retry_after_ms / 1000 or None
+    kind = _ERRORS.get(error.code, Internal)
+    return kind(error.message, reason=error.reason or None, retry_after_s=retry_after_s)
+
+
+_ERRORS = {code.value[0]: BY_GRPC_CODE[code.name] for code in grpc.StatusCode if code.name in BY_GRPC_CODE}
 
 
 # --- recognition -----------------------------------------------------------------------------------------------------
@@ -111,3 +128,7 @@ def partial(response: rec.RecognizeResponse) -> Partial:
 def final(response: rec.RecognizeResponse) -> Final:
     f = response.final
     return Final(f.utterance, f.text, f.confidence)
+
+
+def utterance_error(response: rec.RecognizeResponse) -> AntiphonError:
+    return _error(response.error)

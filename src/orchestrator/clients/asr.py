@@ -1,27 +1,31 @@
 """One session's ears: a long-lived Recognize stream to an ASR worker, found by placement, replaced when it is lost.
 
 What was said of an utterance that has no final yet is kept (up to 30 s), so that another worker can hear it from its
-beginning when the first one dies. News goes to `post`; nothing here waits except `run`.
+beginning when the first one dies, hangs up or has no room. Where there is nobody else for `ALONE_S`, every utterance
+ends in RecognitionFailed. News goes to `post`; nothing here waits except `run`.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from base.audio import UPLINK_RATE
-from base.errors import AntiphonError
+from base.errors import AntiphonError, AtCapacity
 from orchestrator import wire
 from orchestrator.clients.stream import Stream
-from orchestrator.clients.workers import Workers
+from orchestrator.clients.workers import Shunned, Workers, wanted_ears
 from orchestrator.conversation.events import Event, FinalHeard, PartialHeard, RecognitionFailed
 from pb.antiphon.v1 import recognition_pb2_grpc
-from registry.placement import Wanted
-from registry.records import WorkerKind, WorkerRecord
+from registry.placement import Candidate
+from registry.records import WorkerRecord
 
 KEPT_BYTES = UPLINK_RATE * 2 * 30
-BACKOFF_S = (0.1, 0.3, 1.0, 2.0, 5.0)
+SHUN_S = 2.0
+FULL_S = 0.5
+ALONE_S = 1.0
+LOOK_S = 0.2
+OUTBOX = 1024
 
 
 @dataclass(slots=True)
@@ -34,7 +38,7 @@ class _Live:
 
 
 class EarsClient:
-    """See the module. `language` and `phrases` hold for the session."""
+    """See the module. `phrases` hold for the session."""
 
     def __init__(
         self,
@@ -43,30 +47,38 @@ class EarsClient:
         language: str,
         phrases: tuple[str, ...],
         post: Callable[[Event], None],
+        clock: Callable[[], float],
     ) -> None:
         self._workers = workers
         self._language = language
         self._phrases = phrases
         self._post = post
+        self._clock = clock
         self._live: dict[int, _Live] = {}
+        self._who: Candidate | None = None
         self._stream: Stream[wire.RecognizeRequest, wire.RecognizeResponse] | None = None
-        self._wake = asyncio.Event()
+        self._tongue = language
+        """The language of the stream."""
+        self._shunned = Shunned(clock)
+        self._alone_since_s: float | None = None
         self._closed = False
-        self._failures = 0
+        self.failovers = 0
         self.trouble = ""
-        """Why there is no recogniser right now; empty while there is one."""
+        """Why there is no recogniser right now; empty while there is one, or may be."""
 
     # --- from the uplink and the session ----------------------------------------------------------------------------
 
     def audio_nowait(self, utterance: int, sample: int, pcm: bytes) -> None:
-        live = self._live.setdefault(utterance, _Live())
+        live = self._live.get(utterance)
+        if live is None:
+            self._leave_if_unfit()
+            live = self._live[utterance] = _Live()
         live.size += len(pcm)
         if live.size > KEPT_BYTES:
             live.audio = None
         if live.audio is not None:
             live.audio.append((sample, pcm))
         self._send(wire.utterance_audio(utterance, sample, pcm))
-        self._wake.set()
 
     def end_nowait(self, utterance: int, sample: int) -> None:
         live = self._live.get(utterance)
@@ -82,55 +94,60 @@ class EarsClient:
         if self._live.pop(utterance, None) is not None:
             self._send(wire.utterance_cancel(utterance))
 
+    def hear_nowait(self, language: str) -> None:
+        """From the next utterance on, another language is spoken."""
+        self._language = language
+
     def close(self) -> None:
         self._closed = True
-        self._wake.set()
         if self._stream is not None:
             self._stream.leave_nowait()
 
     # --- the task ---------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Keeps a stream open until closed; ends every utterance that nobody can hear with RecognitionFailed."""
-        wanted = Wanted(kind=WorkerKind.ASR, language=self._language)
+        """Keeps a stream open until closed or cancelled."""
         while not self._closed:
-            worker = await self._workers.wait_for(wanted, timeout_s=2.0)
-            if worker is None:
-                self.trouble = f"no recogniser for {self._language or 'any language'!r} is running; typing works"
-                self._fail_ended()
+            who = await self._find()
+            if who is None:
                 continue
             try:
-                await self._converse(worker)
+                await self._converse(who)
             except AntiphonError as error:
-                self._failures += 1
-                self._workers.failed(worker, error)
-                self.trouble = error.message
-                self._fail_ended()
-                await self._pause()
+                self._lost(who.worker, error)
 
-    async def _pause(self) -> None:
-        self._wake.clear()
-        delay = BACKOFF_S[min(self._failures, len(BACKOFF_S)) - 1]
-        try:
-            async with asyncio.timeout(delay):
-                while not self._closed:
-                    await self._wake.wait()
-                    self._wake.clear()
-        except TimeoutError:
-            pass
+    async def _find(self) -> Candidate | None:
+        """Whoever can hear the language now; None to look again. Utterances that nobody can hear are ended."""
+        wanted, exclude = wanted_ears(self._language), self._shunned.now()
+        who = self._workers.find(wanted, exclude)
+        if who is not None:
+            self._alone_since_s = None
+            return who
+        now = self._clock()
+        if self._alone_since_s is None:
+            self._alone_since_s = now
+        if now - self._alone_since_s >= ALONE_S:
+            self.trouble = f"no recogniser for {self._language or 'any language'!r} is running; typing works"
+            for utterance in [u for u, live in self._live.items() if live.ended is not None]:
+                self._fail(utterance, self.trouble)
+        await self._workers.wait_for(wanted, timeout_s=LOOK_S, exclude=exclude)
+        return None
 
-    async def _converse(self, worker: WorkerRecord) -> None:
-        """One stream, from its opening to its loss."""
-        stub = recognition_pb2_grpc.SpeechToTextStub(self._workers.channel(worker.address))
-        self._stream = Stream(stub.Recognize(), f"ears of worker {worker.id}", 1024)
-        self._send(wire.recognition_config(self._language, self._phrases))
-        self._replay()
-        try:
-            await self._stream.run(self._take)
-        finally:
-            self._stream = None
+    async def _converse(self, who: Candidate) -> None:
+        """One stream, from its opening to its loss. Returns when it was left."""
+        async with self._workers.channel(who.worker.address) as channel:
+            stub = recognition_pb2_grpc.SpeechToTextStub(channel)
+            self._who, self._tongue = who, self._language
+            self._stream = Stream(stub.Recognize(), f"ears of worker {who.worker.id}", OUTBOX)
+            self._send(wire.recognition_config(self._language, self._phrases))
+            self._replay()
+            try:
+                await self._stream.run(self._take)
+            finally:
+                self._stream = None
 
     def _replay(self) -> None:
+        """Tells a new worker what nobody has answered yet."""
         for utterance, live in list(self._live.items()):
             if live.audio is None:
                 self._fail(utterance, "the recogniser was lost in a long utterance")
@@ -140,10 +157,15 @@ class EarsClient:
             if live.ended is not None:
                 self._send(wire.utterance_end(utterance, live.ended))
 
+    def _lost(self, worker: WorkerRecord, error: AntiphonError) -> None:
+        self._workers.failed(worker, error)
+        self.failovers += 1
+        full = isinstance(error, AtCapacity)
+        self._shunned.shun(worker, max(FULL_S, error.retry_after_s or 0.0) if full else SHUN_S)
+
     def _take(self, response: wire.RecognizeResponse) -> None:
         match response.WhichOneof("body"):
             case "ready":
-                self._failures = 0
                 self.trouble = ""
             case "partial":
                 partial = wire.partial(response)
@@ -154,9 +176,19 @@ class EarsClient:
                 if self._live.pop(final.utterance, None) is not None:
                     self._post(FinalHeard(final.utterance, final.text, final.confidence))
             case "error":
-                self._fail(response.error.utterance, response.error.message)
+                self._refused(response.error.utterance, wire.utterance_error(response))
             case _:
                 pass
+
+    def _refused(self, utterance: int, error: AntiphonError) -> None:
+        """A worker without room is left for another one, if there is one; any other error is the utterance's end."""
+        who, stream = self._who, self._stream
+        if isinstance(error, AtCapacity) and who is not None and stream is not None and utterance in self._live:
+            self._shunned.shun(who.worker, max(FULL_S, error.retry_after_s or 0.0))
+            if self._workers.find(wanted_ears(self._language), self._shunned.now()) is not None:
+                stream.leave_nowait(error)
+                return
+        self._fail(utterance, error.message)
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
@@ -168,7 +200,10 @@ class EarsClient:
         if self._live.pop(utterance, None) is not None:
             self._post(RecognitionFailed(utterance, message))
 
-    def _fail_ended(self) -> None:
-        for utterance, live in list(self._live.items()):
-            if live.ended is not None:
-                self._fail(utterance, self.trouble)
+    def _leave_if_unfit(self) -> None:
+        """Between utterances: leaves a worker that drains, or that was asked to hear another language."""
+        if self._stream is None or self._who is None or self._live:
+            return
+        if self._tongue != self._language or not self._workers.fits(self._who, wanted_ears(self._language)):
+            self._stream.leave_nowait()
+            self._stream = None

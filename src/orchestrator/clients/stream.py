@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 import grpc.aio
 
 from base.channels import Channel, ChannelClosed, Policy
-from base.errors import AntiphonError, Internal, Unavailable
+from base.errors import AntiphonError, Unavailable
 from base.rpc import error_from_rpc
 
 Out = TypeVar("Out")
@@ -24,7 +24,7 @@ class Stream(Generic[Out, In]):
         self._name = name
         self._outbox: Channel[Out] = Channel(name, capacity, Policy.REJECT)
         self._left = asyncio.Event()
-        self._reason: AntiphonError | None = None
+        self._reason: Exception | None = None
 
     @property
     def open(self) -> bool:
@@ -39,14 +39,14 @@ class Stream(Generic[Out, In]):
             return
         self._outbox.put_nowait(message)
 
-    def leave_nowait(self, reason: AntiphonError | None = None) -> None:
-        """Ends the stream from our side; `run` raises `reason`, or returns where there is none."""
+    def leave_nowait(self, reason: Exception | None = None) -> None:
+        """Ends the stream from our side: nothing more is taken. `run` raises `reason`, if there is one, or returns."""
         if not self._left.is_set():
             self._reason = reason
             self._left.set()
 
     async def run(self, take: Callable[[In], None]) -> None:
-        """Reads and writes until the stream is lost (raises an AntiphonError) or left."""
+        """Reads and writes until the stream is lost (raises an AntiphonError) or left. A fault of `take` is raised."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 reader = tasks.create_task(self._read(take))
@@ -55,7 +55,7 @@ class Stream(Generic[Out, In]):
                 reader.cancel()
                 writer.cancel()
         except ExceptionGroup as group:
-            raise _first(group) from group
+            raise _first(group) from None
         finally:
             self._left.set()
             self._outbox.close()
@@ -66,6 +66,8 @@ class Stream(Generic[Out, In]):
     async def _read(self, take: Callable[[In], None]) -> None:
         while True:
             message = await self._call.read()
+            if self._left.is_set():
+                return
             if message is grpc.aio.EOF:
                 # The status says why; it is OK when the server simply ended.
                 code = await self._call.code()
@@ -90,11 +92,11 @@ class Stream(Generic[Out, In]):
             return
 
 
-def _first(group: ExceptionGroup[Exception]) -> AntiphonError:
-    """The one error that tells most: the first that is ours, or what gRPC said."""
+def _first(group: ExceptionGroup[Exception]) -> Exception:
+    """The one error that tells most: the first that is ours, or what gRPC said. Anything else is a fault, as it is."""
     for error in group.exceptions:
         if isinstance(error, AntiphonError):
             return error
         if isinstance(error, grpc.aio.AioRpcError):
             return error_from_rpc(error)
-    return Internal(f"{type(group.exceptions[0]).__name__}: {group.exceptions[0]}")
+    return group

@@ -1,93 +1,71 @@
 """One session's voice: a long-lived Synthesize stream to a TTS worker, found by placement, replaced when it is lost.
 
-All that is needed to say a turn again is kept while it lasts. When its worker dies, or refuses before the first sample,
-the turn goes on at another worker from the first word whose sound had not all come, at the sample where the audio broke
-off; who listens to the sink sees one turn. Only when no other worker can speak it does the turn fail.
+All that is needed to say a turn again is kept while it lasts. When its worker dies, hangs, or refuses before the first
+sample, the turn goes on at another worker from the first word whose sound had not all come, at the sample where the
+audio broke off; who listens to the sink sees one turn. Only when no other worker can speak it does the turn fail:
+
+- a turn that has not sounded waits `start_timeout_s` for a worker that can speak it, `CAPACITY_WAIT_S` while those
+  there are have no room;
+- one that broke off in the middle waits `FAILOVER_WAIT_S`: a longer silence is worse than a word about it;
+- one that a worker cannot speak (its engine failed) is tried on the others that are there, and waits for none.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import grpc.aio
 
-from base.errors import AntiphonError, BadRequest, TimedOut, Unavailable
+from base.errors import AntiphonError, AtCapacity, BadRequest, Internal, TimedOut, Unavailable
 from base.rpc import error_from_rpc
 from orchestrator import wire
 from orchestrator.clients.stream import Stream
-from orchestrator.clients.workers import Workers, identity, wanted_voice
-from orchestrator.ports import SpokenMark, SynthAudio, SynthFailed, SynthFinished, SynthMarks, SynthSink, VoiceChoice
+from orchestrator.clients.unspoken import Said, Unspoken
+from orchestrator.clients.workers import Shunned, Workers, identity, wanted_voice
+from orchestrator.ports import SynthEvent, SynthFailed, SynthFinished, SynthSink, VoiceChoice
 from pb.antiphon.v1 import synthesis_pb2_grpc
+from registry.placement import Candidate
 from registry.records import WorkerRecord
 
 ROOM = 2500
 """Code points that may wait at the worker before the reply is held back; the worker's own bound is 4,000."""
-REFUSED_S = 2.0
+START_S = 3.0
+SHUN_S = 2.0
+FULL_S = 0.5
 STALLED_S = 8.0
+"""A worker may take this long for the first sample (it may load a model)…"""
+STOPPED_S = 4.0
+"""… and be silent for this long between two."""
+CAPACITY_WAIT_S = 2.0
 FAILOVER_WAIT_S = 1.0
-MOST_WORKERS_A_TURN = 4
-
-
-@dataclass(frozen=True, slots=True)
-class _Said:
-    chunk: int
-    text: str
-    language: str
+LOOK_S = 0.2
 
 
 @dataclass(slots=True)
-class _Turn:
-    """One turn, with all that another worker would need to go on with it."""
+class _Wait:
+    """How the search for a worker that speaks a turn goes."""
 
-    turn: int
-    choice: VoiceChoice
-    said: list[_Said] = field(default_factory=list)
-    finished: bool = False
-    credit: int = 0
-    received: int = 0
-    marks: list[SpokenMark] = field(default_factory=list)
-    spoken_chunks: int = 0
-    tried: list[str] = field(default_factory=list)
-    base: int = 0
-    """Samples that came before this worker's first."""
-    cut_chunk: int = -1
-    cut_at: int = 0
-    """This worker was given chunk `cut_chunk` without its first `cut_at` code points."""
+    until_s: float
+    """When it ends in vain."""
+    error: AntiphonError | None = None
+    """Why the last worker did not do it."""
+    unable: set[str] = field(default_factory=set)
+    """Workers that cannot speak this turn, though they are well."""
 
-    def backlog(self) -> int:
-        return sum(len(s.text) for s in self.said[self.spoken_chunks :])
 
-    def first_unspoken(self) -> tuple[int, int]:
-        """(chunk, code points into it) of the first word whose sound had not all come."""
-        words = [m for m in self.marks if m.kind != "chunk_end"]
-        for i, mark in enumerate(words):
-            end = words[i + 1].sample if i + 1 < len(words) else self._end_of(mark)
-            if end is None or end > self.received:
-                return mark.chunk, mark.start
-        if not words:
-            return (self.said[0].chunk if self.said else 0), 0
-        return words[-1].chunk + 1, 0
+class _TurnFailed(Exception):
+    """A worker cannot speak the turn."""
 
-    def _end_of(self, mark: SpokenMark) -> int | None:
-        ends = [m.sample for m in self.marks if m.kind == "chunk_end" and m.chunk == mark.chunk]
-        return ends[-1] if ends else None
-
-    def rest(self) -> list[_Said]:
-        """What is left to say; remembers how this worker's chunks map onto ours."""
-        chunk, at = self.first_unspoken() if self.received else ((self.said[0].chunk if self.said else 0), 0)
-        self.base, self.cut_chunk, self.cut_at = self.received, chunk, at
-        self.spoken_chunks = sum(1 for s in self.said if s.chunk < chunk)
-        left = [s for s in self.said if s.chunk >= chunk]
-        if left and left[0].chunk == chunk and at:
-            left[0] = _Said(chunk, left[0].text[at:], left[0].language)
-        return left
+    def __init__(self, error: AntiphonError) -> None:
+        super().__init__(error.message)
+        self.error = error
 
 
 @dataclass(slots=True)
 class _Link:
-    worker: WorkerRecord
+    who: Candidate
     session: str
     stream: Stream[wire.TextChunk, wire.AudioFrame]
 
@@ -110,13 +88,14 @@ class VoiceClient:
         self._start_timeout_s = start_timeout_s
         self._clock = clock
         self._choice = VoiceChoice()
-        self._turn: _Turn | None = None
+        self._turn: Unspoken | None = None
+        self._wait = _Wait(0.0)
         self._last_turn = 0
         self._link: _Link | None = None
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._prepare = False
-        self._refused: dict[str, float] = {}
+        self._shunned = Shunned(clock)
         self._frame_s = 0.0
         self._early = (0, 0)
         self.failovers = 0
@@ -129,29 +108,31 @@ class VoiceClient:
             return
         self._choice = choice
         self._prepare = True
-        self._leave_if_unfit(choice)
+        self._leave_if_unfit()
         if self._link is not None:
             self._reserve(self._link)
         self._wake.set()
 
     def begin_nowait(self, turn: int, choice: VoiceChoice) -> None:
-        self._turn = _Turn(turn, choice)
+        self._turn = Unspoken(turn, choice)
+        self._wait = _Wait(self._clock() + self._start_timeout_s)
         if self._early[0] == turn:
             self._turn.credit = self._early[1]
         self._last_turn = turn
         self._choice = choice
         self._prepare = False
-        self._leave_if_unfit(choice)
-        if self._link is not None and self._turn.credit:
-            self._credit(self._link, self._turn)
-        self._wake.set()
 
     def say_nowait(self, turn: int, chunk: int, text: str, language: str) -> None:
         t = self._current(turn)
         if t is None:
             return
-        said = _Said(chunk, text, language)
-        t.said.append(said)
+        if not t.said:
+            # Only now: a turn without a word needs no worker.
+            self._leave_if_unfit()
+            if self._link is not None:
+                self._credit(self._link, t)
+            self._wake.set()
+        said = t.say(chunk, text, language)
         if self._link is not None:
             self._say(self._link, t, said)
 
@@ -160,15 +141,15 @@ class VoiceClient:
         if t is None:
             return
         t.finished = True
-        if self._link is not None:
+        if not t.said:
+            self._stop(turn)
+            self._sink.synth_nowait(SynthFinished(turn, 0, 0))
+        elif self._link is not None:
             self._link.stream.send_nowait(wire.end_of_turn(self._link.session, turn))
 
     def stop_nowait(self, turn: int) -> None:
-        if self._current(turn) is None:
-            return
-        self._over()
-        if self._link is not None:
-            self._link.stream.send_nowait(wire.stop(self._link.session, turn))
+        if self._current(turn) is not None:
+            self._stop(turn)
 
     def credit_nowait(self, turn: int, until_sample: int) -> None:
         t = self._current(turn)
@@ -176,12 +157,12 @@ class VoiceClient:
             self._early = (turn, until_sample)
             return
         t.credit = max(t.credit, until_sample)
-        if self._link is not None:
+        if self._link is not None and t.said:
             self._credit(self._link, t)
 
     def backlog(self, turn: int) -> int:
         t = self._current(turn)
-        return t.backlog() if t is not None else 0
+        return t.backlog if t is not None else 0
 
     async def wait_room(self, turn: int) -> None:
         """Returns when the worker has room for more text of the turn, or the turn is over."""
@@ -190,96 +171,128 @@ class VoiceClient:
             await self._room.wait()
 
     def tick(self, now: float) -> None:
-        """Call now and then: a worker that owes audio and sends nothing for `STALLED_S` is taken for lost."""
+        """Call now and then: a worker that owes something and sends nothing is taken for lost."""
         turn, link = self._turn, self._link
-        if turn is None or link is None or not turn.said or turn.credit <= turn.received:
+        owes = turn is not None and turn.credit > turn.received and (turn.backlog or (turn.finished and turn.said))
+        if turn is None or link is None or not owes:
             self._frame_s = now
-        elif now - self._frame_s > STALLED_S and turn.backlog():
-            link.stream.leave_nowait(TimedOut(f"worker {link.worker.id} sent nothing for {STALLED_S:.0f} s"))
+        elif now - self._frame_s > (STOPPED_S if turn.received > turn.base else STALLED_S):
+            link.stream.leave_nowait(TimedOut(f"worker {link.who.worker.id} sends nothing", reason="VOICE_STALLED"))
 
     @property
     def worker(self) -> WorkerRecord | None:
-        return self._link.worker if self._link is not None else None
+        return self._link.who.worker if self._link is not None else None
 
     # --- the task -----------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Keeps a stream to a worker that can speak what is wanted; cancelled with its session."""
         while True:
-            while self._turn is None and not self._prepare:
+            while not self._prepare and (self._turn is None or not self._turn.said):
                 self._wake.clear()
                 await self._wake.wait()
-            worker = await self._find()
-            if worker is None:
-                self._prepare = False
-                self._fail_turn(
-                    "unavailable",
-                    f"no worker can speak {self._describe()} now; start one with: antiphon tts-worker",
-                )
+            who = await self._find()
+            if who is None:
                 continue
             try:
-                await self._converse(worker)
+                await self._converse(who)
             except AntiphonError as error:
-                self._lost(worker, error)
+                self._lost(who.worker, error)
+            except _TurnFailed as failed:
+                self._unable(who.worker, failed.error)
 
-    async def _find(self) -> WorkerRecord | None:
-        turn = self._turn
-        choice = turn.choice if turn is not None else self._choice
-        now = self._clock()
-        self._refused = {w: until for w, until in self._refused.items() if until > now}
-        exclude = frozenset(self._refused) | frozenset(turn.tried if turn is not None else ())
-        started = turn is not None and (turn.tried or turn.received)
-        return await self._workers.wait_for(
-            wanted_voice(choice), timeout_s=FAILOVER_WAIT_S if started else self._start_timeout_s, exclude=exclude
-        )
+    async def _find(self) -> Candidate | None:
+        """Whoever can speak what is wanted now; None to look again, or because there is none (who waits was told)."""
+        turn, wait = self._turn, self._wait
+        exclude = self._shunned.now() | wait.unable if turn is not None else self._shunned.now()
+        wanted = wanted_voice(self._choice)
+        who = self._workers.find(wanted, exclude)
+        if who is not None:
+            return who
+        if turn is None:
+            self._prepare = False
+        elif self._clock() >= wait.until_s:
+            self._fail_turn(*self._why_not())
+        else:
+            await self._workers.wait_for(wanted, timeout_s=LOOK_S, exclude=exclude)
+        return None
 
-    async def _converse(self, worker: WorkerRecord) -> None:
+    def _why_not(self) -> tuple[str, str]:
+        """Code and message for a turn that nobody can speak."""
+        choice, error = self._choice, self._wait.error
+        what = f"voice {choice.voice!r}" if choice.voice else f"language {choice.language or 'any'!r}"
+        if error is None:
+            return "unavailable", f"no worker can speak {what} now; start one with: antiphon tts-worker"
+        if isinstance(error, AtCapacity):
+            return "at_capacity", f"every worker that can speak {what} is busy; try again in a moment"
+        if self._wait.unable:
+            return "speech_failed", error.message
+        return "unavailable", f"the worker that spoke was lost, and no other can speak {what} now"
+
+    async def _converse(self, who: Candidate) -> None:
         """One stream, from its opening to its loss. Returns when it was left for another worker."""
-        stub = synthesis_pb2_grpc.TextToSpeechStub(self._workers.channel(worker.address))
-        choice = self._turn.choice if self._turn is not None else self._choice
-        try:
-            started = await stub.StartSession(wire.start_session(choice, self._rate), timeout=5.0)
-        except grpc.aio.AioRpcError as error:
-            raise error_from_rpc(error) from None
-        stream: Stream[wire.TextChunk, wire.AudioFrame] = Stream(stub.Synthesize(), f"voice of worker {worker.id}")
-        link = _Link(worker, started.session_id, stream)
-        stream.send_nowait(wire.hello(link.session))
-        self._link = link
-        self._frame_s = self._clock()
-        self._replay(link)
-        try:
-            await stream.run(self._take)
-        finally:
-            if self._link is link:
-                self._link = None
+        async with self._workers.channel(who.worker.address) as channel:
+            stub = synthesis_pb2_grpc.TextToSpeechStub(channel)
+            try:
+                request = wire.start_session(self._choice, who.model.id, self._rate)
+                started = await stub.StartSession(request, timeout=START_S)
+            except grpc.aio.AioRpcError as error:
+                raise error_from_rpc(error) from None
+            if not self._workers.fits(who, wanted_voice(self._choice)):
+                return  # something else is wanted by now
+            stream: Stream[wire.TextChunk, wire.AudioFrame] = Stream(
+                stub.Synthesize(), f"voice of worker {who.worker.id}"
+            )
+            link = _Link(who, started.session_id, stream)
+            stream.send_nowait(wire.hello(link.session))
+            self._link = link
+            self._frame_s = self._clock()
+            self._replay(link)
+            try:
+                await stream.run(self._take)
+            finally:
+                if self._link is link:
+                    self._link = None
 
     def _replay(self, link: _Link) -> None:
         """Tells a new worker what the turn still needs."""
         turn = self._turn
-        if turn is None:
+        if turn is None or not turn.said:
             if self._prepare:
                 self._reserve(link)
             return
-        for said in turn.rest():
-            self._say(link, turn, said, whole=False)
         self._credit(link, turn)
+        for said in turn.rest():
+            self._say(link, turn, said)
         if turn.finished:
             link.stream.send_nowait(wire.end_of_turn(link.session, turn.turn))
 
     def _lost(self, worker: WorkerRecord, error: AntiphonError) -> None:
-        """A worker is gone or refused; the loop in `run` finds the next, unless nothing can help."""
-        turn = self._turn
+        """A worker is gone, hangs or has no room; the loop in `run` finds the next, unless nothing can help."""
+        turn, wait, now = self._turn, self._wait, self._clock()
         if isinstance(error, BadRequest) and error.reason != "UNKNOWN_SESSION":
             self._prepare = False
             self._fail_turn(error.code, error.message)
             return
         self._workers.failed(worker, error)
-        self._refused[identity(worker)] = self._clock() + REFUSED_S
-        if turn is not None:
-            turn.tried.append(identity(worker))
-            self.failovers += 1
-            if len(turn.tried) >= MOST_WORKERS_A_TURN:
-                self._fail_turn(error.code, error.message)
+        full = isinstance(error, AtCapacity)
+        self._shunned.shun(worker, max(FULL_S, error.retry_after_s or 0.0) if full else SHUN_S)
+        if turn is None or not turn.said:
+            return
+        self.failovers += 1
+        if turn.received:
+            wait.until_s = now + FAILOVER_WAIT_S
+        elif full and not isinstance(wait.error, AtCapacity):
+            wait.until_s = min(wait.until_s, now + CAPACITY_WAIT_S)
+        wait.error = error
+
+    def _unable(self, worker: WorkerRecord, error: AntiphonError) -> None:
+        """A worker cannot speak the turn: only those that are there now are asked as well."""
+        self._workers.failed(worker, error)
+        self.failovers += 1
+        self._wait.unable.add(identity(worker))
+        self._wait.error = error
+        self._wait.until_s = self._clock()
 
     # --- frames -------------------------------------------------------------------------------------------------------
 
@@ -291,87 +304,72 @@ class VoiceClient:
         turn = self._turn
         if turn is None or frame.turn != turn.turn:
             if body == "error" and turn is None and frame.error.reason == "AT_CAPACITY" and self._prepare:
-                raise Unavailable(frame.error.message, reason="AT_CAPACITY")
+                self._leave(wire.turn_error(frame))
             self.stale += 1
-            return
-        if body == "audio":
-            audio = wire.audio(frame)
-            audio = SynthAudio(audio.turn, audio.sample + turn.base, audio.pcm)
-            turn.received = max(turn.received, audio.sample + len(audio.pcm) // 2)
-            self._sink.synth_nowait(audio)
+        elif body == "audio":
+            self._give(turn.audio(*wire.audio(frame)))
         elif body == "marks":
-            self._marks(turn, wire.marks(frame))
+            self._give(turn.marks(wire.marks(frame)))
         elif body == "turn_finished":
-            done = frame.turn_finished
-            self._over()
-            before = sum(len(s.text) for s in turn.said if s.chunk < turn.cut_chunk) + turn.cut_at
-            self._sink.synth_nowait(
-                SynthFinished(turn.turn, done.samples + turn.base, done.spoken + before, done.wasted_samples)
-            )
+            self._finished(turn, frame)
         elif body == "error":
-            error = frame.error
-            if error.reason == "AT_CAPACITY" or (error.code in _RETRYABLE and not turn.received):
-                raise Unavailable(error.message, reason=error.reason)
-            self._over()
-            self._sink.synth_nowait(SynthFailed(turn.turn, "speech_failed", error.message))
+            self._failed(turn, wire.turn_error(frame))
 
-    def _marks(self, turn: _Turn, news: SynthMarks) -> None:
-        marks = tuple(
-            SpokenMark(
-                m.kind,
-                m.chunk,
-                m.start + (turn.cut_at if m.chunk == turn.cut_chunk else 0),
-                m.end + (turn.cut_at if m.chunk == turn.cut_chunk else 0),
-                m.sample + turn.base,
-                m.exact,
-            )
-            for m in news.marks
-        )
-        turn.marks.extend(marks)
-        if any(m.kind == "chunk_end" for m in marks):
-            last = max(m.chunk for m in marks if m.kind == "chunk_end")
-            turn.spoken_chunks = max(turn.spoken_chunks, sum(1 for s in turn.said if s.chunk <= last))
-            self._room.set()
-        self._sink.synth_nowait(SynthMarks(turn.turn, marks))
+    def _finished(self, turn: Unspoken, frame: wire.AudioFrame) -> None:
+        done = frame.turn_finished
+        if not wire.is_complete(done):
+            self._failed(turn, Internal("the worker stopped the turn", reason="VOICE_STOPPED"))
+            return
+        self._turn = None
+        self._give(turn.finish(done.samples, done.spoken, done.wasted_samples))
+
+    def _failed(self, turn: Unspoken, error: AntiphonError) -> None:
+        if error.reason in ("AT_CAPACITY", "DRAINING"):
+            self._leave(error)
+        elif isinstance(error, AtCapacity | Unavailable | Internal) and not turn.received:
+            self._leave(_TurnFailed(error))
+        else:
+            self._fail_turn("speech_failed", error.message)
+
+    def _give(self, events: Iterable[SynthEvent]) -> None:
+        for event in events:
+            self._sink.synth_nowait(event)
+        self._room.set()
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
-    def _current(self, turn: int) -> _Turn | None:
+    def _current(self, turn: int) -> Unspoken | None:
         return self._turn if self._turn is not None and self._turn.turn == turn else None
 
-    def _over(self) -> None:
+    def _stop(self, turn: int) -> None:
         self._turn = None
         self._room.set()
+        if self._link is not None:
+            self._link.stream.send_nowait(wire.stop(self._link.session, turn))
 
     def _fail_turn(self, code: str, message: str) -> None:
-        turn = self._turn
+        turn, self._turn = self._turn, None
         if turn is not None:
-            self._over()
-            self._sink.synth_nowait(SynthFailed(turn.turn, code, message))
+            self._give([SynthFailed(turn.turn, code, message)])
 
-    def _say(self, link: _Link, turn: _Turn, said: _Said, *, whole: bool = True) -> None:
-        if whole and turn.cut_chunk < 0:
-            turn.cut_chunk = said.chunk
+    def _say(self, link: _Link, turn: Unspoken, said: Said) -> None:
         link.stream.send_nowait(wire.text(link.session, turn.turn, said.chunk, said.text, said.language, turn.choice))
 
-    def _credit(self, link: _Link, turn: _Turn) -> None:
+    def _credit(self, link: _Link, turn: Unspoken) -> None:
         if turn.credit > turn.base:
             link.stream.send_nowait(wire.credit(link.session, turn.turn, turn.credit - turn.base))
 
     def _reserve(self, link: _Link) -> None:
         link.stream.send_nowait(wire.reserve(link.session, self._last_turn + 1))
 
-    def _leave_if_unfit(self, choice: VoiceChoice) -> None:
+    def _leave(self, reason: Exception) -> None:
+        link, self._link = self._link, None
+        if link is not None:
+            link.stream.leave_nowait(reason)
+
+    def _leave_if_unfit(self) -> None:
         """Leaves a worker that cannot speak what is wanted now, or that drains."""
         link = self._link
-        if link is not None and not self._workers.fits(link.worker, wanted_voice(choice)):
+        if link is not None and not self._workers.fits(link.who, wanted_voice(self._choice)):
             self._link = None
             link.stream.leave_nowait()
-
-    def _describe(self) -> str:
-        choice = self._turn.choice if self._turn is not None else self._choice
-        return f"voice {choice.voice!r}" if choice.voice else f"language {choice.language or 'any'!r}"
-
-
-_RETRYABLE = frozenset({8, 14, 13})
-"""google.rpc codes RESOURCE_EXHAUSTED, UNAVAILABLE, INTERNAL: another worker may do."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import grpc.aio
 
@@ -13,10 +15,19 @@ from base.errors import AntiphonError, NotFound
 from base.language import matches
 from orchestrator.ports import VoiceChoice
 from registry.directory import Directory
-from registry.placement import Wanted, choose
+from registry.placement import Candidate, Wanted, choose
 from registry.records import ModelState, WorkerKind, WorkerRecord
 
 log = logs.get_logger("workers")
+
+MOST_CHANNELS = 64
+"""Idle channels kept open to workers that are still there."""
+
+
+@dataclass(slots=True)
+class _Shared:
+    channel: grpc.aio.Channel
+    users: int = 0
 
 
 class Workers:
@@ -24,43 +35,61 @@ class Workers:
 
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
-        self._channels: dict[str, grpc.aio.Channel] = {}
+        self._channels: dict[str, _Shared] = {}
         self._random = random.Random()
 
     async def close(self) -> None:
         channels, self._channels = list(self._channels.values()), {}
-        for channel in channels:
-            await channel.close()
+        for shared in channels:
+            await shared.channel.close()
 
-    def channel(self, address: str) -> grpc.aio.Channel:
-        """The shared channel to `address`; not the caller's to close."""
-        if address not in self._channels:
-            self._channels[address] = rpc.channel(address)
-        return self._channels[address]
+    @asynccontextmanager
+    async def channel(self, address: str) -> AsyncIterator[grpc.aio.Channel]:
+        """The channel to `address`, shared by all who use it. It outlives them while a worker is known to be there."""
+        shared = self._channels.get(address)
+        if shared is None:
+            shared = self._channels[address] = _Shared(rpc.channel(address))
+        shared.users += 1
+        try:
+            yield shared.channel
+        finally:
+            shared.users -= 1
+            await self._tidy()
 
-    def find(self, wanted: Wanted, exclude: frozenset[str] = frozenset()) -> WorkerRecord | None:
-        """The best worker for `wanted` whose `identity` is not excluded."""
+    async def _tidy(self) -> None:
+        """Closes what nobody uses and nobody is likely to: a restarted worker has another address."""
+        known = {worker.address for worker in self._directory.snapshot()}
+        idle = [a for a, shared in self._channels.items() if not shared.users]
+        gone = [a for a in idle if a not in known] or idle[: max(0, len(idle) - MOST_CHANNELS)]
+        for shared in [self._channels.pop(address) for address in gone]:
+            await shared.channel.close()
+
+    @property
+    def channels(self) -> int:
+        return len(self._channels)
+
+    def find(self, wanted: Wanted, exclude: Collection[str] = ()) -> Candidate | None:
+        """The best worker for `wanted` whose `identity` is not excluded, and its model that does it."""
         for candidate in choose(self._directory.snapshot(), wanted, self._random.random):
             if identity(candidate.worker) not in exclude:
-                return candidate.worker
+                return candidate
         return None
 
-    async def wait_for(
-        self, wanted: Wanted, *, timeout_s: float, exclude: frozenset[str] = frozenset()
-    ) -> WorkerRecord | None:
+    async def wait_for(self, wanted: Wanted, *, timeout_s: float, exclude: Collection[str] = ()) -> Candidate | None:
         """`find`, waiting up to `timeout_s` for one to appear."""
         await self._directory.wait_for(lambda _: self.find(wanted, exclude) is not None, timeout_s)
         return self.find(wanted, exclude)
 
-    def fits(self, worker: WorkerRecord, wanted: Wanted) -> bool:
-        """Whether the worker, as it is known now, can do what is wanted and stays."""
+    def fits(self, who: Candidate, wanted: Wanted) -> bool:
+        """Whether the worker, as it is known now, does what is wanted with the same model, and stays."""
         return any(
-            identity(c.worker) == identity(worker) and not c.worker.draining
+            identity(c.worker) == identity(who.worker) and c.model.id == who.model.id
             for c in choose(self._directory.snapshot(), wanted, self._random.random)
         )
 
     def failed(self, worker: WorkerRecord, error: AntiphonError) -> None:
-        log.warning("worker_failed", worker=worker.id, code=error.code, reason=error.reason, message=error.message)
+        """For the log: reasons only, since a message may quote what was said."""
+        log.warning("worker_failed", worker=worker.id, code=error.code, reason=error.reason)
 
     # --- what there is ------------------------------------------------------------------------------------------------
 
@@ -68,20 +97,22 @@ class Workers:
         return tuple(w for w in self._directory.snapshot() if w.kind is kind and not w.draining)
 
     def check_voice(self, choice: VoiceChoice) -> None:
-        """Raises NotFound for a voice or language that none of the workers there are can speak."""
-        if not self.of(WorkerKind.TTS):
+        """Raises NotFound for a model, voice or language that none of the workers there are can speak."""
+        if not self.of(WorkerKind.TTS) or self.find(wanted_voice(choice)) is not None:
             return
-        if self.find(wanted_voice(choice)) is not None:
-            return
+        models = sorted({model.id for w in self.of(WorkerKind.TTS) for model in w.models})
+        if choice.model and choice.model not in models:
+            raise NotFound(f"model {choice.model!r} is not here; one of: {', '.join(models)}", reason="MODEL_UNKNOWN")
         if choice.voice and self.find(wanted_voice(VoiceChoice(voice=choice.voice))) is not None:
+            where = f" in model {choice.model!r}" if choice.model else ""
             raise NotFound(
-                f"voice {choice.voice!r} does not speak {choice.language!r}; name no voice, or its own language",
+                f"voice {choice.voice!r} does not speak {choice.language!r}{where}; name no voice, or its own language",
                 reason="VOICE_LANGUAGE",
             )
         if choice.voice:
-            known = ", ".join(sorted(self.voices(choice.language))[:12])
+            known = self.voices(choice.language)[:12] or self.voices("")[:12]
             raise NotFound(
-                f"voice {choice.voice!r} is not here; `antiphon voices` lists them, such as {known}",
+                f"voice {choice.voice!r} is not here; `antiphon voices` lists them, such as {', '.join(known)}",
                 reason="VOICE_UNKNOWN",
             )
         raise NotFound(
@@ -89,8 +120,16 @@ class Workers:
             reason="LANGUAGE_UNKNOWN",
         )
 
+    def can_speak(self, choice: VoiceChoice) -> bool:
+        return self.find(wanted_voice(choice)) is not None
+
     def can_hear(self, language: str) -> bool:
-        return self.find(Wanted(kind=WorkerKind.ASR, language=language)) is not None
+        return self.find(wanted_ears(language)) is not None
+
+    def gives_partials(self, language: str) -> bool:
+        """Whether whoever hears the language says what it understands while somebody speaks. True while unknown."""
+        who = self.find(wanted_ears(language))
+        return who is None or "partials" in who.model.features
 
     def hears(self) -> list[str]:
         return sorted({lang for w in self.of(WorkerKind.ASR) for model in w.models for lang in model.languages})
@@ -99,7 +138,7 @@ class Workers:
         return sorted({lang for w in self.of(WorkerKind.TTS) for model in w.models for lang in model.languages})
 
     def voices(self, language: str) -> tuple[str, ...]:
-        """Ids of the voices for `language`, in the workers' order."""
+        """Ids of the voices for `language` (any, if empty), in the workers' order."""
         found = (
             voice.id
             for w in self.of(WorkerKind.TTS)
@@ -108,6 +147,19 @@ class Workers:
             if not language or any(matches(language, tag) for tag in voice.languages)
         )
         return tuple(dict.fromkeys(found))
+
+    def language_of(self, voice: str, language: str) -> str:
+        """`language` if the voice speaks it or is not known, else the voice's own first."""
+        name = voice.partition("+")[0]
+        tags = [
+            tag
+            for w in self.of(WorkerKind.TTS)
+            for model in w.models
+            for v in model.voices
+            if v.id == name
+            for tag in v.languages
+        ]
+        return language if not tags or any(matches(language, tag) for tag in tags) else tags[0]
 
     def default_voice(self, language: str) -> str:
         return next(iter(self.voices(language)), "")
@@ -121,10 +173,35 @@ class Workers:
         }
 
 
+class Shunned:
+    """Workers that one client leaves alone for a while, because they failed it or had no room. Of one session."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._until: dict[str, float] = {}
+
+    def shun(self, worker: WorkerRecord, seconds: float) -> None:
+        self._until[identity(worker)] = self._clock() + seconds
+
+    def now(self) -> frozenset[str]:
+        """Their identities."""
+        now = self._clock()
+        self._until = {who: until for who, until in self._until.items() if until > now}
+        return frozenset(self._until)
+
+    def next_s(self) -> float | None:
+        """When the first of them may be asked again, on the clock; None while there are none."""
+        return min(self._until.values(), default=None)
+
+
 def wanted_voice(choice: VoiceChoice) -> Wanted:
     """A voice may name a variant of itself after a plus sign ("en-us+f3"); whoever has the voice has its variants."""
     voice = choice.voice.partition("+")[0]
     return Wanted(kind=WorkerKind.TTS, model=choice.model, voice=voice, language=choice.language)
+
+
+def wanted_ears(language: str) -> Wanted:
+    return Wanted(kind=WorkerKind.ASR, language=language)
 
 
 def identity(worker: WorkerRecord) -> str:

@@ -1,0 +1,44 @@
+"""What a client asks of its session, as the values that the session works with. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+from unicodedata import category
+
+from orchestrator import messages as m
+from orchestrator.conversation.policy import Policy
+from orchestrator.ports import Adjust, VoiceChoice
+
+JOINERS = "\u200c\u200d"
+"""Zero-width characters that letters and emoji are made with."""
+DROPPED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
+
+
+def clean_text(text: str) -> str:
+    """One line without control characters; runs of white space become one space."""
+    kept = (" " if ch.isspace() else ch for ch in text if ch.isspace() or ch in JOINERS or category(ch) not in DROPPED)
+    return " ".join("".join(kept).split())
+
+
+def changed_choice(choice: VoiceChoice, wish: m.SessionUpdate | Adjust) -> VoiceChoice:
+    """`choice` with what is wished for; None leaves things as they are."""
+    changes: dict[str, Any] = {
+        field: value for field in ("voice", "language", "rate", "pitch") if (value := getattr(wish, field)) is not None
+    }
+    return replace(choice, **changes)
+
+
+def changed_policy(policy: Policy, wish: m.SessionStart | m.SessionUpdate) -> Policy:
+    """`policy` with what is wished for; None leaves things as they are."""
+    changes: dict[str, Any] = {}
+    if wish.endpointing is not None:
+        for field in ("endpoint_ms", "confirm_ms", "resume_ms"):
+            value = getattr(wish.endpointing, field)
+            if value is not None:
+                changes[field] = value
+    if wish.interruptible is not None:
+        changes["interruptible"] = wish.interruptible
+    if wish.turn_detection is not None:
+        changes["manual"] = wish.turn_detection == "manual"
+    return replace(policy, **changes)
