@@ -34,14 +34,15 @@ class Statistics:
 
 
 class _Turn:
-    """One turn's audio from sample `base` on; `at` is the next to be played."""
+    """One turn's audio from sample `base` on; `at` is the next to be played, never again one before `floor`."""
 
-    __slots__ = ("at", "base", "data", "turn")
+    __slots__ = ("at", "base", "data", "floor", "turn")
 
     def __init__(self, turn: int, sample: int) -> None:
         self.turn = turn
         self.base = sample
         self.at = sample
+        self.floor = sample
         self.data = bytearray()
 
     @property
@@ -96,13 +97,16 @@ class Player:
             self._report(all_read=True)
 
     def resume(self, turn: int, sample: int) -> None:
-        """Goes on exactly at `sample`, which is where `hold` left off unless the server says otherwise."""
+        """Goes on exactly at `sample`, which is where `hold` left off unless the server says otherwise.
+
+        After a lost connection the server may not know how far we came: what was heard is not heard again.
+        """
         if not self._concerns(turn):
             return
         self.held = False
         for queue in self._queue:
             if queue.turn == turn:
-                queue.at = max(queue.base, min(sample, queue.end))
+                queue.at = max(queue.floor, queue.base, min(sample, queue.end))
 
     def clear(self, turn: int) -> None:
         """Drops what was not played of `turn` and of any before it; reports what was."""
@@ -123,6 +127,7 @@ class Player:
         if self._queue:
             self._report(all_read=True)
             for queue in self._queue:
+                queue.floor = queue.at
                 del queue.data[max(0, queue.at - queue.base) * BYTES :]
             del self._queue[1:]
         self.held = True

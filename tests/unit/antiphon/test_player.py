@@ -109,6 +109,17 @@ def test_after_a_lost_connection_the_server_sends_again_from_what_was_heard() ->
     assert heard + player.read(4 * FRAME - 100) == audio(0, 0, 4 * FRAME)
 
 
+def test_after_a_lost_connection_what_the_server_did_not_know_to_be_heard_is_not_heard_again() -> None:
+    player = Player(RATE)
+    player.push(0, 0, audio(0, 0, 4 * FRAME))
+    heard = player.read(3 * FRAME // 2)
+    player.disconnected()
+    player.reconnected()
+    player.resume(0, FRAME)
+    player.push(0, FRAME, audio(0, FRAME, 3 * FRAME))
+    assert heard + player.read(5 * FRAME // 2) == audio(0, 0, 4 * FRAME)
+
+
 def test_audio_that_comes_twice_is_played_once_and_a_hole_is_silence() -> None:
     player = Player(RATE)
     player.push(0, 0, audio(0, 0, FRAME))

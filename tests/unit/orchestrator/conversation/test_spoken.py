@@ -51,7 +51,7 @@ def test_a_word_counts_when_the_next_begins() -> None:
 
 
 def test_a_chunk_was_heard_with_its_last_whole_frame() -> None:
-    """The rest of it the worker sends when more comes; a responder that waits for it to be heard would wait for ever."""
+    """The rest of it comes with what follows; a responder that first waits for it to be heard would wait for ever."""
     text, _ = spoken("Nine, ten.")
     for mark in [start(0, 0), word(0, 0, 4, 0), word(0, 6, 9, 500), end(0, 1019)]:
         text.mark(mark)
