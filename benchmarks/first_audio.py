@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 import grpc.aio
 
@@ -19,9 +20,8 @@ from benchmarks.rows import Budget, Row, percentile, spread
 from benchmarks.stack import stack
 from benchmarks.suite import Options
 from orchestrator import messages as m
-from orchestrator import wire
 from orchestrator.clients.stream import Stream
-from orchestrator.ports import VoiceChoice
+from pb.antiphon.v1 import synthesis_pb2 as pb
 from pb.antiphon.v1 import synthesis_pb2_grpc
 
 TEXT = "Yes."
@@ -59,7 +59,7 @@ async def _at_listener(address: str, count: int) -> list[float]:
 
 async def _session(channel: grpc.aio.Channel, rate: int) -> str:
     stub = synthesis_pb2_grpc.TextToSpeechStub(channel)
-    started = await stub.StartSession(wire.start_session(VoiceChoice(), rate))
+    started = await stub.StartSession(pb.StartSessionRequest(format=pb.AudioFormat(sample_rate=rate)))
     return str(started.session_id)
 
 
@@ -69,8 +69,8 @@ class Worker:
     def __init__(self, channel: grpc.aio.Channel, session: str) -> None:
         self._session = session
         call = synthesis_pb2_grpc.TextToSpeechStub(channel).Synthesize()
-        self._stream: Stream[wire.TextChunk, wire.AudioFrame] = Stream(call, "bench")
-        self._stream.send_nowait(wire.hello(session))
+        self._stream: Stream[pb.TextChunk, pb.AudioFrame] = Stream(call, "bench")
+        self._send(0, flush=pb.Flush())
         self._first_s: float | None = None
         self._finished = asyncio.Event()
 
@@ -85,16 +85,19 @@ class Worker:
         self._first_s = None
         self._finished.clear()
         begun = time.monotonic()
-        self._stream.send_nowait(wire.credit(self._session, turn, 48_000))
-        self._stream.send_nowait(wire.text(self._session, turn, 0, TEXT, "", VoiceChoice()))
-        self._stream.send_nowait(wire.end_of_turn(self._session, turn))
+        self._send(turn, credit=pb.Credit(until_sample=48_000))
+        self._send(turn, text=pb.Text(text=TEXT))
+        self._send(turn, end_of_turn=pb.EndOfTurn())
         async with asyncio.timeout(10):
             await self._finished.wait()
         if self._first_s is None:
             raise Lost(f"the worker gave no audio for {TEXT!r}")
         return self._first_s - begun
 
-    def _take(self, frame: wire.AudioFrame) -> None:
+    def _send(self, turn: int, **body: Any) -> None:
+        self._stream.send_nowait(pb.TextChunk(session_id=self._session, turn=turn, **body))
+
+    def _take(self, frame: pb.AudioFrame) -> None:
         body = frame.WhichOneof("body")
         if body == "audio" and self._first_s is None:
             self._first_s = time.monotonic()

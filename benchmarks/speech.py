@@ -81,10 +81,16 @@ def key_click(seed: int = 1) -> bytes:
 
 @functools.lru_cache(maxsize=512)
 def say(text: str, voice: str = "en-us", rate: float = 1.0) -> bytes:
-    """`text` by the espeak engine, trimmed to what is voiced, at 16 kHz."""
+    """`text` by the espeak engine at 16 kHz, trimmed to what is voiced: its edges are those of the samples."""
+    return trimmed(utterance(text, voice, rate))
+
+
+@functools.lru_cache(maxsize=512)
+def utterance(text: str, voice: str = "en-us", rate: float = 1.0) -> bytes:
+    """`text` by the espeak engine at 16 kHz, with its soft edges."""
     pcm, sample_rate = spoken(text, voice, rate)
     resampler = StreamResampler(sample_rate, UPLINK_RATE)
-    return trimmed(_levelled(to_float(resampler.process(pcm) + resampler.flush()).astype(np.float64)))
+    return levelled(resampler.process(pcm) + resampler.flush())
 
 
 def spoken(text: str, voice: str, rate: float = 1.0) -> tuple[bytes, int]:
@@ -105,6 +111,11 @@ def voiced_span(pcm: bytes) -> tuple[int, int]:
     """First voiced sample and the one after the last; (0, 0) when there is none."""
     loud = np.flatnonzero(np.abs(to_float(pcm)) >= VOICED_FLOOR)
     return (int(loud[0]), int(loud[-1]) + 1) if len(loud) else (0, 0)
+
+
+def levelled(pcm: bytes) -> bytes:
+    """Brought to LEVEL."""
+    return _levelled(to_float(pcm).astype(np.float64))
 
 
 def trimmed(pcm: bytes) -> bytes:

@@ -1,0 +1,41 @@
+"""PocketSphinx without anything around it, in child processes: what the system's hearing is compared with."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+
+from asr.engines.pocketsphinx import PocketSphinxRecognizer
+from asr.recognizer import RecognizerConfig
+from base.audio import UPLINK_RATE
+from benchmarks.speech import silence
+
+PIECE = UPLINK_RATE // 10 * 2
+LEAD_S, TAIL_S = 0.3, 0.2
+"""Silence around an utterance: the pre-roll and the hang-over that it has in a session."""
+
+
+def transcripts(lists: Sequence[Sequence[bytes]], phrases: Sequence[str] = ()) -> list[list[str]]:
+    """What is heard in each list of utterances (16 kHz), each list as one session would."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(2, mp_context=context) as pool:
+        return list(pool.map(decode, lists, [tuple(phrases)] * len(lists)))
+
+
+def decode(utterances: Sequence[bytes], phrases: tuple[str, ...]) -> list[str]:
+    """One session's utterances, in order: the recogniser learns the voice from each for the next."""
+    recognizer = PocketSphinxRecognizer()
+    decoder = recognizer.open(RecognizerConfig("en", phrases))
+    found = []
+    try:
+        for number, pcm in enumerate(utterances, 1):
+            decoder.start(number, 0)
+            whole = silence(LEAD_S) + pcm + silence(TAIL_S)
+            for at in range(0, len(whole), PIECE):
+                decoder.push(whole[at : at + PIECE])
+            found.append(decoder.finish().text)
+    finally:
+        decoder.close()
+        recognizer.close()
+    return found

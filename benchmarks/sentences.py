@@ -1,0 +1,26 @@
+"""Sentences that people say to a machine, in words that any dictionary has."""
+
+SENTENCES = (
+    "what time is it in london",
+    "turn off the lights in the kitchen",
+    "tell me a story about a brave little dog",
+    "how far is the moon from the earth",
+    "please remind me to call my mother tonight",
+    "the train leaves at seven in the morning",
+    "can you play some quiet music",
+    "i would like a cup of coffee with milk",
+    "where did i leave my red umbrella",
+    "what is the capital city of france",
+    "read me the news of today",
+    "set the alarm for half past six",
+    "it will rain again tomorrow afternoon",
+    "my brother lives in a small village",
+    "how do you make an apple pie",
+    "open the window it is too warm in here",
+    "the children are playing in the garden",
+    "who wrote the book on the table",
+    "we should meet for lunch on friday",
+    "could you speak a little more slowly",
+    "the old bridge crosses a wide river",
+    "give me three good reasons to stay",
+)
