@@ -60,14 +60,19 @@ class Decoded:
 
 @dataclass(frozen=True, slots=True)
 class GrammarLimits:
-    """When a phrase of the grammar beats the open model."""
+    """When a phrase of the grammar beats the open model. A long phrase is seldom found by chance, so each of its words
+    after the second makes the limits wider."""
 
     gain: float = 0.5
     """Nats a frame that the phrase's path must score above the open one's, which pays for its language model."""
     loss: float = 1.0
     """Nats a frame that its worst word may fit worse than what the open model heard in the same frames."""
+    more_loss: float = 0.3
+    mean_loss: float = 0.75
+    """The same, for all its words on average."""
     outside: int = 15
     """Frames of open words before or after the phrase."""
+    more_outside: int = 8
     inside: int = 30
     """Frames of noise or silence within it, a gap."""
 
@@ -110,11 +115,17 @@ def phrase_confidence(
     outside = sum(max(0, min(start, s.end) - s.start) + max(0, s.end - max(end, s.start)) for s in open_words)
     inside = max((s.frames for s in given.segments if s.is_filler and start < s.start < end), default=0)
     fit = _fit_a_frame(heard.segments, max(given.frames, end))
-    worst = max(sum(fit[s.start : s.end]) / max(1, s.frames) - s.fit / max(1, s.frames) for s in said)
+    losses = [(sum(fit[s.start : s.end]) - s.fit) / max(1, s.frames) for s in said]
     gain = (given.score - heard.score) / max(1, given.frames)
-    if outside > limits.outside or inside > limits.inside or worst > limits.loss or gain < limits.gain:
-        return 0.0
-    return min(1.0, 0.7 + 0.2 * (gain - limits.gain))
+    more = max(0, len(said) - 2)
+    wins = (
+        gain >= limits.gain
+        and max(losses) <= limits.loss + more * limits.more_loss
+        and sum(losses) / len(losses) <= limits.mean_loss
+        and outside <= limits.outside + more * limits.more_outside
+        and inside <= limits.inside
+    )
+    return min(1.0, 0.7 + 0.2 * (gain - limits.gain)) if wins else 0.0
 
 
 def _fit_a_frame(segments: Sequence[Segment], frames: int) -> list[float]:

@@ -211,7 +211,8 @@ class SphinxDecoder:
         """The phrase of the grammar that the whole utterance is, or None."""
         if not self._phrases:
             return None
-        given = sphinx.decode_phrases(self._phrases, bytes(self._audio))
+        own = sphinx.means(None).with_(self._means or _Means(_TYPICAL, _TYPICAL_FRAMES))
+        given = sphinx.decode_phrases(self._phrases, bytes(self._audio), own)
         text = next((p.text for p in self._phrases if p.words == given.words), None)
         if text is None:
             return None
@@ -340,11 +341,11 @@ class _Sphinx:
         own = _Means(now, min(frames, _SPHINX_FRAMES))
         return own if before is None else before.with_(own)
 
-    def decode_phrases(self, phrases: tuple[Phrase, ...], pcm: bytes) -> Decoded:
+    def decode_phrases(self, phrases: tuple[Phrase, ...], pcm: bytes, means: _Means) -> Decoded:
         """Decodes `pcm` once more, with a grammar of `phrases` alone."""
         self._decoder.activate_search(self._grammar(phrases))
         try:
-            self.begin(self._given)
+            self.begin(means)
             self.process(pcm)
             return self.end()
         finally:
