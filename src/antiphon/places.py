@@ -1,4 +1,7 @@
-"""Where things of ours lie: logs and small state go beside `src` in a clone, else where the user's state goes."""
+"""Where things of ours lie: logs and small state go beside `src` in a clone, else where the user's state goes.
+
+`ANTIPHON_VAR` names another place, for one who runs two systems and wants them apart.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def var_dir(env: Mapping[str, str] | None = None) -> Path:
+    """ANTIPHON_VAR names another place."""
     env = os.environ if env is None else env
+    if env.get("ANTIPHON_VAR"):
+        return Path(env["ANTIPHON_VAR"])
     if (ROOT / "antiphon").is_file() and os.access(ROOT, os.W_OK):
         return ROOT / "var"
     state = env.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")

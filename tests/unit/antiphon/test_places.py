@@ -1,0 +1,14 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from antiphon.places import ROOT, var_dir
+
+pytestmark = pytest.mark.unit
+
+
+def test_things_lie_where_the_user_says_else_beside_the_source() -> None:
+    assert var_dir({"ANTIPHON_VAR": "/somewhere/else"}) == Path("/somewhere/else")
+    assert var_dir({}) == ROOT / "var"
