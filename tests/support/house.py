@@ -1,0 +1,175 @@
+"""A whole system for one test: registry, workers and orchestrator on free ports, in this process or in others."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from asr.app import serving as asr_serving
+from asr.settings import AsrWorkerSettings
+from orchestrator.app import orchestrator
+from orchestrator.settings import OrchestratorSettings
+from registry.app import serving as registry_serving
+from registry.settings import RegistrySettings
+from tts_workers.app import serving as tts_serving
+from tts_workers.settings import ModelSettings, TtsWorkerSettings
+
+SRC = Path(__file__).resolve().parents[2] / "src"
+LIMIT_S = 20.0
+
+
+async def until(condition: Callable[[], Any], what: str = "the condition", limit_s: float = LIMIT_S) -> Any:
+    """Waits for it, generously; returns what it gave."""
+    deadline = time.monotonic() + limit_s
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        await asyncio.sleep(0.005)
+    return found
+
+
+@dataclass
+class House:
+    """See the module; made by `house`."""
+
+    registry: str
+    url: str
+    http: aiohttp.ClientSession
+    _stack: AsyncExitStack = field(repr=False)
+
+    # --- who is there -------------------------------------------------------------------------------------------------
+
+    async def workers(self) -> dict[str, dict[str, Any]]:
+        """By id, as the orchestrator knows them."""
+        async with self.http.get(f"{self.url}/v1/workers") as answer:
+            return {worker["id"]: worker for worker in await answer.json()}
+
+    async def metric(self, name: str) -> float:
+        """Of the orchestrator; the sum over labels."""
+        async with self.http.get(f"{self.url}/metrics") as answer:
+            lines = (await answer.text()).splitlines()
+        found = [float(x.rpartition(" ")[2]) for x in lines if x.startswith((name + " ", name + "{"))]
+        assert found, name
+        return sum(found)
+
+    async def wait_workers(self, *ids: str) -> None:
+        """Until the orchestrator knows exactly these."""
+        deadline = time.monotonic() + LIMIT_S
+        while set(await self.workers()) != set(ids):
+            assert time.monotonic() < deadline, f"{set(await self.workers())}, not {set(ids)}"
+            await asyncio.sleep(0.02)
+
+    async def wait_free(self) -> None:
+        """Until no session is left, and no worker does anything for one."""
+        deadline = time.monotonic() + LIMIT_S
+        while True:
+            sessions = await self.metric("antiphon_sessions")
+            used = {id: worker["slots_used"] for id, worker in (await self.workers()).items() if worker["slots_used"]}
+            if not sessions and not used:
+                return
+            assert time.monotonic() < deadline, f"{sessions:g} sessions, slots used: {used}"
+            await asyncio.sleep(0.02)
+
+    # --- workers in this process --------------------------------------------------------------------------------------
+
+    async def tts(self, id: str = "tts", **settings: Any) -> None:
+        """A worker with the sine engine, unless told otherwise; `options` are that engine's."""
+        options = settings.pop("options", None)
+        if options is not None:
+            settings["models"] = (ModelSettings("sine", "sine", options),)
+        settings = {"engine": "sine", "registry": self.registry, "id": id} | settings
+        await self._stack.enter_async_context(tts_serving(TtsWorkerSettings(**settings)))
+
+    async def asr(self, id: str = "asr", **settings: Any) -> None:
+        """A worker with the scripted engine: a session's `phrases` are what it will say, in order."""
+        settings = {"engine": "scripted", "registry": self.registry, "id": id} | settings
+        await self._stack.enter_async_context(asr_serving(AsrWorkerSettings(**settings)))
+
+    # --- services in processes of their own ---------------------------------------------------------------------------
+
+    async def process(self, command: str, *flags: str) -> Service:
+        return await self._stack.enter_async_context(service(command, "--registry", self.registry, *flags))
+
+
+@dataclass
+class Service:
+    """A process; `log` is all that it wrote to stderr."""
+
+    process: asyncio.subprocess.Process
+    address: str
+    log: list[str]
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(signal.SIGKILL)
+
+    def suspend(self) -> None:
+        self.process.send_signal(signal.SIGSTOP)
+
+    def terminate(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+
+
+@asynccontextmanager
+async def service(command: str, *flags: str) -> AsyncIterator[Service]:
+    """`antiphon COMMAND` as a process, once it is ready; killed at the end."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith("ANTIPHON_")} | {"PYTHONPATH": str(SRC)}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "antiphon", command, "--announce-ready", *flags),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=env,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    log: list[str] = []
+
+    async def read(stream: asyncio.StreamReader) -> None:
+        while line := await stream.readline():
+            log.append(line.decode(errors="replace"))
+
+    async with asyncio.TaskGroup() as tasks:
+        reading = tasks.create_task(read(process.stderr))
+        try:
+            async with asyncio.timeout(LIMIT_S):
+                line = await process.stdout.readline()
+            assert line, "".join(log)
+            yield Service(process, json.loads(line)["ready"], log)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGCONT)
+                process.kill()
+            await process.wait()
+            await reading
+
+
+@asynccontextmanager
+async def house(
+    *, tts: int = 1, asr: int = 1, tts_settings: dict[str, Any] | None = None, **settings: Any
+) -> AsyncIterator[House]:
+    """Everything in this process, known to the orchestrator. `settings` are the orchestrator's; responder: echo."""
+    async with AsyncExitStack() as stack:
+        registry = await stack.enter_async_context(registry_serving(RegistrySettings(port=0)))
+        settings = {"port": 0, "responder": "echo", "registry": registry.address} | settings
+        # Workers leave before the orchestrator does, and come after it, as they do in life.
+        serving = await stack.enter_async_context(orchestrator(OrchestratorSettings(**settings)))
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        made = House(registry.address, f"http://{serving.address}", http, stack)
+        for number in range(tts):
+            await made.tts(f"tts{number}", **(tts_settings or {}))
+        for number in range(asr):
+            await made.asr(f"asr{number}")
+        await made.wait_workers(*(f"tts{n}" for n in range(tts)), *(f"asr{n}" for n in range(asr)))
+        yield made
