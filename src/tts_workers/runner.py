@@ -208,9 +208,10 @@ class _Work:
         rate = model.info.sample_rate
         sound = ChunkSound(rate, self._rate, gain=gain, start=job.start_sample, text_size=len(job.text))
         slice_bytes = round(rate * SLICE_S) * BYTES_PER_SAMPLE
-        items = model.model.synthesize(self._request())
+        items = iter(model.model.synthesize(self._request()))
         try:
-            for item in items:
+            # Waiting before an engine makes more, not only after, leaves less unheard.
+            while self._wait() and (item := next(items, None)) is not None:
                 if isinstance(item, Mark):
                     sound.mark(item)
                     continue
@@ -224,9 +225,8 @@ class _Work:
                     if self._first is None:
                         self._first = time.monotonic() - started
                     self._post(post, v.Produced(job.id, pcm, sound.words(), sound.scaled(left)))
-                if self._gate.cancelled():
-                    return
-            self._post(post, v.Produced(job.id, sound.finish(), sound.words()))
+            if not self._gate.cancelled():
+                self._post(post, v.Produced(job.id, sound.finish(), sound.words()))
         finally:
             if (close := getattr(items, "close", None)) is not None:
                 close()

@@ -36,7 +36,7 @@ class TtsWorkerSettings:
     slots: Annotated[int, Meta(description="Turns spoken at once; one more is refused.", ge=1, le=4096)] = 48
     ahead_s: Annotated[
         float, Meta(description="How far synthesis runs ahead of what was sent, in seconds.", gt=0.1, le=2.0)
-    ] = 0.6
+    ] = 0.3
     max_backlog: Annotated[
         int, Meta(description="Characters not yet spoken that a session may have waiting.", ge=100)
     ] = 4000

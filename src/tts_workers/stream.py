@@ -159,8 +159,10 @@ class Stream:
                 self._take_reserve(id, now)
             case v.Control(turn=id, action=action):
                 self._take_control(id, action, now)
-            case v.Flush():
-                pass
+            case v.Flush(turn=id):
+                if (turn := self._turns.get(id)) is not None:
+                    turn.flushed = True
+                    self._progress(turn, now)
             case v.Invalid(turn=id, error=error):
                 self._fail_id(id, error)
             case v.HalfClosed():
@@ -371,7 +373,7 @@ class Stream:
                 break
             if self._running is None:
                 turn.skip_unspeakable()
-            if not turn.whole or turn.waiting or turn.marks or turn.paused:
+            if not (turn.ended and turn.whole) or turn.waiting or turn.marks or turn.paused:
                 break
             self._end(turn, v.Reason.COMPLETED)
         self._settle_slot()
@@ -405,7 +407,7 @@ class Stream:
         turn, running = self._current, self._running
         if running is not None:
             until = running.turn.sent + self._config.ahead
-            if until - running.until >= self._config.ahead // 4:
+            if until - running.until >= self._config.ahead // 2:
                 if not self._hungry(running):
                     running.moved_at = now
                 running.until = until

@@ -55,6 +55,8 @@ class Turn:
     """It has text or an end; a turn that was only reserved or given credit has not."""
     needs_slot: bool = False
     ended: bool = False
+    flushed: bool = False
+    """No text follows for a while: what there is counts as whole until more comes."""
     paused: bool = False
     unlimited: bool = False
     credit: int = 0
@@ -72,6 +74,7 @@ class Turn:
     def add(self, text: Text) -> None:
         if not self.touched:
             self.voice, self.style = text.voice, text.style
+        self.flushed = False
         chunk = Chunk(text.chunk, text.text, text.language, speakable(text.text))
         self.chunks.append(chunk)
         self.todo.append(chunk)
@@ -105,8 +108,8 @@ class Turn:
 
     @property
     def whole(self) -> bool:
-        """Every chunk it will ever have was synthesised."""
-        return self.ended and not self.todo and (not self.chunks or self.chunks[-1].end is not None)
+        """Every chunk it will ever have, or has when flushed, was synthesised."""
+        return (self.ended or self.flushed) and not self.todo and (not self.chunks or self.chunks[-1].end is not None)
 
     def cut(self, frame: int, most: int) -> bytes:
         """Takes up to `most` whole frames of `frame` samples that may be sent now; the turn's last is padded."""

@@ -40,7 +40,7 @@ class EndOfTurn:
 
 @dataclass(frozen=True, slots=True)
 class Flush:
-    """Changes nothing here: a worker speaks every chunk as it comes."""
+    """No text follows for a while: the last piece of what there is goes out padded to a frame."""
 
     turn: int
 

@@ -282,6 +282,17 @@ def test_who_is_not_there_is_told_with_those_who_are(loaded: LoadedModel) -> Non
         loaded.speaker("en-us+f33", "")
 
 
+async def test_little_is_made_that_nobody_hears() -> None:
+    text = "Once upon a time there was a lighthouse keeper, who collected the sounds of the sea. " * 8
+    async with worker(engine="espeak") as stub, talking(stub) as talk:
+        for turn in range(1, 6):
+            await talk.text(turn, text)
+            await talk.credit(turn, 9600 * turn * 3)
+            await talk.until(lambda turn=turn: talk.samples(turn) == 9600 * turn * 3)
+            await talk.control(turn, "STOP")
+            assert (await talk.finished(turn)).wasted_samples < 3.6 * 48_000
+
+
 async def test_a_real_voice_over_the_wire() -> None:
     async with worker(engine="espeak") as stub, talking(stub, language="de", format={"sample_rate": 16_000}) as talk:
         await talk.credit(1)

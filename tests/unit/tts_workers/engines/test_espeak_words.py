@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tts_workers.engines.espeak.engine import pause_after, word_spans
+from tts_workers.engines.espeak.engine import clauses, pause_after, word_spans
 
 pytestmark = pytest.mark.unit
 
@@ -63,3 +63,35 @@ def test_words_that_the_library_took_together_are_estimated() -> None:
 )
 def test_pauses_follow_the_last_mark(text: str, seconds: float) -> None:
     assert pause_after(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "pieces"),
+    [
+        ("", []),
+        ("Hello.", ["Hello."]),
+        ("Well, yes, no, and so on it goes.", ["Well, yes, no, and so on it goes."]),
+        (
+            "This is one clause, this is another; and Dr. Smith has a third! Doesn't he? He does.",
+            ["This is one clause, ", "this is another; and Dr. Smith has a third! ", "Doesn't he? He does."],
+        ),
+        ("It was a dark night, by the sea. The rain fell.", ["It was a dark night, ", "by the sea. The rain fell."]),
+        ("Down by the old grey sea. The rain fell.", ["Down by the old grey sea. ", "The rain fell."]),
+        ("Down by the old grey approx. twenty seas.", ["Down by the old grey approx. twenty seas."]),
+        ("This was written by Prof. Miller of Bonn.", ["This was written by Prof. Miller of Bonn."]),
+        ("At 1,234.5 km from e.g. Paris or so", ["At 1,234.5 km from e.g. Paris or so"]),
+        (
+            "今天天气很好，我们去公园散步吧，然后再回家吃饭。好吗？",
+            ["今天天气很好，我们去公园散步吧，然后再回家吃饭。", "好吗？"],
+        ),
+    ],
+)
+def test_a_text_is_spoken_clause_by_clause(text: str, pieces: list[str]) -> None:
+    assert clauses(text) == pieces
+
+
+def test_a_clause_without_end_is_cut_between_words() -> None:
+    cut = clauses("and on and on " * 40)
+    assert "".join(cut) == "and on and on " * 40
+    assert max(map(len, cut)) <= 120
+    assert max(map(len, clauses("7" * 500))) <= 60
