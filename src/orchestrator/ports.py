@@ -178,6 +178,10 @@ class Synthesizer(Protocol):
 
     def say_nowait(self, turn: int, chunk: int, text: str, language: str) -> None: ...
 
+    def flush_nowait(self, turn: int) -> None:
+        """No text follows for a while: everything said so far is to sound to its end."""
+        ...
+
     def finish_nowait(self, turn: int) -> None:
         """No more text of the turn."""
         ...

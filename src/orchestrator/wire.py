@@ -47,6 +47,10 @@ def text(session: str, turn: int, chunk: int, words: str, language: str, choice:
     return syn.TextChunk(session_id=session, turn=turn, text=body)
 
 
+def flush(session: str, turn: int) -> syn.TextChunk:
+    return syn.TextChunk(session_id=session, turn=turn, flush=syn.Flush())
+
+
 def end_of_turn(session: str, turn: int) -> syn.TextChunk:
     return syn.TextChunk(session_id=session, turn=turn, end_of_turn=syn.EndOfTurn())
 
