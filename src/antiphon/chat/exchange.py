@@ -2,16 +2,13 @@
 
 Fed with every event, and with `said` once the user's side is done. It is over when the session listens again and all
 has been quiet for `quiet_s`; or, when the session made nothing of what was said, after `patience_s` without news.
-`Watched` waits for that.
+`antiphon.chat.watch` waits for that.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from enum import Enum
 
-from antiphon.client import Event
 from orchestrator.messages import Explain, MarkMessage, Notice, State, TurnEnded, TurnFinished
 
 RESTING = frozenset({"idle", "listening"})
@@ -48,7 +45,8 @@ class Exchange:
         """The user has said all of it."""
         self._said_at = self._news_at = now
 
-    def take(self, event: Event, now: float) -> None:
+    def take(self, event: object, now: float) -> None:
+        """Any event of a session; which ones matter is known here."""
         match event:
             case State(state=state):
                 self._state = state
@@ -80,32 +78,3 @@ class Exchange:
             return self._news_at + self._quiet_s, Outcome.ANSWERED
         nothing_comes = self._noticed and not self._turns
         return self._news_at + (self._quiet_s if nothing_comes else self._patience_s), Outcome.UNHEARD
-
-
-class Watched:
-    """An exchange in real time."""
-
-    def __init__(self, exchange: Exchange | None = None) -> None:
-        self._exchange = exchange or Exchange()
-        self._news = asyncio.Event()
-        self._clock = asyncio.get_running_loop().time
-
-    def take(self, event: Event) -> None:
-        self._exchange.take(event, self._clock())
-        self._news.set()
-
-    def begin(self) -> None:
-        self._exchange.begin(self._clock())
-
-    def said(self) -> None:
-        self._exchange.said(self._clock())
-
-    async def wait_over(self) -> Outcome:
-        """To be called after `said`."""
-        while (outcome := self._exchange.outcome(self._clock())) is None:
-            deadline = self._exchange.deadline()
-            self._news.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(deadline):
-                    await self._news.wait()
-        return outcome

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Protocol
 
 from antiphon import pace
-from antiphon.chat.exchange import Outcome, Watched
+from antiphon.chat.exchange import Outcome
+from antiphon.chat.watch import Watched
 from antiphon.client import Session
 from antiphon.wavs import read_wav
 from base.audio import BYTES_PER_SAMPLE, FRAMES_PER_SECOND

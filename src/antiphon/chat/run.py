@@ -15,8 +15,9 @@ import click
 from antiphon import browser, exits, pace
 from antiphon.chat import devices, files, typed
 from antiphon.chat.captions import Captions, to_terminal
-from antiphon.chat.exchange import Outcome, Watched
+from antiphon.chat.exchange import Outcome
 from antiphon.chat.recording import ANNOUNCED, Recording, as_json
+from antiphon.chat.watch import Watched
 from antiphon.client import Event, Session, connect
 from antiphon.output import is_terminal
 from antiphon.player import Player

@@ -8,7 +8,8 @@ import sys
 import threading
 from collections.abc import AsyncIterator
 
-from antiphon.chat.exchange import Outcome, Watched
+from antiphon.chat.exchange import Outcome
+from antiphon.chat.watch import Watched
 from antiphon.client import Session
 from antiphon.up.keyboard import is_somebody_there, open_keyboard
 
