@@ -18,9 +18,9 @@ from benchmarks.suite import Options
 def run(options: Options) -> list[Row]:
     with stack() as made:
         options.note("barge_in: one session")
-        alone = _crowd(made, sessions=1, barge_ins=options.pick(100, 20), play_s=(0.1, 0.35))
+        alone = _crowd(made, sessions=1, barge_ins=options.pick(100, 12), play_s=(0.1, 0.35))
         options.note("barge_in: 40 sessions at once")
-        crowd = _crowd(made, sessions=40, barge_ins=options.pick(5, 2), play_s=(1.0, 4.0))
+        crowd = _crowd(made, sessions=40, barge_ins=options.pick(5, 1), play_s=(1.0, 4.0))
     return [
         *_rows("first voiced sample → silence, 1 session", alone, 60),
         *_rows("first voiced sample → silence, 40 sessions", crowd, 80),

@@ -22,7 +22,7 @@ from benchmarks.words import words
 from orchestrator import messages as m
 
 TEXT = "Once there was a tone that went on and on, whatever noise was made about it, until it had said all. "
-LONG_TEXT = TEXT * 3
+LONG_TEXT = TEXT * 2
 CLICKS_S = 10.0
 RATE = 48_000
 

@@ -1,12 +1,13 @@
 """Forty users at once, full duplex: all are talked to all the time and talk a third of it.
 
-What that costs the orchestrator is told as a multiple of the floor (`benchmarks.floor`), which gets the same users
-right after. Memory and the ticker's lateness come from fifty.
+What that costs the orchestrator is told as a multiple of the floor (`benchmarks.floor`), which gets the same users in
+turn. Memory and the ticker's lateness come from fifty.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.machine import cpu_seconds, resident_mb
@@ -31,19 +32,28 @@ class Load:
 
 
 def run(options: Options) -> list[Row]:
-    seconds = options.pick(20, 6)
-    with stack() as made:
-        options.note(f"load: {FEW} sessions")
-        few = _under_load(made, made.orchestrator, sessions=FEW, seconds=3)
-        options.note(f"load: {SESSIONS} sessions")
-        full = _under_load(made, made.orchestrator, sessions=SESSIONS, seconds=seconds)
-        options.note(f"load: {MORE} sessions")
-        more = _under_load(made, made.orchestrator, sessions=MORE, seconds=max(5, seconds // 2))
-    options.note("load: the floor")
-    with processes() as bare:
+    """The floor and we take turns, so that what else the machine does meanwhile falls on both."""
+    rounds, seconds = options.pick(3, 1), options.pick(8, 5)
+    ours, floors = [], []
+    with stack() as made, processes() as bare:
         floor = bare.start("floor", "-m", "benchmarks.floor")
-        least = _under_load(bare, floor, sessions=SESSIONS, seconds=seconds, scene="floor")
-    return _rows(few, full, more, least)
+        options.note(f"load: {FEW} sessions")
+        few = _under_load(made, made.orchestrator, sessions=FEW, seconds=2)
+        for number in range(1, rounds + 1):
+            options.note(f"load: {SESSIONS} sessions, the floor and we, {number} of {rounds}")
+            floors.append(_under_load(bare, floor, sessions=SESSIONS, seconds=seconds, scene="floor"))
+            ours.append(_under_load(made, made.orchestrator, sessions=SESSIONS, seconds=seconds))
+        options.note(f"load: {MORE} sessions")
+        more = _under_load(made, made.orchestrator, sessions=MORE, seconds=seconds)
+    return _rows(few, _mean(ours), more, _mean(floors))
+
+
+def _mean(loads: Sequence[Load]) -> Load:
+    """Counts summed up, CPU averaged."""
+    found = {name: sum(x.found[name] for x in loads) for name in loads[0].found}
+    found["sessions"] = min(x.found["sessions"] for x in loads)
+    cpu = {name: sum(x.cpu[name] for x in loads) / len(loads) for name in loads[0].cpu}
+    return Load(found, cpu, loads[-1].resident_mb, loads[-1].lateness_ms)
 
 
 def _rows(few: Load, full: Load, more: Load, least: Load) -> list[Row]:
@@ -76,7 +86,7 @@ def _rows(few: Load, full: Load, more: Load, least: Load) -> list[Row]:
 
 
 def _under_load(made: Stack, measured: Process, *, sessions: int, seconds: float, scene: str = "duplex") -> Load:
-    plan = {"address": measured.address, "scene": scene, "sessions": sessions, "seconds": seconds}
+    plan = {"address": measured.address, "scene": scene, "sessions": sessions, "seconds": seconds, "warm_s": 2}
     crowd = made.start("crowd", "-m", "benchmarks.crowd", json.dumps(plan))
     watched = made.running()
     before = {p.name: cpu_seconds(p.pid) for p in watched}

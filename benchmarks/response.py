@@ -33,7 +33,7 @@ SENTENCES = (
 
 
 def run(options: Options) -> list[Row]:
-    turns = options.pick(7, 3)
+    turns = options.pick(7, 2)
     options.note("response: scripted recognition, echo, sine")
     with stack() as made:
         scripted = solo.run(_scene(made.orchestrator.address, turns, scripted=True))

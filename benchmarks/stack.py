@@ -40,6 +40,11 @@ class Process:
     def pid(self) -> int:
         return self.popen.pid
 
+    def wait_ready(self) -> Process:
+        self.said = self.read_line(START_S)
+        self.address = str(self.said.get("ready", ""))
+        return self
+
     def read_line(self, timeout_s: float) -> dict[str, Any]:
         """Its next line on stdout, JSON. Raises Failed when it ends or says nothing in time."""
         out = self.popen.stdout
@@ -91,15 +96,20 @@ class Stack:
 
     def service(self, name: str, *flags: str) -> Process:
         """`python -m antiphon NAME flags`, once it serves."""
-        return self.start(name, "-m", "antiphon", name, "--announce-ready", "--parent-watch", "--port", "0", *flags)
+        return self.launch(name, *flags).wait_ready()
 
-    def start(self, name: str, *arguments: str, ready_s: float = START_S) -> Process:
-        """A Python of ours whose first line on stdout is JSON with "ready"."""
+    def launch(self, name: str, *flags: str) -> Process:
+        """The same, while it starts."""
+        return self._run(name, "-m", "antiphon", name, "--announce-ready", "--parent-watch", "--port", "0", *flags)
+
+    def start(self, name: str, *arguments: str) -> Process:
+        """A Python of ours, once its first line on stdout, JSON, said that it is ready."""
+        return self._run(name, *arguments).wait_ready()
+
+    def _run(self, name: str, *arguments: str) -> Process:
         log = self._folder / f"{len(self._running)}-{name}.log"
         process = Process(name, _popen(arguments, log.open("wb")), log)
         self._running.append(process)
-        process.said = process.read_line(ready_s)
-        process.address = str(process.said.get("ready", ""))
         return process
 
     def stop(self, process: Process) -> None:
@@ -162,11 +172,13 @@ def stack(*, engine: str = "sine", ear: str = "scripted", orchestrator: tuple[st
         where = ("--registry", made.registry.address)
         made.voice_metrics = free_port()
         measured = ("--metrics-port", str(made.voice_metrics))
-        made.voice = made.service("tts-worker", "--engine", engine, "--slots", "128", *measured, *where)
         many = ("--decoders", "128") if ear == "scripted" else ()
-        made.ear = made.service("asr-worker", "--engine", ear, *many, *where)
         flags = ("--responder", "client", "--max-sessions", "200", "--grace-s", "0", *orchestrator)
-        made.orchestrator = made.service("orchestrator", *where, *flags)
+        made.voice = made.launch("tts-worker", "--engine", engine, "--slots", "128", *measured, *where)
+        made.ear = made.launch("asr-worker", "--engine", ear, *many, *where)
+        made.orchestrator = made.launch("orchestrator", *where, *flags)
+        for process in (made.voice, made.ear, made.orchestrator):
+            process.wait_ready()
         _wait_for_workers(made)
         yield made
 
