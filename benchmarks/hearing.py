@@ -9,11 +9,11 @@ from concurrent.futures import ProcessPoolExecutor
 from asr.engines.pocketsphinx import PocketSphinxRecognizer
 from asr.recognizer import RecognizerConfig
 from base.audio import UPLINK_RATE
-from benchmarks.speech import silence
+from benchmarks.speech import room
 
 PIECE = UPLINK_RATE // 10 * 2
-LEAD_S, TAIL_S = 0.3, 0.2
-"""Silence around an utterance: the pre-roll and the hang-over that it has in a session."""
+LEAD, TAIL = room(0.3), room(0.2, seed=2)
+"""What is around an utterance in a session: the pre-roll and the hang-over."""
 
 
 def transcripts(lists: Sequence[Sequence[bytes]], phrases: Sequence[str] = ()) -> list[list[str]]:
@@ -31,7 +31,7 @@ def decode(utterances: Sequence[bytes], phrases: tuple[str, ...]) -> list[str]:
     try:
         for number, pcm in enumerate(utterances, 1):
             decoder.start(number, 0)
-            whole = silence(LEAD_S) + pcm + silence(TAIL_S)
+            whole = LEAD + pcm + TAIL
             for at in range(0, len(whole), PIECE):
                 decoder.push(whole[at : at + PIECE])
             found.append(decoder.finish().text)
