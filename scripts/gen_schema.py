@@ -6,6 +6,7 @@ scripts/gen_schema.py --check   exit 1 if it is not current
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 from pathlib import Path
@@ -27,6 +28,8 @@ def schema() -> dict[str, Any]:
     _, types = msgspec.json.schema_components([t for side in both for t in side], ref_template="#/$defs/{name}")
     for definition in types.values():
         definition.pop("title", None)
+        if "description" in definition:  # a docstring, whose indent is gone from Python 3.13 on
+            definition["description"] = inspect.cleandoc(definition["description"])
     sides = {
         name: {"oneOf": [{"$ref": f"#/$defs/{t.__name__}"} for t in side]}
         for name, side in zip(("ClientMessage", "ServerMessage"), both, strict=True)
