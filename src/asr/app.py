@@ -6,22 +6,29 @@ import asyncio
 import os
 import platform
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
+from prometheus_client import CollectorRegistry, Gauge
+
 from asr import wire
+from asr.capacity import available_bytes, decoders_for, usable_cores
+from asr.ears import Ears, in_process_ears
 from asr.engines.scripted import ScriptedRecognizer
-from asr.recognizer import Recognizer
+from asr.phrases import prepare
+from asr.pool import ChildSpec, PoolLimits, pool
+from asr.recognizer import RecognizerConfig
 from asr.servicer import SpeechToTextServicer
 from asr.settings import AsrWorkerSettings
-from base import lifecycle, log, rpc
+from base import lifecycle, log, metrics, rpc
 from pb.antiphon.v1 import recognition_pb2_grpc
 from registry.records import ModelRecord, WorkerKind, WorkerRecord
 from registry.stores.remote import remote_store
 from worker.announce import Announcer, announced, new_epoch
 
 REPORT_S = 0.2
+SCRIPTED_SLOTS = 256
+FACTORY = "asr.engines.pocketsphinx:PocketSphinxRecognizer"
 
 
 async def run(settings: AsrWorkerSettings, *, ready: Callable[[str], None] | None = None) -> int:
@@ -33,12 +40,11 @@ async def run(settings: AsrWorkerSettings, *, ready: Callable[[str], None] | Non
 @asynccontextmanager
 async def serving(settings: AsrWorkerSettings) -> AsyncIterator[lifecycle.Serving]:
     """A started worker, announced to its registry."""
-    recognizer = await asyncio.to_thread(_recognizer, settings)
-    slots = settings.decoders or 64
     async with AsyncExitStack() as stack:
-        stack.callback(recognizer.close)
-        threads = stack.enter_context(ThreadPoolExecutor(min(32, slots), thread_name_prefix="decode"))
-        servicer = SpeechToTextServicer(recognizer, threads)
+        ears = await stack.enter_async_context(_ears(settings))
+        if settings.metrics_port:
+            stack.enter_context(metrics.http_server(_metrics(ears), host=settings.host, port=settings.metrics_port))
+        servicer = SpeechToTextServicer(ears, longest_s=settings.utterance_s)
         server = rpc.server()
         recognition_pb2_grpc.add_SpeechToTextServicer_to_server(servicer, server)
         health = await rpc.add_standard_services(server, [wire.SERVICE])
@@ -46,36 +52,54 @@ async def serving(settings: AsrWorkerSettings) -> AsyncIterator[lifecycle.Servin
         await server.start()
         stack.push_async_callback(server.stop, 0.5)
         await health.set_serving(True)
-        record = _record(settings, recognizer, rpc.reachable_address(address, settings.advertise), slots)
         announcer = None
         if settings.registry:
             store = await stack.enter_async_context(remote_store(settings.registry))
+            record = _record(settings, ears, rpc.reachable_address(address, settings.advertise))
             announcer = await stack.enter_async_context(announced(store, record))
-        tasks = await stack.enter_async_context(asyncio.TaskGroup())
-        reporting = tasks.create_task(_report(announcer, servicer)) if announcer is not None else None
 
         async def drain() -> None:
             await health.set_serving(False)
             if announcer is not None:
                 announcer.update(replace(announcer.record, draining=True))
+            await servicer.drain()
 
-        try:
-            yield lifecycle.Serving(address, drain)
-        finally:
-            if reporting is not None:
-                reporting.cancel()
+        async with asyncio.TaskGroup() as tasks:
+            reporting = tasks.create_task(_report(announcer, ears)) if announcer is not None else None
+            try:
+                yield lifecycle.Serving(address, drain)
+            finally:
+                if reporting is not None:
+                    reporting.cancel()
 
 
-def _recognizer(settings: AsrWorkerSettings) -> Recognizer:
+def _ears(settings: AsrWorkerSettings) -> AbstractAsyncContextManager[Ears]:
     if settings.engine == "scripted":
-        return ScriptedRecognizer(settings.script, word_s=settings.script_word_s, languages=settings.script_languages)
-    from asr.engines.pocketsphinx import PocketSphinxRecognizer
+        recognizer = ScriptedRecognizer(
+            settings.script, word_s=settings.script_word_s, languages=settings.script_languages
+        )
+        return in_process_ears(recognizer, slots=settings.decoders or SCRIPTED_SLOTS)
+    return _pocketsphinx(settings)
 
-    return PocketSphinxRecognizer(decoders=settings.decoders)
+
+@asynccontextmanager
+async def _pocketsphinx(settings: AsrWorkerSettings) -> AsyncIterator[Ears]:
+    from asr.engines.pocketsphinx import CHILD_BYTES, INFO, dictionary
+
+    words = await asyncio.to_thread(dictionary)
+
+    def check(config: RecognizerConfig) -> tuple[str, ...]:
+        return prepare(config.phrases, words.__contains__).left_out
+
+    most = settings.decoders or decoders_for(usable_cores(), available_bytes(), CHILD_BYTES)
+    limits = PoolLimits(most, idle_s=settings.idle_s, load_s=settings.load_s, stall_s=settings.stall_s)
+    options = {"floor": settings.confidence}
+    async with pool(ChildSpec(INFO, FACTORY, options, check), limits) as children:
+        yield children
 
 
-def _record(settings: AsrWorkerSettings, recognizer: Recognizer, address: str, slots: int) -> WorkerRecord:
-    info = recognizer.info
+def _record(settings: AsrWorkerSettings, ears: Ears, address: str) -> WorkerRecord:
+    info = ears.info
     features = {name for name, has in (("partials", info.partials), ("phrases", info.phrases)) if has}
     model = ModelRecord(
         id=info.name,
@@ -93,12 +117,23 @@ def _record(settings: AsrWorkerSettings, recognizer: Recognizer, address: str, s
         host=platform.node(),
         epoch=new_epoch(),
         models=(model,),
-        slots=slots,
+        slots=ears.slots,
     )
 
 
-async def _report(announcer: Announcer, servicer: SpeechToTextServicer) -> None:
-    """Keeps the record's count of busy slots true."""
+async def _report(announcer: Announcer, ears: Ears) -> None:
+    """Keeps the record's count of busy slots and its real-time factor true."""
     while True:
         await asyncio.sleep(REPORT_S)
-        announcer.update(replace(announcer.record, slots_used=servicer.busy))
+        announcer.update(replace(announcer.record, slots_used=ears.busy, rtf=round(ears.rtf, 2)))
+
+
+def _metrics(ears: Ears) -> CollectorRegistry:
+    registry = metrics.new_registry()
+    for name, what, value in (
+        ("antiphon_asr_slots", "Utterances that can be heard at once.", lambda: ears.slots),
+        ("antiphon_asr_slots_used", "Utterances being heard.", lambda: ears.busy),
+        ("antiphon_asr_rtf", "Decoding time over audio time, lately.", lambda: ears.rtf),
+    ):
+        Gauge(name, what, registry=registry).set_function(value)
+    return registry

@@ -19,6 +19,11 @@ class AsrWorkerSettings:
     id: Annotated[str, Meta(description="Name of this worker; empty: made from host and process.")] = ""
     engine: Annotated[Literal["pocketsphinx", "scripted"], Meta(description="What recognises.")] = "pocketsphinx"
     decoders: Annotated[int, Meta(description="Utterances decoded at once; 0: by cores and memory.", ge=0, le=256)] = 0
+    confidence: Annotated[float, Meta(description="Posterior that a word needs to count.", ge=0, le=1)] = 0.1
+    utterance_s: Annotated[float, Meta(description="The longest utterance that is heard.", gt=0, le=3600)] = 120.0
+    idle_s: Annotated[float, Meta(description="A decoding process ends after so long without work.", gt=0)] = 60.0
+    stall_s: Annotated[float, Meta(description="One that says nothing for so long is ended.", gt=0)] = 10.0
+    load_s: Annotated[float, Meta(description="One that has not loaded by then is ended.", gt=0)] = 60.0
     script: Annotated[
         tuple[str, ...], Meta(description="Engine scripted: what the utterances of each session say, in order.")
     ] = ()

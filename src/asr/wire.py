@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from asr.recognizer import Final, Partial, RecognizerConfig, RecognizerInfo
-from base.errors import AntiphonError, BadRequest
+from dataclasses import dataclass
+
+from asr.ears import Failed, News
+from asr.recognizer import Final, Partial, RecognizerConfig
+from base.errors import BadRequest
 from pb.antiphon.v1 import recognition_pb2 as pb
 
 SERVICE = pb.DESCRIPTOR.services_by_name["SpeechToText"].full_name
@@ -23,36 +26,81 @@ _CODES = {
 }
 
 
-def config_from(config: pb.RecognitionConfig) -> RecognizerConfig:
-    """Raises BadRequest for audio that is not 16 kHz mono s16le."""
-    rate = config.format.sample_rate
+@dataclass(frozen=True, slots=True)
+class Config:
+    model: str
+    recognizer: RecognizerConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Audio:
+    utterance: int
+    sample: int
+    pcm: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    utterance: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    utterance: int
+
+
+Request = Config | Audio | End | Cancel
+
+
+def request(message: pb.RecognizeRequest) -> Request | None:
+    """None for an arm that is not known here. Raises BadRequest for audio that is not 16 kHz mono s16le."""
+    match message.WhichOneof("body"):
+        case "config":
+            return Config(message.config.model, _config(message.config))
+        case "audio":
+            return Audio(message.audio.utterance, message.audio.sample, message.audio.data)
+        case "end":
+            return End(message.end.utterance)
+        case "cancel":
+            return Cancel(message.cancel.utterance)
+    return None
+
+
+def _config(config: pb.RecognitionConfig) -> RecognizerConfig:
+    rate, encoding = config.format.sample_rate, config.format.encoding
     if rate not in (0, 16_000):
         raise BadRequest(f"sample rate {rate} is not recognised; send 16000", reason="BAD_SAMPLE_RATE")
+    if encoding not in (0, 1):
+        raise BadRequest(f"audio encoding {encoding} is not recognised; send PCM_S16LE (1)", reason="BAD_ENCODING")
     return RecognizerConfig(language=config.language, phrases=tuple(config.phrases))
 
 
-def ready(info: RecognizerInfo) -> pb.RecognizeResponse:
-    return pb.RecognizeResponse(ready=pb.Ready(model=info.name, languages=info.languages))
+def ready(model: str, languages: tuple[str, ...], warnings: tuple[str, ...] = ()) -> pb.RecognizeResponse:
+    return pb.RecognizeResponse(ready=pb.Ready(model=model, languages=languages, warnings=warnings))
 
 
-def partial(news: Partial) -> pb.RecognizeResponse:
-    return pb.RecognizeResponse(partial=pb.Partial(utterance=news.utterance, text=news.text, stable=news.stable))
-
-
-def final(news: Final) -> pb.RecognizeResponse:
-    words = [pb.Word(text=w.text, start_sample=w.start, end_sample=w.end, confidence=w.confidence) for w in news.words]
-    return pb.RecognizeResponse(
-        final=pb.Final(utterance=news.utterance, text=news.text, confidence=news.confidence, words=words)
-    )
-
-
-def failed(utterance: int, error: AntiphonError) -> pb.RecognizeResponse:
-    return pb.RecognizeResponse(
-        error=pb.UtteranceError(
-            utterance=utterance,
-            code=_CODES[error.grpc_code],
-            reason=error.reason,
-            message=error.message,
-            retry_after_ms=round((error.retry_after_s or 0.0) * 1000),
-        )
-    )
+def news(item: News) -> pb.RecognizeResponse:
+    match item:
+        case Partial():
+            return pb.RecognizeResponse(
+                partial=pb.Partial(utterance=item.utterance, text=item.text, stable=item.stable)
+            )
+        case Final():
+            words = [
+                pb.Word(text=w.text, start_sample=max(0, w.start), end_sample=max(0, w.end), confidence=w.confidence)
+                for w in item.words
+            ]
+            return pb.RecognizeResponse(
+                final=pb.Final(utterance=item.utterance, text=item.text, confidence=item.confidence, words=words)
+            )
+        case Failed():
+            error = item.error
+            return pb.RecognizeResponse(
+                error=pb.UtteranceError(
+                    utterance=item.utterance,
+                    code=_CODES[error.grpc_code],
+                    reason=error.reason,
+                    message=error.message,
+                    retry_after_ms=round((error.retry_after_s or 0.0) * 1000),
+                )
+            )

@@ -34,6 +34,9 @@ from base.language import matches
 
 INFO = RecognizerInfo("pocketsphinx", ("en",), "BSD-2-Clause", partials=True, phrases=True)
 
+CHILD_BYTES = 150_000_000
+"""Memory of a process with one decoder, at most."""
+
 _PARTIAL_EVERY = UPLINK_RATE // 5
 _CALIBRATION = UPLINK_RATE
 _SEGMENT = 20 * UPLINK_RATE
@@ -42,6 +45,7 @@ _PAUSE_FRAMES = 30
 _GRAMMARS = 8
 _QUIET = UPLINK_RATE // 5 * 2
 """Bytes of pre-roll that say nothing about the voice."""
+_WARM_UP = bytes(UPLINK_RATE)
 
 
 class PocketSphinxRecognizer:
@@ -52,7 +56,7 @@ class PocketSphinxRecognizer:
 
     info = INFO
 
-    def __init__(self, *, decoders: int = 1, floor: float = 0.2) -> None:
+    def __init__(self, *, decoders: int = 1, floor: float = 0.1) -> None:
         self._most = max(1, decoders)
         self._floor = floor
         self._free = [_Sphinx()]
@@ -292,6 +296,10 @@ class _Sphinx:
             fwdflat=False,
         )
         self._given = _Means(_TYPICAL, _SPHINX_FRAMES)
+        # Ready means ready: what a first utterance would fault in or allocate is there now.
+        self.begin(self._given)
+        self.process(_WARM_UP)
+        self.end()
         self._grammars: dict[tuple[Phrase, ...], str] = {}
         self._named = 0
 

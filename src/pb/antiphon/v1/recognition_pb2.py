@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from pb.antiphon.v1 import synthesis_pb2 as antiphon_dot_v1_dot_synthesis__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x61ntiphon/v1/recognition.proto\x12\x0b\x61ntiphon.v1\x1a\x1b\x61ntiphon/v1/synthesis.proto\"\xd4\x01\n\x10RecognizeRequest\x12\x30\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x1e.antiphon.v1.RecognitionConfigH\x00\x12,\n\x05\x61udio\x18\x02 \x01(\x0b\x32\x1b.antiphon.v1.UtteranceAudioH\x00\x12(\n\x03\x65nd\x18\x03 \x01(\x0b\x32\x19.antiphon.v1.UtteranceEndH\x00\x12.\n\x06\x63\x61ncel\x18\x04 \x01(\x0b\x32\x1c.antiphon.v1.UtteranceCancelH\x00\x42\x06\n\x04\x62ody\"o\n\x11RecognitionConfig\x12\r\n\x05model\x18\x01 \x01(\t\x12\x10\n\x08language\x18\x02 \x01(\t\x12(\n\x06\x66ormat\x18\x03 \x01(\x0b\x32\x18.antiphon.v1.AudioFormat\x12\x0f\n\x07phrases\x18\x04 \x03(\t\"A\n\x0eUtteranceAudio\x12\x11\n\tutterance\x18\x01 \x01(\r\x12\x0e\n\x06sample\x18\x02 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"1\n\x0cUtteranceEnd\x12\x11\n\tutterance\x18\x01 \x01(\r\x12\x0e\n\x06sample\x18\x02 \x01(\x04\"$\n\x0fUtteranceCancel\x12\x11\n\tutterance\x18\x01 \x01(\r\"\xbc\x01\n\x11RecognizeResponse\x12#\n\x05ready\x18\x01 \x01(\x0b\x32\x12.antiphon.v1.ReadyH\x00\x12\'\n\x07partial\x18\x02 \x01(\x0b\x32\x14.antiphon.v1.PartialH\x00\x12#\n\x05\x66inal\x18\x03 \x01(\x0b\x32\x12.antiphon.v1.FinalH\x00\x12,\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x1b.antiphon.v1.UtteranceErrorH\x00\x42\x06\n\x04\x62ody\")\n\x05Ready\x12\r\n\x05model\x18\x01 \x01(\t\x12\x11\n\tlanguages\x18\x02 \x03(\t\"R\n\x04Word\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x14\n\x0cstart_sample\x18\x02 \x01(\x04\x12\x12\n\nend_sample\x18\x03 \x01(\x04\x12\x12\n\nconfidence\x18\x04 \x01(\x01\":\n\x07Partial\x12\x11\n\tutterance\x18\x01 \x01(\r\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0e\n\x06stable\x18\x03 \x01(\r\"^\n\x05\x46inal\x12\x11\n\tutterance\x18\x01 \x01(\r\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x12\n\nconfidence\x18\x03 \x01(\x01\x12 \n\x05words\x18\x04 \x03(\x0b\x32\x11.antiphon.v1.Word\"j\n\x0eUtteranceError\x12\x11\n\tutterance\x18\x01 \x01(\r\x12\x0c\n\x04\x63ode\x18\x02 \x01(\x05\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x16\n\x0eretry_after_ms\x18\x05 \x01(\r2^\n\x0cSpeechToText\x12N\n\tRecognize\x12\x1d.antiphon.v1.RecognizeRequest\x1a\x1e.antiphon.v1.RecognizeResponse(\x01\x30\x01\x42\x18Z\x16\x61ntiphon/v1;antiphonv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x61ntiphon/v1/recognition.proto\x12\x0b\x61ntiphon.v1\x1a\x1b\x61ntiphon/v1/synthesis.proto\"\xd4\x01\n\x10RecognizeRequest\x12\x30\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x1e.antiphon.v1.RecognitionConfigH\x00\x12,\n\x05\x61udio\x18\x02 \x01(\x0b\x32\x1b.antiphon.v1.UtteranceAudioH\x00\x12(\n\x03\x65nd\x18\x03 \x01(\x0b\x32\x19.antiphon.v1.UtteranceEndH\x00\x12.\n\x06\x63\x61ncel\x18\x04 \x01(\x0b\x32\x1c.antiphon.v1.UtteranceCancelH\x00\x42\x06\n\x04\x62ody\"o\n\x11RecognitionConfig\x12\r\n\x05model\x18\x01 \x01(\t\x12\x10\n\x08language\x18\x02 \x01(\t\x12(\n\x06\x66ormat\x18\x03 \x01(\x0b\x32\x18.antiphon.v1.AudioFormat\x12\x0f\n\x07phrases\x18\x04 \x03(\t\"A\n\x0eUtteranceAudio\x12\x11\n\tutterance\x18\x01 \x01(\r\x12\x0e\n\x06sample\x18\x02 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"1\n\x0cUtteranceEnd\x12\x11\n\tutterance\x18\x01 \x01(\r\x12\x0e\n\x06sample\x18\x02 \x01(\x04\"$\n\x0fUtteranceCancel\x12\x11\n\tutterance\x18\x01 \x01(\r\"\xbc\x01\n\x11RecognizeResponse\x12#\n\x05ready\x18\x01 \x01(\x0b\x32\x12.antiphon.v1.ReadyH\x00\x12\'\n\x07partial\x18\x02 \x01(\x0b\x32\x14.antiphon.v1.PartialH\x00\x12#\n\x05\x66inal\x18\x03 \x01(\x0b\x32\x12.antiphon.v1.FinalH\x00\x12,\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x1b.antiphon.v1.UtteranceErrorH\x00\x42\x06\n\x04\x62ody\";\n\x05Ready\x12\r\n\x05model\x18\x01 \x01(\t\x12\x11\n\tlanguages\x18\x02 \x03(\t\x12\x10\n\x08warnings\x18\x03 \x03(\t\"R\n\x04Word\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x14\n\x0cstart_sample\x18\x02 \x01(\x04\x12\x12\n\nend_sample\x18\x03 \x01(\x04\x12\x12\n\nconfidence\x18\x04 \x01(\x01\":\n\x07Partial\x12\x11\n\tutterance\x18\x01 \x01(\r\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0e\n\x06stable\x18\x03 \x01(\r\"^\n\x05\x46inal\x12\x11\n\tutterance\x18\x01 \x01(\r\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x12\n\nconfidence\x18\x03 \x01(\x01\x12 \n\x05words\x18\x04 \x03(\x0b\x32\x11.antiphon.v1.Word\"j\n\x0eUtteranceError\x12\x11\n\tutterance\x18\x01 \x01(\r\x12\x0c\n\x04\x63ode\x18\x02 \x01(\x05\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x16\n\x0eretry_after_ms\x18\x05 \x01(\r2^\n\x0cSpeechToText\x12N\n\tRecognize\x12\x1d.antiphon.v1.RecognizeRequest\x1a\x1e.antiphon.v1.RecognizeResponse(\x01\x30\x01\x42\x18Z\x16\x61ntiphon/v1;antiphonv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,15 +46,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RECOGNIZERESPONSE']._serialized_start=560
   _globals['_RECOGNIZERESPONSE']._serialized_end=748
   _globals['_READY']._serialized_start=750
-  _globals['_READY']._serialized_end=791
-  _globals['_WORD']._serialized_start=793
-  _globals['_WORD']._serialized_end=875
-  _globals['_PARTIAL']._serialized_start=877
-  _globals['_PARTIAL']._serialized_end=935
-  _globals['_FINAL']._serialized_start=937
-  _globals['_FINAL']._serialized_end=1031
-  _globals['_UTTERANCEERROR']._serialized_start=1033
-  _globals['_UTTERANCEERROR']._serialized_end=1139
-  _globals['_SPEECHTOTEXT']._serialized_start=1141
-  _globals['_SPEECHTOTEXT']._serialized_end=1235
+  _globals['_READY']._serialized_end=809
+  _globals['_WORD']._serialized_start=811
+  _globals['_WORD']._serialized_end=893
+  _globals['_PARTIAL']._serialized_start=895
+  _globals['_PARTIAL']._serialized_end=953
+  _globals['_FINAL']._serialized_start=955
+  _globals['_FINAL']._serialized_end=1049
+  _globals['_UTTERANCEERROR']._serialized_start=1051
+  _globals['_UTTERANCEERROR']._serialized_end=1157
+  _globals['_SPEECHTOTEXT']._serialized_start=1159
+  _globals['_SPEECHTOTEXT']._serialized_end=1253
 # @@protoc_insertion_point(module_scope)

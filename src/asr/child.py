@@ -1,0 +1,140 @@
+"""A decoding child: `python -m asr.child MODULE:CLASS OPTIONS` holds one recogniser and hears one utterance at a time.
+
+It talks `asr.pipe` on its standard input and output; whatever a library prints goes to standard error. It ends when its
+input ends, and on Linux the kernel ends it with its parent. Ctrl-C at the terminal is the parent's business.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from typing import BinaryIO
+
+from asr import pipe
+from asr.recognizer import Adaptive, Decoder, Recognizer, RecognizerConfig
+from base.errors import AntiphonError, Internal
+
+PR_SET_PDEATHSIG = 1
+EXIT_LOADING = 3
+
+
+def main(factory: str, options: str, parent: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _die_with(parent)
+    out = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+    todo: queue.SimpleQueue[pipe.ToChild] = queue.SimpleQueue()
+    cancelled: set[int] = set()
+    reader = threading.Thread(target=_read, args=(os.fdopen(os.dup(0), "rb"), todo, cancelled), daemon=True)
+    reader.start()
+    try:
+        recognizer = _load(factory, json.loads(options))
+    except AntiphonError as error:
+        print(f"cannot load the recogniser: {error}", file=sys.stderr, flush=True)
+        os._exit(EXIT_LOADING)
+    out.write(pipe.encode(pipe.Loaded()))
+    serving = _Serving(recognizer, out, cancelled)
+    while True:
+        serving.take(todo.get())
+
+
+def _load(factory: str, options: dict[str, object]) -> Recognizer:
+    module, _, name = factory.partition(":")
+    recognizer: Recognizer = getattr(importlib.import_module(module), name)(**options)
+    return recognizer
+
+
+class _Serving:
+    """One utterance after another."""
+
+    def __init__(self, recognizer: Recognizer, out: BinaryIO, cancelled: set[int]) -> None:
+        self._recognizer = recognizer
+        self._out = out
+        self._cancelled = cancelled
+        self._decoder: Decoder | None = None
+        self._job = 0
+
+    def take(self, message: pipe.ToChild) -> None:
+        if message.job in self._cancelled and not isinstance(message, pipe.Cancel):
+            return
+        try:
+            self._take(message)
+        except AntiphonError as error:
+            self._fail(message.job, error)
+        except Exception as error:
+            self._fail(message.job, Internal(f"the recogniser failed: {type(error).__name__}: {error}"))
+
+    def _take(self, message: pipe.ToChild) -> None:
+        began = time.perf_counter()
+        match message:
+            case pipe.Begin():
+                self._job = message.job
+                config = RecognizerConfig(message.language, message.phrases, message.adaptation)
+                self._decoder = self._recognizer.open(config)
+                self._decoder.start(message.utterance, message.sample)
+            case pipe.Audio() if self._decoder is not None and message.job == self._job:
+                news = self._decoder.push(message.pcm)
+                took = time.perf_counter() - began
+                size = len(message.pcm)
+                if news is None:
+                    self._send(pipe.Taken(message.job, size, took))
+                else:
+                    self._send(pipe.Taken(message.job, size, took, news.utterance, news.text, news.stable))
+            case pipe.Finish() if self._decoder is not None and message.job == self._job:
+                final = self._decoder.finish()
+                adaptation = self._decoder.adaptation() if isinstance(self._decoder, Adaptive) else ""
+                took = time.perf_counter() - began
+                words = tuple((w.text, w.start, w.end, w.confidence) for w in final.words)
+                self._close()
+                self._send(
+                    pipe.Finished(message.job, final.utterance, final.text, final.confidence, words, adaptation, took)
+                )
+            case pipe.Cancel():
+                self._cancelled.discard(message.job)
+                self._close()
+                self._send(pipe.Cancelled(message.job))
+
+    def _fail(self, job: int, error: AntiphonError) -> None:
+        self._close()
+        self._send(pipe.Failed(job, error.grpc_code, error.reason, error.message))
+
+    def _close(self) -> None:
+        decoder, self._decoder = self._decoder, None
+        if decoder is not None:
+            decoder.close()
+
+    def _send(self, message: pipe.FromChild) -> None:
+        try:
+            self._out.write(pipe.encode(message))
+        except OSError:
+            os._exit(0)
+
+
+def _read(source: BinaryIO, todo: queue.SimpleQueue[pipe.ToChild], cancelled: set[int]) -> None:
+    """Reads ahead, so that a cancel overtakes the audio before it; the end of the input is the end."""
+    while True:
+        header = source.read(pipe.HEADER.size)
+        if len(header) < pipe.HEADER.size:
+            os._exit(0)
+        message = pipe.to_child(source.read(pipe.HEADER.unpack(header)[0]))
+        if isinstance(message, pipe.Cancel):
+            cancelled.add(message.job)
+        todo.put(message)
+
+
+def _die_with(parent: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
