@@ -12,7 +12,7 @@ outside. The rules:
 - One chunk is synthesised at a time; the engine runs ahead of what was sent by `ahead` samples at most, plus the piece
   it is at.
 - Audio needs credit; marks, ends and errors need none. A turn's first audio message has one frame, later ones up to
-  five; the last frame is padded with silence.
+  five; a turn's last frame is padded with silence, and so is the last before a flush, as no text follows for a while.
 - STOP is a watermark: open turns up to it are finished STOPPED, later ones up to it as soon as they are heard of.
 - PAUSE withholds everything of its turn but errors; RESUME lets it go on.
 - At most `max_backlog` code points not yet spoken, over all turns: the turn that exceeds it fails, nothing blocks.

@@ -33,6 +33,8 @@ class StreamMachine(RuleBasedStateMachine):
         self.running: v.Job | None = None
         self.until = 0
         self.made: dict[int, int] = defaultdict(int)
+        self.pads: dict[int, int] = defaultdict(int)
+        self.flushes: dict[int, int] = defaultdict(int)
         self.credit: dict[int, int] = defaultdict(int)
         self.sent: dict[int, int] = defaultdict(int)
         self.text: dict[int, int] = defaultdict(int)
@@ -99,6 +101,9 @@ class StreamMachine(RuleBasedStateMachine):
                 assert samples % FRAME == 0
                 assert samples == FRAME if sample == 0 else 0 < samples <= 5 * FRAME
                 self.sent[turn] += samples
+                # The last frame before an end, or a flush, is padded.
+                self.pads[turn] += max(0, self.sent[turn] - self.made[turn])
+                self.made[turn] = max(self.made[turn], self.sent[turn])
                 assert self.half_closed or self.sent[turn] <= self.credit[turn]
             case v.Marks(marks=marks):
                 assert marks
@@ -121,7 +126,8 @@ class StreamMachine(RuleBasedStateMachine):
                     assert turn not in self.paused
                     assert self.open_chunks[turn] == 0
                     assert self.marked[turn] <= samples
-                    assert samples - FRAME < self.made[turn] <= samples
+                    assert samples == self.made[turn]
+                    assert self.pads[turn] < FRAME * (1 + self.flushes[turn])
                     assert frame.wasted == 0
                 else:
                     assert frame.wasted >= 0
@@ -170,6 +176,7 @@ class StreamMachine(RuleBasedStateMachine):
 
     @rule(turn=turns)
     def flush(self, turn: int) -> None:
+        self.flushes[turn] += 1
         self.tell(v.Flush(turn))
 
     @rule(turn=turns, action=st.sampled_from(list(v.Action)))
