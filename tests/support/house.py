@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -39,6 +40,24 @@ async def until(condition: Callable[[], Any], what: str = "the condition", limit
     return found
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@asynccontextmanager
+async def plainly() -> AsyncIterator[None]:
+    """One error, whatever groups it came in: for a test that failed."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        raise error from None
+
+
 @dataclass
 class House:
     """See the module; made by `house`."""
@@ -47,6 +66,12 @@ class House:
     url: str
     http: aiohttp.ClientSession
     _stack: AsyncExitStack = field(repr=False)
+    _front: AsyncExitStack = field(repr=False)
+    """The orchestrator's."""
+
+    async def close(self) -> None:
+        """The orchestrator stops."""
+        await self._front.aclose()
 
     # --- who is there -------------------------------------------------------------------------------------------------
 
@@ -62,6 +87,12 @@ class House:
         found = [float(x.rpartition(" ")[2]) for x in lines if x.startswith((name + " ", name + "{"))]
         assert found, name
         return sum(found)
+
+    async def wait_metric(self, name: str, value: float) -> None:
+        deadline = time.monotonic() + LIMIT_S
+        while (found := await self.metric(name)) != value:
+            assert time.monotonic() < deadline, f"{name} is {found:g}, not {value:g}"
+            await asyncio.sleep(0.01)
 
     async def wait_workers(self, *ids: str) -> None:
         """Until the orchestrator knows exactly these."""
@@ -79,6 +110,19 @@ class House:
             if not sessions and not used:
                 return
             assert time.monotonic() < deadline, f"{sessions:g} sessions, slots used: {used}"
+            await asyncio.sleep(0.02)
+
+    async def wait_worker_sessions(self, port: int, count: int) -> None:
+        """Until the TTS worker that serves its metrics on this port has so many sessions."""
+        deadline = time.monotonic() + LIMIT_S
+        while True:
+            async with self.http.get(f"http://127.0.0.1:{port}/metrics") as answer:
+                lines = (await answer.text()).splitlines()
+            found = [x for x in lines if x.startswith("antiphon_tts_sessions ")]
+            assert found, lines
+            if float(found[0].split()[1]) == count:
+                return
+            assert time.monotonic() < deadline, found[0]
             await asyncio.sleep(0.02)
 
     # --- workers in this process --------------------------------------------------------------------------------------
@@ -160,13 +204,14 @@ async def house(
     *, tts: int = 1, asr: int = 1, tts_settings: dict[str, Any] | None = None, **settings: Any
 ) -> AsyncIterator[House]:
     """Everything in this process, known to the orchestrator. `settings` are the orchestrator's; responder: echo."""
-    async with AsyncExitStack() as stack:
+    async with plainly(), AsyncExitStack() as stack:
         registry = await stack.enter_async_context(registry_serving(RegistrySettings(port=0)))
         settings = {"port": 0, "responder": "echo", "registry": registry.address} | settings
         # Workers leave before the orchestrator does, and come after it, as they do in life.
-        serving = await stack.enter_async_context(orchestrator(OrchestratorSettings(**settings)))
+        front = await stack.enter_async_context(AsyncExitStack())
+        serving = await front.enter_async_context(orchestrator(OrchestratorSettings(**settings)))
         http = await stack.enter_async_context(aiohttp.ClientSession())
-        made = House(registry.address, f"http://{serving.address}", http, stack)
+        made = House(registry.address, f"http://{serving.address}", http, stack, front)
         for number in range(tts):
             await made.tts(f"tts{number}", **(tts_settings or {}))
         for number in range(asr):

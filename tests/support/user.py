@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
+
+import aiohttp
 
 from antiphon import pace
 from antiphon.client import Event, Session, connect
 from antiphon.player import Player
 from benchmarks.speech import synthetic_speech
 from orchestrator.messages import (
+    Audio,
+    Clear,
     Endpointing,
     Error,
+    MarkMessage,
     Notice,
+    Played,
     Reply,
     SessionStarted,
     State,
@@ -24,7 +31,8 @@ from orchestrator.messages import (
     TurnEnded,
     TurnFinished,
 )
-from tests.support.house import LIMIT_S, until
+from orchestrator.transports.memory import Listener
+from tests.support.house import LIMIT_S, plainly, until
 
 M = TypeVar("M")
 
@@ -73,6 +81,55 @@ class Recorder(Player):
         return pcm
 
 
+class Plain:
+    """A loudspeaker that cannot hold, with the face of a player: it plays what it is sent, and drops it on `clear`."""
+
+    def __init__(self, rate: int) -> None:
+        self.rate = rate
+        self.held = False
+        self.changed: list[tuple[int, int]] = []
+        self._news: list[Played] = []
+        self._listener = Listener(rate, holds=False, report=lambda t, s: self._news.append(Played(turn=t, samples=s)))
+
+    @property
+    def jumps(self) -> list[tuple[int, int, int]]:
+        return self._listener.jumps
+
+    @property
+    def waiting(self) -> int:
+        return self._listener.queued
+
+    def heard(self, turn: int) -> bytes:
+        return bytes(self._listener.heard.get(turn, b""))
+
+    def push(self, turn: int, sample: int, pcm: bytes) -> None:
+        self._listener.take(Audio(turn, sample, pcm))
+
+    def clear(self, turn: int) -> None:
+        self._listener.take(Clear(turn=turn))
+
+    def read(self, samples: int) -> bytes:
+        return self._listener.advance(samples)
+
+    def take_reports(self) -> list[Played]:
+        news, self._news = self._news, []
+        return news
+
+    def hold(self, turn: int) -> None:
+        raise AssertionError("a client that cannot hold was told to")
+
+    def resume(self, turn: int, sample: int) -> None:
+        raise AssertionError("a client that cannot hold was told to resume")
+
+    def disconnected(self) -> None:
+        for turn in range(1000):
+            self._listener.take(Clear(turn=turn))
+        self._news.clear()
+
+    def reconnected(self) -> None:
+        pass
+
+
 class Microphone:
     """Frames of 20 ms at the pace of sound: silence, and what is said."""
 
@@ -91,6 +148,10 @@ class Microphone:
         for at in range(0, len(pcm), FRAME_BYTES):
             self._waiting.append(pcm[at : at + FRAME_BYTES].ljust(FRAME_BYTES, b"\0"))
 
+    def hush(self) -> None:
+        """Nothing more is said."""
+        self._waiting.clear()
+
     async def run(self) -> None:
         async for _ in pace.frames_by_clock():
             if self.open:
@@ -106,7 +167,7 @@ class User:
         self.microphone = Microphone(session)
         self.events: list[Event] = []
         self.failure: Exception | None = None
-        self._next = 0
+        self._next: dict[type, int] = {}
 
     @property
     def started(self) -> SessionStarted:
@@ -122,16 +183,15 @@ class User:
         """The next message of this kind, with these values, that was not waited for before."""
 
         def found() -> M | None:
-            for at in range(self._next, len(self.events)):
+            for at in range(self._next.get(kind, 0), len(self.events)):
                 event = self.events[at]
                 if isinstance(event, kind) and all(getattr(event, name) == value for name, value in values.items()):
-                    self._next = at + 1
+                    self._next[kind] = at + 1
                     return event
             return None
 
-        wanted = f"{kind.__name__} {values}; came: {self.events[self._next :]}; failed with {self.failure!r}"
         try:
-            event: M = await until(found, wanted, limit_s)
+            event: M = await until(found, "", limit_s)
         except AssertionError:
             raise AssertionError(f"no {kind.__name__} {values} among {self.events[-20:]}; {self.failure!r}") from None
         return event
@@ -141,6 +201,9 @@ class User:
 
     def written(self, turn: int) -> str:
         return "".join(reply.text for reply in self.all(Reply) if reply.turn == turn)
+
+    def all_marks(self) -> list[MarkMessage]:
+        return self.all(MarkMessage)
 
     def notices(self) -> list[str]:
         return [notice.code for notice in self.all(Notice)]
@@ -166,9 +229,14 @@ class User:
 
     async def asks(self, text: str) -> TurnFinished:
         """Types, and hears the reply to its end."""
+        before = len(self.events)
         self.session.ask(text)
-        ended = await self.wait(TurnEnded, reason="asked")
-        return await self.finished(turn=ended.turn)
+
+        def turns() -> list[int]:
+            ended = [e for e in self.events[before:] if isinstance(e, TurnEnded) and e.transcript == text]
+            return [e.turn for e in ended]
+
+        return await self.finished(turn=(await until(turns, f"the turn of {text!r}"))[0])
 
     async def speaks(self, seconds: float = 0.4, seed: int = 1) -> None:
         """What it says is up to the recogniser's script."""
@@ -179,8 +247,9 @@ class User:
 async def user(url: str, *, at_once: bool = False, speaks: bool = False, **start: Any) -> AsyncIterator[User]:
     """`at_once`: hears everything as soon as it comes. `speaks`: has an open microphone. Silent at the start."""
     start = {"greeting": False, "endpointing": QUICK} | start
-    player = Recorder(start.get("output_rate", 48_000))
-    async with connect(url, player=player, **start) as session, asyncio.TaskGroup() as tasks:
+    rate = start.get("output_rate", 48_000)
+    player = Recorder(rate) if start.get("hold", True) else cast(Recorder, Plain(rate))
+    async with plainly(), connect(url, player=player, **start) as session, asyncio.TaskGroup() as tasks:
         made = User(session, player)
 
         async def read() -> None:
@@ -260,3 +329,54 @@ async def cable(url: str) -> AsyncIterator[Cable]:
         made.append(Cable(server, (host, int(port))))
         yield made[0]
         made[0].cut()
+
+
+# --- a client without manners ----------------------------------------------------------------------------------------
+
+
+class Raw:
+    """A WebSocket and what came over it, parsed no further than JSON. It answers nothing by itself."""
+
+    def __init__(self, ws: aiohttp.ClientWebSocketResponse) -> None:
+        self.ws = ws
+        self.messages: list[dict[str, Any]] = []
+        self.audio_bytes = 0
+
+    async def send(self, **message: Any) -> None:
+        await self.ws.send_str(json.dumps(message))
+
+    async def read(self) -> None:
+        async for message in self.ws:
+            if message.type is aiohttp.WSMsgType.TEXT:
+                self.messages.append(json.loads(message.data))
+            elif message.type is aiohttp.WSMsgType.BINARY:
+                self.audio_bytes += len(message.data)
+
+    def all(self, type: str) -> list[dict[str, Any]]:
+        return [m for m in self.messages if m["type"] == type]
+
+    async def wait(self, type: str, count: int = 1) -> dict[str, Any]:
+        """The `count`th message of this type."""
+        await until(lambda: len(self.all(type)) >= count, f"{count} {type} among {self.messages[-10:]}")
+        return self.all(type)[count - 1]
+
+    async def start(self, **wishes: Any) -> dict[str, Any]:
+        await self.send(type="session_start", **({"greeting": False} | wishes))
+        return await self.wait("session_started")
+
+    async def closed(self) -> int:
+        """With which code."""
+        await until(lambda: self.ws.closed, "the close")
+        return self.ws.close_code or 0
+
+
+@asynccontextmanager
+async def raw(url: str, *, reads: bool = True, **headers: str) -> AsyncIterator[Raw]:
+    async with aiohttp.ClientSession() as http, http.ws_connect(f"{url}/v1/converse", headers=headers) as ws:
+        made = Raw(ws)
+        reading = asyncio.ensure_future(made.read()) if reads else None
+        try:
+            yield made
+        finally:
+            if reading is not None:
+                reading.cancel()
