@@ -65,7 +65,9 @@ class Slots:
         """Takes a slot; raises `AtCapacity` (reason AT_CAPACITY, with a time to try again) when all are taken."""
         if self._used >= self.capacity:
             self._refused += 1
-            message = f"all {self.capacity} slots of this worker are taken by {self._what}; try another worker, or again"
+            message = (
+                f"all {self.capacity} slots of this worker are taken by {self._what}; try another worker, or again"
+            )
             raise AtCapacity(message, retry_after_s=self._retry_after_s)
         self._used += 1
         self._taken += 1
