@@ -155,6 +155,7 @@ class ReplyTask:
                     item = await deltas.get()
             except TimeoutError:
                 await self._say(self._chunker.pause())
+                self._synth.flush_nowait(self.turn)
                 continue
             except ChannelClosed:
                 break
@@ -174,6 +175,7 @@ class ReplyTask:
             await self._say(self._chunker.push(delta.text, delta.language))
         elif isinstance(delta, _Flush):
             await self._say(self._chunker.flush())
+            self._synth.flush_nowait(self.turn)
             delta.done.set()
         elif isinstance(delta, Adjust):
             choice = self._hooks.adjust(delta)

@@ -201,17 +201,27 @@ async def service(command: str, *flags: str) -> AsyncIterator[Service]:
 
 @asynccontextmanager
 async def house(
-    *, tts: int = 1, asr: int = 1, tts_settings: dict[str, Any] | None = None, **settings: Any
+    *,
+    tts: int = 1,
+    asr: int = 1,
+    tts_settings: dict[str, Any] | None = None,
+    registry_at: str = "",
+    **settings: Any,
 ) -> AsyncIterator[House]:
-    """Everything in this process, known to the orchestrator. `settings` are the orchestrator's; responder: echo."""
+    """Everything in this process, known to the orchestrator. `settings` are the orchestrator's; responder: echo.
+
+    `registry_at`: there is a registry already.
+    """
     async with plainly(), AsyncExitStack() as stack:
-        registry = await stack.enter_async_context(registry_serving(RegistrySettings(port=0)))
-        settings = {"port": 0, "responder": "echo", "registry": registry.address} | settings
+        if not registry_at:
+            registry = await stack.enter_async_context(registry_serving(RegistrySettings(port=0)))
+            registry_at = registry.address
+        settings = {"port": 0, "responder": "echo", "registry": registry_at} | settings
         # Workers leave before the orchestrator does, and come after it, as they do in life.
         front = await stack.enter_async_context(AsyncExitStack())
         serving = await front.enter_async_context(orchestrator(OrchestratorSettings(**settings)))
         http = await stack.enter_async_context(aiohttp.ClientSession())
-        made = House(registry.address, f"http://{serving.address}", http, stack, front)
+        made = House(registry_at, f"http://{serving.address}", http, stack, front)
         for number in range(tts):
             await made.tts(f"tts{number}", **(tts_settings or {}))
         for number in range(asr):

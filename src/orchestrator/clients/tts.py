@@ -136,6 +136,10 @@ class VoiceClient:
         if self._link is not None:
             self._say(self._link, t, said)
 
+    def flush_nowait(self, turn: int) -> None:
+        if self._current(turn) is not None and self._link is not None:
+            self._link.stream.send_nowait(wire.flush(self._link.session, turn))
+
     def finish_nowait(self, turn: int) -> None:
         t = self._current(turn)
         if t is None:
@@ -261,11 +265,12 @@ class VoiceClient:
             if self._prepare:
                 self._reserve(link)
             return
+        rest = turn.rest()
         self._credit(link, turn)
-        for said in turn.rest():
+        for said in rest:
             self._say(link, turn, said)
-        if turn.finished:
-            link.stream.send_nowait(wire.end_of_turn(link.session, turn.turn))
+        end = wire.end_of_turn if turn.finished else wire.flush
+        link.stream.send_nowait(end(link.session, turn.turn))
 
     def _lost(self, worker: WorkerRecord, error: AntiphonError) -> None:
         """A worker is gone, hangs or has no room; the loop in `run` finds the next, unless nothing can help."""
