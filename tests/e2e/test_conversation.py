@@ -1,7 +1,7 @@
 """A conversation through everything: real processes, a real WebSocket, real speech in and out, the default engines.
 
 Five spoken turns; two of them cut a reply short, a cough and an "okay" do not, and the connection is lost once. What
-the user says is in the session's `phrases`. One of the five may be misheard: it is listed, and typed if more depends on it.
+the user says is in the session's `phrases`. One may be misheard: it is listed, and typed if more depends on it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
@@ -20,11 +21,11 @@ from orchestrator import messages as m
 from orchestrator.responders.tour import lines
 from orchestrator.responders.tour.scene import tell_tale
 from orchestrator.responders.tour.words import NUMBERS
+from tests.support.person import Cable, Person, person
 from tests.support.speech import Said, cough, speaking
 from tests.support.system import LIMIT_S, System, running, until
-from tests.support.person import Cable, Person, person
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 TIME, STORY, DATE, COUNT, THANKS = (
     "what time is it",
@@ -67,7 +68,7 @@ class Conversation:
         self.notes = notes
 
     async def speak(self, text: str, *, needed: bool = False) -> tuple[int, Said]:
-        """Says it; returns the turn that answers it. If it is `needed` for what follows and was misheard, it is typed."""
+        """Says it; returns the turn that answers it. Misheard, it is typed as well if what follows needs it."""
         here = len(self.user.log)
         said = await self.user.say(text)
         ended = await self._turn_ended(here, text)
@@ -168,7 +169,7 @@ async def _converse(talk: Conversation, cable: Cable) -> None:
 
 
 def _check_heard(someone: Person) -> None:
-    """For each reply: what the session says was heard is what this loudspeaker played, to the sample and to the word."""
+    """What the session says was heard of each reply is what this loudspeaker played, to the sample and the word."""
     finished = someone.all(m.TurnFinished)
     assert [x.turn for x in finished] == sorted({x.turn for x in finished})
     for turn in finished:
@@ -182,7 +183,7 @@ def _check_heard(someone: Person) -> None:
         assert heard[: len(whole)] == whole, turn
         assert begun[: len(heard)] == heard, turn
         marks = someone.marks(turn.turn)
-        for this, after in zip(marks, marks[1:], strict=False):
+        for this, after in pairwise(marks):
             if after.sample <= turn.samples:
                 assert speaker.loudest(turn.turn, this.sample, after.sample) > AUDIBLE, text[this.start : this.end]
 

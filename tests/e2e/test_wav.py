@@ -14,7 +14,7 @@ from base.audio import UPLINK_RATE, rms_dbfs
 from tests.support.speech import speaking, white_noise
 from tests.support.system import antiphon, running
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 QUESTION = "what time is it"
 

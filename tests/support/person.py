@@ -1,4 +1,4 @@
-"""A person who talks with the system in real time: a microphone, a loudspeaker that keeps what it played, and a line that can be cut."""
+"""Somebody who talks with a system: a microphone, a loudspeaker that keeps what it played, a line that can be cut."""
 
 from __future__ import annotations
 

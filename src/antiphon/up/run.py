@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from antiphon import browser, options
 from antiphon.output import StatusLine, is_terminal
@@ -22,7 +23,11 @@ from antiphon.up.screen import JsonScreen, Screen
 from antiphon.up.supervisor import Supervisor
 from orchestrator.settings import OrchestratorSettings
 
+if TYPE_CHECKING:
+    import aiohttp
+
 FACTS_S = 2.0
+KNOWN_S = 0.05
 PATIENCE_S = 20.0
 """How long the address is held back for a service that takes its time."""
 
@@ -140,6 +145,7 @@ class _Welcome:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE_S):
                 await self._all.wait()
+                await self._wait_known()
         can_open = browser.opener() is not None
         if isinstance(self._screen, JsonScreen):
             self._screen.tell("up", url=self.url, pids=self._supervisor.pids())
@@ -154,6 +160,19 @@ class _Welcome:
             if can_open:
                 browser.open_page(self.url)
             self._screen.refresh()
+
+    async def _wait_known(self) -> None:
+        """Workers are there before the orchestrator has news of them; who came sooner would be told that it is deaf."""
+        import aiohttp
+
+        wanted = {"tts_workers": self._settings.tts_workers, "asr_workers": self._settings.asr_workers}
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=FACTS_S)) as http:
+            while True:
+                facts = await read_facts(http, self.url)
+                known = {name: count for name in wanted if isinstance(count := facts.get(name), int)}
+                if all(known.get(name, 0) >= count for name, count in wanted.items()):
+                    return
+                await asyncio.sleep(KNOWN_S)
 
     def _banner(self, can_open: bool) -> None:
         brain = f"{self._brain.model or 'its first model'} at {self._brain.url}" if self._brain.url else ""
@@ -184,13 +203,19 @@ async def _watch_facts(screen: Screen, welcome: _Welcome) -> None:
     timeout = aiohttp.ClientTimeout(total=FACTS_S)
     async with aiohttp.ClientSession(timeout=timeout) as http:
         while True:
-            facts: dict[str, object] = {}
-            if welcome.url:
-                with contextlib.suppress(aiohttp.ClientError, TimeoutError, ValueError):
-                    async with http.get(f"{welcome.url}/readyz") as response:
-                        facts = await response.json()
-            screen.facts(facts)
+            screen.facts(await read_facts(http, welcome.url) if welcome.url else {})
             await asyncio.sleep(FACTS_S)
+
+
+async def read_facts(http: aiohttp.ClientSession, url: str) -> dict[str, object]:
+    """What the orchestrator says of itself; empty while it does not answer."""
+    import aiohttp
+
+    with contextlib.suppress(aiohttp.ClientError, TimeoutError, ValueError):
+        async with http.get(f"{url}/readyz") as response:
+            found: dict[str, object] = await response.json()
+            return found
+    return {}
 
 
 @contextlib.contextmanager
