@@ -8,6 +8,7 @@ loudspeaker played may be little above that on the engine's own audio; and what 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from base.audio import UPLINK_RATE, StreamResampler
 from benchmarks import hearing, solo, speech
@@ -20,6 +21,8 @@ from benchmarks.words import error_rate, words
 from orchestrator import messages as m
 
 VOICES = ("en-us", "en-gb", "en-gb-scotland")
+SPOKEN = 12
+"""Sentences a voice that are said at a microphone's pace."""
 PARALLEL = 4
 """Sessions a voice that are listened to at once."""
 
@@ -27,54 +30,59 @@ Pairs = list[tuple[str, str]]
 
 
 def run(options: Options) -> list[Row]:
+    """Quick: a few sentences of one voice, picked from a grammar, and nothing else."""
     voices = VOICES[: options.pick(3, 1)]
     sentences = SENTENCES[: options.pick(len(SENTENCES), 8)]
     own = [[speech.utterance(text, voice) for text in sentences] for voice in voices]
     options.note("intelligible: with a grammar")
-    picked = [pair for found in hearing.transcripts(own, sentences) for pair in zip(sentences, found, strict=True)]
+    picked = _pairs(sentences, hearing.transcripts(own, sentences))
+    rows = [_picked(picked, f"{len(sentences)} sentences × {len(voices)} voices")]
+    if options.quick:
+        return rows
     options.note("intelligible: on the engine's own audio")
-    direct = [pair for found in hearing.transcripts(own) for pair in zip(sentences, found, strict=True)]
+    direct = hearing.transcripts(own)
     options.note("intelligible: through the whole path to a loudspeaker")
     with stack(engine="espeak") as made:
         played = [solo.run(_play_all(made.orchestrator.address, voice, sentences)) for voice in voices]
-    through = [pair for found in hearing.transcripts(played) for pair in zip(sentences, found, strict=True)]
+    through = hearing.transcripts(played)
     options.note("intelligible: from a microphone through the system")
-    said = sentences[:12]
     with stack(ear="pocketsphinx") as made:
-        heard = solo.run(_say_all(made.orchestrator.address, [lists[: len(said)] for lists in own]))
-    system = [pair for found in heard for pair in zip(said, found, strict=True)]
-    alone = [pair for i in range(len(voices)) for pair in direct[i * len(sentences) :][: len(said)]]
-    what = f"{len(sentences)} sentences × {len(voices)} voices"
-    return _rows(picked, direct, through, system, alone, what)
-
-
-def _rows(picked: Pairs, direct: Pairs, through: Pairs, system: Pairs, alone: Pairs, what: str) -> list[Row]:
-    wrong = [said for said, found in picked if words(said) != words(found)]
-    right = 100 * (1 - len(wrong) / len(picked))
-    own, path = error_rate(direct), error_rate(through)
-    mine, theirs = error_rate(system), error_rate(alone)
+        system = solo.run(_say_all(made.orchestrator.address, [pcms[:SPOKEN] for pcms in own]))
+    alone = [found[:SPOKEN] for found in direct]
     return [
-        single(
-            f"the right sentence picked from a grammar ({what})",
-            "%",
-            right,
-            95,
-            least=True,
-            n=len(picked),
-            note="wrong: " + "; ".join(sorted(set(wrong))) if wrong else "",
-        ),
+        *rows,
+        *_errors(_pairs(sentences, direct), _pairs(sentences, through)),
+        *_off(_pairs(sentences[:SPOKEN], system), _pairs(sentences[:SPOKEN], alone)),
+    ]
+
+
+def _pairs(sentences: Sequence[str], lists: Sequence[Sequence[str]]) -> Pairs:
+    return [pair for found in lists for pair in zip(sentences, found, strict=True)]
+
+
+def _picked(pairs: Pairs, what: str) -> Row:
+    wrong = sorted({said for said, found in pairs if words(said) != words(found)})
+    right = 100 * sum(words(said) == words(found) for said, found in pairs) / len(pairs)
+    note = "wrong: " + "; ".join(wrong) if wrong else ""
+    name = f"the right sentence picked from a grammar ({what})"
+    return single(name, "%", right, 95, least=True, n=len(pairs), note=note)
+
+
+def _errors(direct: Pairs, through: Pairs) -> list[Row]:
+    own, path = error_rate(direct), error_rate(through)
+    return [
         single("word error rate on the engine's own audio", "", own, n=len(direct)),
         single("word error rate of what a loudspeaker played", "", path, n=len(through)),
         single("… above that of the engine's own audio", "", path - own, 0.05, n=len(through)),
+    ]
+
+
+def _off(system: Pairs, alone: Pairs) -> list[Row]:
+    mine, theirs = error_rate(system), error_rate(alone)
+    note = f"{theirs:.3f} alone"
+    return [
         single("word error rate of a voice through the system", "", mine, n=len(system)),
-        single(
-            "… off that of the recogniser alone",
-            "",
-            abs(mine - theirs),
-            0.02,
-            n=len(system),
-            note=f"alone {theirs:.3f}",
-        ),
+        single("… off that of the recogniser alone", "", abs(mine - theirs), 0.02, n=len(system), note=note),
     ]
 
 

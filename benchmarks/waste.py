@@ -22,7 +22,7 @@ THROWN = "antiphon_tts_wasted_seconds_total"
 
 def run(options: Options) -> list[Row]:
     rows = []
-    for engine, limit_s in (("sine", 2.0), ("espeak", 3.0)):
+    for engine, limit_s in (("sine", 2.0), ("espeak", 3.0))[: options.pick(2, 1)]:
         options.note(f"waste: {engine}")
         with stack(engine=engine) as made:
             rows += _rows(made, engine, options.pick(12, 3), limit_s)
