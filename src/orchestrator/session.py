@@ -27,6 +27,7 @@ from orchestrator.conversation import events as e
 from orchestrator.conversation.history import Item, Role
 from orchestrator.conversation.machine import Machine, Policy, State
 from orchestrator.downlink import Downlink, Ticker
+from orchestrator.edge import Allowance
 from orchestrator.explain import TurnLine, TurnLog
 from orchestrator.faults import fault
 from orchestrator.inbox import Inbox
@@ -39,6 +40,8 @@ from orchestrator.wishes import changed_choice, changed_policy, clean_text
 log = logs.get_logger("session")
 
 MISSED_MESSAGES = 100
+ERRORS_PER_S = 5.0
+ERROR_BURST = 20.0
 SHUTDOWN = "shutdown"
 """Why a session ends that could go on, were the server not to stop."""
 
@@ -78,8 +81,14 @@ class Session:
         history = tuple(Item(Role(h.role), h.text) for h in start.history)
         self._machine = Machine(policy, history)
         self._inbox = Inbox(64)
+        greeting = clean_text(start.greeting) if isinstance(start.greeting, str) else ""
+        # Now: a client that sends everything at once has asked before our task runs.
+        self._inbox.post_nowait(e.Opened(greet=start.greeting is True, greeting=greeting))
         self._transport: Transport | None = None
         self._missed: deque[m.ServerMessage] = deque(maxlen=MISSED_MESSAGES)
+        self._errors = Allowance(ERRORS_PER_S, ERROR_BURST, services.clock())
+        """Of errors about messages; more are counted, not sent."""
+        self._unsaid = 0
         self._reply: asyncio.Task[None] | None = None
         self._progress: ReplyProgress | None = None
         self._task: ReplyTask | None = None
@@ -145,7 +154,7 @@ class Session:
             case m.SessionEnd():
                 self._inbox.post_nowait(e.SessionEnded("client"))
             case _:
-                self._tell(m.Error(code="wrong_state", message=f"{type(message).__name__} makes no sense now"))
+                self._refuse(m.Error(code="wrong_state", message=f"{type(message).__name__} makes no sense now"))
 
     # --- the hub ----------------------------------------------------------------------------------------------------
 
@@ -215,14 +224,12 @@ class Session:
             "failovers": self._synth.failovers,
             "ears_failovers": self._ears.failovers,
             "inbox_refused": self._inbox.refused,
+            "errors_unsaid": self._unsaid,
             **{f"downlink_{what}": round(count) for what, count in self._downlink.statistics().items()},
         }
 
     async def run(self) -> None:
         """From the first event to the last. Never raises but for cancellation."""
-        greeting = self.start.greeting
-        words = clean_text(greeting) if isinstance(greeting, str) else ""
-        self._inbox.post_nowait(e.Opened(greet=greeting is True, greeting=words))
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
@@ -331,6 +338,8 @@ class Session:
                 self._finish_log(command)
             case c.TellNotice():
                 self._tell(m.Notice(code=command.code, message=command.message))
+            case c.TellError(code="queue_full" | "empty_text"):
+                self._refuse(m.Error(code=command.code, message=command.message))
             case c.TellError():
                 self._tell(m.Error(code=command.code, message=command.message, fatal=command.fatal))
             case _:
@@ -427,18 +436,18 @@ class Session:
     def _text(self, message: m.TextInput) -> None:
         text = clean_text(message.text)
         if not text:
-            self._tell(m.Error(code="bad_request", message="text: there is nothing in it to read", where="text"))
+            self._refuse(m.Error(code="bad_request", message="text: there is nothing in it to read", where="text"))
             return
         event: e.Event = e.Asked(text) if message.mode == "ask" else e.Said(text)
         if not self._inbox.post_nowait(event):
-            self._tell(m.Error(code="at_capacity", message="too much text waits already; send it again later"))
+            self._refuse(m.Error(code="at_capacity", message="too much text waits already; send it again later"))
 
     def _client_reply(self, message: m.ReplyDelta | m.ReplyEnd) -> None:
         """For the brain that is being asked; before the first question, the one that will be."""
         brain = next((b for b in (self._brain, self._responder) if isinstance(b, ClientResponder)), None)
         if brain is None:
             name = self._responder.name
-            self._tell(m.Error(code="wrong_state", message=f"responder is {name!r}; only 'client' is answered for"))
+            self._refuse(m.Error(code="wrong_state", message=f"responder is {name!r}; only 'client' is answered for"))
             return
         try:
             if isinstance(message, m.ReplyDelta):
@@ -470,11 +479,16 @@ class Session:
             self._policy = policy
             self._inbox.post_nowait(e.PolicyChanged(policy))
 
-    def _refuse(self, error: AntiphonError) -> None:
+    def _refuse(self, error: m.Error | AntiphonError) -> None:
         """A message was not carried out; nothing else has changed."""
-        self._tell(
-            m.Error(code=error.code, message=error.message, reason=error.reason, retry_after_s=error.retry_after_s)
-        )
+        if isinstance(error, AntiphonError):
+            error = m.Error(
+                code=error.code, message=error.message, reason=error.reason, retry_after_s=error.retry_after_s
+            )
+        if self._errors.take(self._clock()):
+            self._tell(error)
+        else:
+            self._unsaid += 1
 
     # --- odds and ends ----------------------------------------------------------------------------------------------
 
