@@ -36,6 +36,7 @@ class ModelRecord:
     state: ModelState = ModelState.READY
     languages: tuple[str, ...] = ()
     voices: tuple[Voice, ...] = ()
+    """The model's own default first."""
     sample_rate: int = 0
     features: frozenset[str] = frozenset()
     is_default: bool = False

@@ -221,12 +221,13 @@ async def _in_thread(work: Callable[[], T]) -> T:
 
 
 def _record(spec: ModelSpec, info: EngineInfo, *, default: bool) -> ModelRecord:
+    voices = sorted(info.voices, key=lambda v: v.id != info.default_voice)
     return ModelRecord(
         id=spec.id,
         engine=spec.engine,
         state=ModelState.READY,
         languages=info.languages,
-        voices=tuple(Voice(v.id, v.name, v.languages, v.gender) for v in info.voices),
+        voices=tuple(Voice(v.id, v.name, v.languages, v.gender) for v in voices),
         sample_rate=info.sample_rate,
         features=frozenset(name for name in _FEATURES if getattr(info, name)),
         is_default=default,

@@ -113,8 +113,11 @@ async def test_a_conversation(tmp_path: Path, report: Callable[[str], None]) -> 
             async with Cable.to(system.url) as cable, person(cable.url, speech, phrases=PHRASES) as someone:
                 await _converse(Conversation(someone, notes), cable)
                 _check_heard(someone)
+                started = someone.session.started
                 seen = system.look()
             assert len(seen.processes) >= 5, seen
+            assert started is not None
+            assert system.logged("tts-worker", "turn.done", "voice") == {started.voice}
             await _nothing_of_it_is_left(system)
             assert system.metric("antiphon_sessions_resumed") == 1
             assert system.stop() == 0

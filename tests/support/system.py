@@ -110,6 +110,12 @@ class System:
         found: list[dict[str, Any]] = json.loads(self.read("/v1/workers"))
         return found
 
+    def logged(self, service: str, event: str, field: str) -> set[Any]:
+        """All values of a field in the lines of a kind."""
+        lines = (self.folder / "log" / f"{service}.log").read_text(errors="replace").splitlines()
+        found = [json.loads(line) for line in lines if line.startswith("{")]
+        return {line.get(field) for line in found if line["event"] == event}
+
     def complaints(self) -> list[str]:
         """Lines of the logs that nobody should have to read after a run without a fault."""
         found = []

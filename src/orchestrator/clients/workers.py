@@ -12,7 +12,7 @@ import grpc.aio
 from base import log as logs
 from base import rpc
 from base.errors import AntiphonError, NotFound
-from base.language import matches
+from base.language import closeness, matches
 from orchestrator.ports import VoiceChoice
 from registry.directory import Directory
 from registry.placement import Candidate, Wanted, choose
@@ -138,15 +138,18 @@ class Workers:
         return sorted({lang for w in self.of(WorkerKind.TTS) for model in w.models for lang in model.languages})
 
     def voices(self, language: str) -> tuple[str, ...]:
-        """Ids of the voices for `language` (any, if empty), in the workers' order."""
+        """Ids of the voices for `language` (any, if empty): the closest first, else in the workers' order.
+
+        So the first is the one with which a worker speaks the language when it is told none.
+        """
         found = (
-            voice.id
+            (max((closeness(language, tag) for tag in voice.languages), default=0) if language else 1, voice.id)
             for w in self.of(WorkerKind.TTS)
             for model in w.models
             for voice in model.voices
-            if not language or any(matches(language, tag) for tag in voice.languages)
         )
-        return tuple(dict.fromkeys(found))
+        near = sorted((one for one in found if one[0]), key=lambda one: -one[0])
+        return tuple(dict.fromkeys(id for _, id in near))
 
     def language_of(self, voice: str, language: str) -> str:
         """`language` if the voice speaks it or is not known, else the voice's own first."""
