@@ -127,7 +127,9 @@ class SessionHub:
         self._sessions[session.id] = session
         self._tokens[_digest(session.token)] = session
         self._opened += 1
-        self._tasks.create_task(self._run(session))
+        task = self._tasks.create_task(session.run())
+        # Not in the task: one that is cancelled before it runs has no chance to do anything.
+        task.add_done_callback(lambda _: self._over(session))
         session.attach_nowait(transport, self._started(session, start, resumed=False))
         if not workers.can_hear(choice.language):
             session.notice_nowait("cannot_hear", cannot_hear(workers, choice.language))
@@ -160,14 +162,12 @@ class SessionHub:
                 reason="KEY_MISSING" if not key else "KEY_UNKNOWN",
             )
 
-    async def _run(self, session: Session) -> None:
-        try:
-            await session.run()
-        finally:
-            self._sessions.pop(session.id, None)
-            self._tokens.pop(_digest(session.token), None)
-            self._observe(session.statistics())
-            log.info("session_closed", session=session.id)
+    def _over(self, session: Session) -> None:
+        session.close()
+        self._sessions.pop(session.id, None)
+        self._tokens.pop(_digest(session.token), None)
+        self._observe(session.statistics())
+        log.info("session_closed", session=session.id)
 
     def _resume(self, start: m.SessionStart, transport: Transport) -> Session:
         session = self._tokens.get(_digest(start.resume))

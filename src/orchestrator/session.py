@@ -246,15 +246,19 @@ class Session:
         except ExceptionGroup as group:
             self._broken(group)
         finally:
-            self._ended = True
-            self._uplink.close()
-            self._ears.close()
-            self._downlink.detach_nowait()
-            self._downlink.close()
-            if self._reason == SHUTDOWN:
-                self._close_transport(m.CloseCode.GOING_AWAY, "the server stops")
-            else:
-                self._close_transport(m.CloseCode.ENDED, "the session is over")
+            self.close()
+
+    def close(self) -> None:
+        """Nothing happens here any more; doing it again changes nothing."""
+        self._ended = True
+        self._uplink.close()
+        self._ears.close()
+        self._downlink.detach_nowait()
+        self._downlink.close()
+        if self._reason in ("", SHUTDOWN):
+            self._close_transport(m.CloseCode.GOING_AWAY, "the server stops")
+        else:
+            self._close_transport(m.CloseCode.ENDED, "the session is over")
 
     def _broken(self, error: Exception) -> None:
         """Our own fault: the user is told, and the session ends."""

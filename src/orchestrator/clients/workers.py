@@ -192,10 +192,6 @@ class Shunned:
         self._until = {who: until for who, until in self._until.items() if until > now}
         return frozenset(self._until)
 
-    def next_s(self) -> float | None:
-        """When the first of them may be asked again, on the clock; None while there are none."""
-        return min(self._until.values(), default=None)
-
 
 def wanted_voice(choice: VoiceChoice) -> Wanted:
     """A voice may name a variant of itself after a plus sign ("en-us+f3"); whoever has the voice has its variants."""

@@ -174,3 +174,38 @@ def test_media_time_follows_a_clock_that_drifts():
         clock.seen((i + 1) * F, (i + 1) * 0.02 * 1.0002)
     last = 50 * 60 * 10
     assert clock.at(last * F, 1e9) == pytest.approx(last * 0.02 * 1.0002, abs=0.005)
+
+
+@pytest.mark.parametrize("how", ["muted", "another transport", "nothing said"])
+def test_a_pause_that_the_client_does_not_count_is_no_delay(world, how):
+    world.send(*[QUIET] * 20)
+    if how == "muted":
+        world.up.input_nowait(Input.MUTED)
+        world.up.input_nowait(Input.OPEN)
+    elif how == "another transport":
+        world.up.rebase_nowait()
+    world.now += 60
+    world.send(*[LOUD] * 5, *[QUIET] * HANGOVER)
+    started, ended = (n for n in world.news if isinstance(n, SpeechStarted | SpeechEnded))
+    spoke = world.now - (5 + HANGOVER) * 0.02
+    assert started.at_s == pytest.approx(spoke, abs=0.03)
+    assert ended.at_s == pytest.approx(spoke + 0.1, abs=0.03)
+
+
+def test_a_stall_of_the_network_is_a_delay():
+    clock = MediaClock()
+    for i in range(200):
+        clock.seen((i + 1) * F, 50 + (i + 1) * 0.02)
+    clock.seen(201 * F, 50 + 201 * 0.02 + 1.5)
+    assert clock.at(201 * F, 60.0) == pytest.approx(50 + 201 * 0.02)
+
+
+def test_what_came_before_speech_is_ended_is_heard_first(world):
+    world.send(*[LOUD] * 5)
+    for number in range(5, 9):
+        world.up.audio_nowait(number * F, LOUD, world.now)
+    world.up.end_speech_nowait()
+    assert world.kinds() == ["SpeechStarted", "SpeechEnded"]
+    assert world.news[-1].sample == 9 * F
+    _, pcm = world.ears.heard[1]
+    assert pcm == LOUD * 9 + QUIET * HANGOVER

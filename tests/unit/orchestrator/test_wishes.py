@@ -1,0 +1,45 @@
+import pytest
+
+from orchestrator.conversation.policy import Policy
+from orchestrator.messages import Endpointing, SessionStart, SessionUpdate
+from orchestrator.ports import Adjust, VoiceChoice
+from orchestrator.wishes import changed_choice, changed_policy, clean_text
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("  hello \r\n\t there ", "hello there"),
+        ("a\x00b\x1b[2Jc", "ab[2Jc"),
+        ("\u202eright to left\u2066", "right to left"),
+        ("\ufeff\u200b\x7f", ""),
+        ("👩\u200d👧 می\u200cخواهم", "👩\u200d👧 می\u200cخواهم"),
+        ("\ud800x", "x"),
+        ("", ""),
+    ],
+)
+def test_text_is_one_line_without_control_characters(text, clean):
+    assert clean_text(text) == clean
+
+
+def test_what_is_left_out_of_a_choice_stays():
+    choice = VoiceChoice(model="m", voice="a", language="en", rate=1.5, pitch=2.0)
+    assert changed_choice(choice, SessionUpdate()) == choice
+    assert changed_choice(choice, Adjust(rate=1.0)) == VoiceChoice(
+        model="m", voice="a", language="en", rate=1.0, pitch=2.0
+    )
+    wish = SessionUpdate(voice="", language="de", rate=0.5, pitch=0.0)
+    assert changed_choice(choice, wish) == VoiceChoice(model="m", voice="", language="de", rate=0.5, pitch=0.0)
+
+
+def test_what_is_left_out_of_a_policy_stays():
+    policy = Policy(endpoint_ms=300, confirm_ms=400, resume_ms=500, manual=True, interruptible=False)
+    assert changed_policy(policy, SessionUpdate()) == policy
+    changed = changed_policy(policy, SessionUpdate(endpointing=Endpointing(confirm_ms=900), interruptible=True))
+    assert (changed.endpoint_ms, changed.confirm_ms, changed.interruptible, changed.manual) == (300, 900, True, True)
+    assert not changed_policy(policy, SessionUpdate(turn_detection="auto")).manual
+    assert changed_policy(Policy(), SessionStart(turn_detection="manual", interruptible=False)) == Policy(
+        manual=True, interruptible=False
+    )
