@@ -5,6 +5,7 @@ Everything here is mono signed 16-bit little-endian PCM in `bytes`. A frame is 2
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -123,6 +124,6 @@ def rms_dbfs(pcm: bytes) -> float:
     """Level in dB below a full-scale square wave; -120 for digital silence."""
     if not pcm:
         return -120.0
-    x = np.frombuffer(pcm, dtype="<i2").astype(np.float64)
-    power = float(np.mean(x * x)) / 32768.0**2
-    return max(-120.0, 10.0 * float(np.log10(power))) if power > 0 else -120.0
+    x = np.frombuffer(pcm, dtype="<i2").astype(np.float32)
+    power = float(x.dot(x)) / (len(x) * 32768.0**2)
+    return max(-120.0, 10.0 * math.log10(power)) if power > 0 else -120.0
