@@ -25,6 +25,8 @@ from orchestrator.messages import (
     Notice,
     Played,
     Reply,
+    ReplyDelta,
+    ReplyEnd,
     SessionStarted,
     State,
     Transcript,
@@ -237,6 +239,12 @@ class User:
             return [e.turn for e in ended]
 
         return await self.finished(turn=(await until(turns, f"the turn of {text!r}"))[0])
+
+    def answers(self, turn: int, *texts: str) -> None:
+        """As the brain that it is."""
+        for text in texts:
+            self.session.send(ReplyDelta(turn=turn, text=text))
+        self.session.send(ReplyEnd(turn=turn))
 
     async def speaks(self, seconds: float = 0.4, seed: int = 1) -> None:
         """What it says is up to the recogniser's script."""

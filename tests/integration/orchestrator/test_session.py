@@ -17,8 +17,6 @@ from orchestrator.messages import (
     InputState,
     Notice,
     Reply,
-    ReplyDelta,
-    ReplyEnd,
     Resume,
     State,
     Transcript,
@@ -28,7 +26,7 @@ from orchestrator.messages import (
     TurnFinished,
 )
 from tests.support.house import House, house, until
-from tests.support.user import QUICK, User, user
+from tests.support.user import QUICK, user
 
 pytestmark = pytest.mark.integration
 
@@ -353,34 +351,21 @@ async def test_without_any_voice_a_turn_ends_with_an_error() -> None:
         assert "antiphon tts-worker" in error.message
 
 
-class Brain:
-    """Answers as the client that it is."""
-
-    def __init__(self, u: User) -> None:
-        self.u = u
-
-    def writes(self, turn: int, *texts: str) -> None:
-        for text in texts:
-            self.u.session.send(ReplyDelta(turn=turn, text=text))
-        self.u.session.send(ReplyEnd(turn=turn))
-
-
 async def test_the_client_may_be_the_brain() -> None:
     async with (
         house(tts_settings=FAST) as here,
         user(here.url, speaks=True, responder="client", greeting=True, phrases=["question"]) as u,
     ):
-        brain = Brain(u)
         await u.speaks()
         ended = await u.wait(TurnEnded)
-        brain.writes(ended.turn, "This is ", "my ans", "wer.")
+        u.answers(ended.turn, "This is ", "my ans", "wer.")
         finished = await u.finished(turn=ended.turn)
         assert finished.heard == "This is my answer."
         # To a turn that is over: ignored. By the session's brain: wrong state.
-        brain.writes(ended.turn, "Too late.")
+        u.answers(ended.turn, "Too late.")
         u.session.update(responder="echo")
         assert (await u.asks("now you")).heard == "now you"
-        brain.writes(99, "Nobody asked.")
+        u.answers(99, "Nobody asked.")
         assert (await u.wait(Error)).code == "wrong_state"
 
 
@@ -388,7 +373,7 @@ async def test_an_empty_answer_needs_no_voice() -> None:
     async with house(tts=0) as here, user(here.url, at_once=True, responder="client") as u:
         u.session.ask("say nothing")
         ended = await u.wait(TurnEnded)
-        u.session.send(ReplyEnd(turn=ended.turn))
+        u.answers(ended.turn)
         finished = await u.finished(turn=ended.turn)
         assert (finished.heard, finished.samples, finished.reason) == ("", 0, "complete")
 
