@@ -27,6 +27,14 @@ def var_dir(env: Mapping[str, str] | None = None) -> Path:
     return Path(state) / "antiphon"
 
 
+def own_command(here: Path | None = None) -> str:
+    """What a user types, who is in the folder `here`, to run this program."""
+    launcher = ROOT / "antiphon"
+    if not launcher.is_file():
+        return "antiphon"
+    return "./antiphon" if (here or Path.cwd()) == ROOT else str(launcher)
+
+
 @dataclass(frozen=True, slots=True)
 class Running:
     """The system that `up` runs here; how other commands find it when it had to move to other ports."""

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -113,6 +113,20 @@ def portaudio() -> Any:
     except OSError as error:
         raise NoSound(f"the sound library PortAudio is missing; get it with: {how_to_get_portaudio()}") from error
     return sounddevice
+
+
+def check_there(named: Devices) -> None:
+    """Raises NoSound where PortAudio is missing, or there is no microphone or no loudspeaker at all."""
+    if missing := missing_devices(portaudio().query_devices(), named):
+        raise NoSound(f"no {' and no '.join(missing)} was found; plug one in")
+
+
+def missing_devices(found: Iterable[Mapping[str, Any]], named: Devices) -> list[str]:
+    """What is in none of PortAudio's descriptions. One that was named is left to be opened: that says more."""
+    found = list(found)
+    inputs, outputs = (sum(int(d[f"max_{way}_channels"]) for d in found) for way in ("input", "output"))
+    there = {"microphone": inputs or named.microphone, "loudspeaker": outputs or named.loudspeaker}
+    return [word for word, is_there in there.items() if not is_there]
 
 
 def how_to_get_portaudio(platform: str = sys.platform) -> str:

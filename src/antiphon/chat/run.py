@@ -64,7 +64,7 @@ class Talk:
         ways = self._ways
         if not ways.wavs and not ways.text:
             try:
-                devices.portaudio()
+                devices.check_there(devices.Devices(self._settings.input_device, self._settings.output_device))
             except devices.NoSound as error:
                 return instead_of_sound(error, ways.url)
         player = Player(OUTPUT_RATE) if ways.wavs or ways.text else devices.SharedPlayer(OUTPUT_RATE)

@@ -26,7 +26,7 @@ OPTIONS: list[click.Parameter] = [
     click.Option(
         ["--wav", "wavs"],
         multiple=True,
-        type=click.Path(path_type=Path),
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
         help="Speak this file, in real time. Several: one after another, each once the last was answered.",
     ),
     click.Option(["--out"], type=click.Path(path_type=Path), help="Keep what is heard in this WAV file."),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from antiphon import browser, options
 from antiphon.output import StatusLine, is_terminal
-from antiphon.places import Running, RunningFile, var_dir
+from antiphon.places import Running, RunningFile, own_command, var_dir
 from antiphon.settings import UpSettings
 from antiphon.up.brains import NONE, Brain, Memory, choose
 from antiphon.up.keyboard import Keyboard, is_somebody_there, open_keyboard
@@ -181,7 +181,7 @@ class _Welcome:
         if brain:
             say(f"  brain  {brain}")
         say(f"  logs   {self._log_dir}")
-        say(f"  or     antiphon chat{'' if self.url.endswith(':8765') else f' --url {self.url}'}")
+        say(f"  or     {own_command()} chat{'' if self.url.endswith(':8765') else f' --url {self.url}'}")
         if self._keyboard is not None:
             enter = "Enter opens it in your browser; " if can_open and self._settings.open != "no" else ""
             say(f"  {enter}Ctrl-C stops everything\n")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from antiphon.places import ROOT, var_dir
+from antiphon.places import ROOT, own_command, var_dir
 
 pytestmark = pytest.mark.unit
 
@@ -12,3 +12,8 @@ pytestmark = pytest.mark.unit
 def test_things_lie_where_the_user_says_else_beside_the_source() -> None:
     assert var_dir({"ANTIPHON_VAR": "/somewhere/else"}) == Path("/somewhere/else")
     assert var_dir({}) == ROOT / "var"
+
+
+def test_in_a_clone_the_launcher_is_what_is_typed() -> None:
+    assert own_command(ROOT) == "./antiphon"
+    assert own_command(ROOT / "docs") == str(ROOT / "antiphon")
