@@ -233,6 +233,7 @@ class Session:
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
+                self._synth.prepare_nowait(self._choice)
                 parts = [
                     tasks.create_task(self._uplink.run()),
                     tasks.create_task(self._ears.run()),
@@ -323,6 +324,8 @@ class Session:
     def _say_to_client(self, command: c.Command, now: float) -> None:
         match command:
             case c.TellState():
+                if command.state == State.IDLE.value:
+                    self._synth.release_nowait()
                 self._tell(m.State(state=cast("Any", command.state)))
             case c.TellTranscript():
                 self._tell(m.Transcript(utterance=command.utterance, text=command.text, final=command.final))
@@ -357,6 +360,7 @@ class Session:
         self._cancel_reply()
         self._turn_log.started(command, now, self._responder.name)
         self._downlink.begin_nowait(turn)
+        self._synth.prepare_nowait(self._choice)
         progress = ReplyProgress(lambda: self._downlink.wait_heard(turn), lambda: self._loads(turn))
         self._loading = False
         self._progress = progress

@@ -101,6 +101,13 @@ class House:
             assert time.monotonic() < deadline, f"{set(await self.workers())}, not {set(ids)}"
             await asyncio.sleep(0.02)
 
+    async def wait_slots(self, id: str, used: int) -> None:
+        """Until so many of the worker's slots are in use."""
+        deadline = time.monotonic() + LIMIT_S
+        while (found := (await self.workers())[id]["slots_used"]) != used:
+            assert time.monotonic() < deadline, f"{found} slots of {id} are used, not {used}"
+            await asyncio.sleep(0.01)
+
     async def wait_free(self) -> None:
         """Until no session is left, and no worker does anything for one."""
         deadline = time.monotonic() + LIMIT_S

@@ -68,6 +68,9 @@ class _Link:
     who: Candidate
     session: str
     stream: Stream[wire.TextChunk, wire.AudioFrame]
+    number: int = 1
+    """What the worker calls the present turn, or the next: one that was only reserved uses a number up as well."""
+    reserved: bool = False
 
 
 class VoiceClient:
@@ -90,7 +93,6 @@ class VoiceClient:
         self._choice = VoiceChoice()
         self._turn: Unspoken | None = None
         self._wait = _Wait(0.0)
-        self._last_turn = 0
         self._link: _Link | None = None
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
@@ -113,12 +115,16 @@ class VoiceClient:
             self._reserve(self._link)
         self._wake.set()
 
+    def release_nowait(self) -> None:
+        self._prepare = False
+        if self._turn is None and self._link is not None and self._link.reserved:
+            self._next_number()
+
     def begin_nowait(self, turn: int, choice: VoiceChoice) -> None:
         self._turn = Unspoken(turn, choice)
         self._wait = _Wait(self._clock() + self._start_timeout_s)
         if self._early[0] == turn:
             self._turn.credit = self._early[1]
-        self._last_turn = turn
         self._choice = choice
         self._prepare = False
 
@@ -138,7 +144,7 @@ class VoiceClient:
 
     def flush_nowait(self, turn: int) -> None:
         if self._current(turn) is not None and self._link is not None:
-            self._link.stream.send_nowait(wire.flush(self._link.session, turn))
+            self._link.stream.send_nowait(wire.flush(self._link.session, self._link.number))
 
     def finish_nowait(self, turn: int) -> None:
         t = self._current(turn)
@@ -146,14 +152,14 @@ class VoiceClient:
             return
         t.finished = True
         if not t.said:
-            self._stop(turn)
+            self._stop()
             self._sink.synth_nowait(SynthFinished(turn, 0, 0))
         elif self._link is not None:
-            self._link.stream.send_nowait(wire.end_of_turn(self._link.session, turn))
+            self._link.stream.send_nowait(wire.end_of_turn(self._link.session, self._link.number))
 
     def stop_nowait(self, turn: int) -> None:
         if self._current(turn) is not None:
-            self._stop(turn)
+            self._stop()
 
     def credit_nowait(self, turn: int, until_sample: int) -> None:
         t = self._current(turn)
@@ -270,7 +276,7 @@ class VoiceClient:
         for said in rest:
             self._say(link, turn, said)
         end = wire.end_of_turn if turn.finished else wire.flush
-        link.stream.send_nowait(end(link.session, turn.turn))
+        link.stream.send_nowait(end(link.session, link.number))
 
     def _lost(self, worker: WorkerRecord, error: AntiphonError) -> None:
         """A worker is gone, hangs or has no room; the loop in `run` finds the next, unless nothing can help."""
@@ -306,8 +312,8 @@ class VoiceClient:
         body = frame.WhichOneof("body")
         if body == "reserved":
             return
-        turn = self._turn
-        if turn is None or frame.turn != turn.turn:
+        turn, link = self._turn, self._link
+        if turn is None or link is None or frame.turn != link.number:
             if body == "error" and turn is None and frame.error.reason == "AT_CAPACITY" and self._prepare:
                 self._leave(wire.turn_error(frame))
             self.stale += 1
@@ -326,6 +332,7 @@ class VoiceClient:
             self._failed(turn, Internal("the worker stopped the turn", reason="VOICE_STOPPED"))
             return
         self._turn = None
+        self._next_number(stop=False)
         self._give(turn.finish(done.samples, done.spoken, done.wasted_samples))
 
     def _failed(self, turn: Unspoken, error: AntiphonError) -> None:
@@ -346,26 +353,38 @@ class VoiceClient:
     def _current(self, turn: int) -> Unspoken | None:
         return self._turn if self._turn is not None and self._turn.turn == turn else None
 
-    def _stop(self, turn: int) -> None:
+    def _stop(self) -> None:
         self._turn = None
         self._room.set()
-        if self._link is not None:
-            self._link.stream.send_nowait(wire.stop(self._link.session, turn))
+        self._next_number()
+
+    def _next_number(self, *, stop: bool = True) -> None:
+        """The present turn, or the reservation for the next, is over."""
+        link = self._link
+        if link is not None:
+            if stop:
+                link.stream.send_nowait(wire.stop(link.session, link.number))
+            link.number += 1
+            link.reserved = False
 
     def _fail_turn(self, code: str, message: str) -> None:
         turn, self._turn = self._turn, None
         if turn is not None:
+            self._next_number()
             self._give([SynthFailed(turn.turn, code, message)])
 
     def _say(self, link: _Link, turn: Unspoken, said: Said) -> None:
-        link.stream.send_nowait(wire.text(link.session, turn.turn, said.chunk, said.text, said.language, turn.choice))
+        words = wire.text(link.session, link.number, said.chunk, said.text, said.language, turn.choice)
+        link.stream.send_nowait(words)
 
     def _credit(self, link: _Link, turn: Unspoken) -> None:
         if turn.credit > turn.base:
-            link.stream.send_nowait(wire.credit(link.session, turn.turn, turn.credit - turn.base))
+            link.stream.send_nowait(wire.credit(link.session, link.number, turn.credit - turn.base))
 
     def _reserve(self, link: _Link) -> None:
-        link.stream.send_nowait(wire.reserve(link.session, self._last_turn + 1))
+        if not link.reserved:
+            link.reserved = True
+            link.stream.send_nowait(wire.reserve(link.session, link.number))
 
     def _leave(self, reason: Exception) -> None:
         link, self._link = self._link, None

@@ -204,6 +204,17 @@ async def test_speech_over_a_reply_that_may_not_be_interrupted_is_the_next_turn(
         assert not u.all(Hold)
 
 
+async def test_speech_without_words_keeps_no_worker_waiting() -> None:
+    async with house() as here, user(here.url, speaks=True, phrases=["", "now with words"]) as u:
+        await u.speaks(0.3)
+        assert (await u.wait(Notice)).code == "no_words"
+        await here.wait_slots("tts0", 0)
+        await u.microphone.say(synthetic_speech(0.5))
+        await here.wait_slots("tts0", 1)
+        assert (await u.finished()).heard == "now with words"
+        await here.wait_slots("tts0", 0)
+
+
 # --- the microphone --------------------------------------------------------------------------------------------------
 
 
