@@ -208,6 +208,7 @@ class Session:
         try:
             self._uplink.tick(now)
             self._synth.tick(now)
+            self._ears.tick(now)
         except Exception as error:
             self._broken(error)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from base.audio import UPLINK_RATE
-from base.errors import AntiphonError, AtCapacity
+from base.errors import AntiphonError, AtCapacity, TimedOut
 from orchestrator import wire
 from orchestrator.clients.stream import Stream
 from orchestrator.clients.workers import Shunned, Workers, wanted_ears
@@ -26,6 +26,8 @@ FULL_S = 0.5
 ALONE_S = 1.0
 LOOK_S = 0.2
 OUTBOX = 1024
+STALLED_S = 5.0
+"""A worker that says nothing at all for this long after the end of an utterance hangs."""
 
 
 @dataclass(slots=True)
@@ -35,6 +37,7 @@ class _Live:
     audio: list[tuple[int, bytes]] | None = field(default_factory=list)
     size: int = 0
     ended: int | None = None
+    ended_s: float = 0.0
 
 
 class EarsClient:
@@ -61,6 +64,8 @@ class EarsClient:
         """The language of the stream."""
         self._shunned = Shunned(clock)
         self._alone_since_s: float | None = None
+        self._news_s = 0.0
+        """When the present worker said something, or was asked first."""
         self._closed = False
         self.failovers = 0
         self.trouble = ""
@@ -84,7 +89,7 @@ class EarsClient:
         live = self._live.get(utterance)
         if live is None:
             return
-        live.ended = sample
+        live.ended, live.ended_s = sample, self._clock()
         if self._stream is None and self.trouble:
             self._fail(utterance, self.trouble)
         else:
@@ -97,6 +102,12 @@ class EarsClient:
     def hear_nowait(self, language: str) -> None:
         """From the next utterance on, another language is spoken."""
         self._language = language
+
+    def tick(self, now: float) -> None:
+        """Call now and then: a worker that hangs is taken for lost."""
+        owed_s = min((live.ended_s for live in self._live.values() if live.ended is not None), default=now)
+        if self._stream is not None and now - max(owed_s, self._news_s) > STALLED_S:
+            self._stream.leave_nowait(TimedOut("the recogniser answers nothing", reason="EARS_STALLED"))
 
     def close(self) -> None:
         self._closed = True
@@ -138,6 +149,7 @@ class EarsClient:
         async with self._workers.channel(who.worker.address) as channel:
             stub = recognition_pb2_grpc.SpeechToTextStub(channel)
             self._who, self._tongue = who, self._language
+            self._news_s = self._clock()
             self._stream = Stream(stub.Recognize(), f"ears of worker {who.worker.id}", OUTBOX)
             self._send(wire.recognition_config(self._language, self._phrases))
             self._replay()
@@ -164,6 +176,7 @@ class EarsClient:
         self._shunned.shun(worker, max(FULL_S, error.retry_after_s or 0.0) if full else SHUN_S)
 
     def _take(self, response: wire.RecognizeResponse) -> None:
+        self._news_s = self._clock()
         match response.WhichOneof("body"):
             case "ready":
                 self.trouble = ""

@@ -15,9 +15,20 @@ import psutil
 import pytest
 
 from benchmarks.speech import key_click, synthetic_speech
-from orchestrator.messages import Audio, CloseCode, InputState, Notice, State, Transcript, TurnEnded, pack_audio
+from orchestrator.messages import (
+    Audio,
+    CloseCode,
+    InputState,
+    Notice,
+    State,
+    Transcript,
+    TurnEnded,
+    TurnFinished,
+    pack_audio,
+)
 from orchestrator.transports import websocket
 from tests.support.house import LIMIT_S, House, house, until
+from tests.support.speech import chords, hum
 from tests.support.user import Raw, cable, raw, user
 
 pytestmark = pytest.mark.integration
@@ -305,6 +316,23 @@ async def test_typing_over_a_reply_costs_not_one_sample() -> None:
         finished = await u.finished(turn=2)
         assert (finished.reason, finished.heard) == ("complete", COUNT)
         assert u.heard(2) == u.heard(quiet)
+
+
+@pytest.mark.parametrize("noise", ["hum", "music", "somebody else"])
+async def test_no_reply_is_lost_in_a_noise_over_it(noise: str) -> None:
+    """It is held, or stopped and goes on as another turn: every word is heard, in order."""
+    pcm = {"hum": hum, "music": chords, "somebody else": synthetic_speech}[noise](2.0)
+    async with street() as s, user(s.url, speaks=True, phrases=[""], rate=0.5) as u:
+        u.session.ask(COUNT)
+        await u.hears(0.3, 1)
+        await u.microphone.say(pcm)
+
+        def heard() -> str:
+            return " ".join(filter(None, (turn.heard for turn in u.all(TurnFinished))))
+
+        await until(lambda: heard() == COUNT, f"every word; came: {u.all(TurnFinished)}")
+        await until(lambda: u.state() == "idle", "the end")
+        assert not u.errors()
 
 
 async def test_a_sound_that_goes_on_without_a_word_ends_in_words() -> None:

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from benchmarks.speech import synthetic_speech
+from orchestrator.clients import asr as asr_client
 from orchestrator.clients import tts as tts_client
 from orchestrator.messages import Error, MarkMessage, Notice, Transcript, TurnEnded
 from tests.support.house import LIMIT_S, House, Service, free_port, house, service, until
@@ -201,6 +202,20 @@ async def test_ears_killed_in_mid_utterance_are_replaced_by_others_which_hear_it
             ended = await u.wait(TurnEnded)
             assert ended.transcript == said
             assert u.finals() == [said]
+            assert "recognition_failed" not in u.notices()
+
+
+async def test_ears_that_hang_are_replaced_by_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asr_client, "STALLED_S", 0.3)
+    async with house(asr=0) as here:
+        hanging = await ears(here, "asr-a", "never heard")
+        await here.wait_workers("tts0", "asr-a")
+        async with user(here.url, speaks=True) as u:
+            await here.asr("asr-b", script=("heard after all",))
+            await here.wait_workers("tts0", "asr-a", "asr-b")
+            hanging.suspend()
+            await u.speaks(0.5)
+            assert (await u.finished()).heard == "heard after all"
             assert "recognition_failed" not in u.notices()
 
 
