@@ -30,7 +30,7 @@ TEXT = "Yes."
 def run(options: Options) -> list[Row]:
     options.note("first_audio")
     with stack() as made:
-        count = options.pick(60, 20)
+        count = options.pick(40, 15)
         direct = solo.run(_at_worker(made.voice.address, count))
         through = solo.run(_at_listener(made.orchestrator.address, count))
         direct += solo.run(_at_worker(made.voice.address, count))

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Sequence
 
 from base.audio import UPLINK_RATE, StreamResampler
-from benchmarks import hearing, solo, speech
+from benchmarks import hearing, scenes, solo, speech
 from benchmarks.listener import Listener
 from benchmarks.rows import Row, single
 from benchmarks.sentences import SENTENCES
@@ -43,7 +43,7 @@ def run(options: Options) -> list[Row]:
     direct = hearing.transcripts(own)
     options.note("intelligible: through the whole path to a loudspeaker")
     with stack(engine="espeak") as made:
-        played = [solo.run(_play_all(made.orchestrator.address, voice, sentences)) for voice in voices]
+        played = solo.run(_play_all(made.orchestrator.address, voices, sentences))
     through = hearing.transcripts(played)
     options.note("intelligible: from a microphone through the system")
     with stack(ear="pocketsphinx") as made:
@@ -86,15 +86,17 @@ def _off(system: Pairs, alone: Pairs) -> list[Row]:
     ]
 
 
-async def _play_all(address: str, voice: str, sentences: tuple[str, ...]) -> list[bytes]:
-    """Every sentence as a loudspeaker played it, at 16 kHz."""
-    async with solo.users(address, *[solo.start(voice=voice)] * PARALLEL, keep_audio=True) as listeners:
-        parts = [_play(listener, sentences[number::PARALLEL]) for number, listener in enumerate(listeners)]
+async def _play_all(address: str, voices: Sequence[str], sentences: Sequence[str]) -> list[list[bytes]]:
+    """A list a voice: every sentence as a loudspeaker played it, at 16 kHz."""
+    begin = [solo.start(voice=voice) for voice in voices for _ in range(PARALLEL)]
+    async with solo.users(address, *begin, keep_audio=True) as listeners:
+        parts = [_play(listener, sentences[i % PARALLEL :: PARALLEL]) for i, listener in enumerate(listeners)]
         found = await asyncio.gather(*parts)
-    return [found[number % PARALLEL][number // PARALLEL] for number in range(len(sentences))]
+    by_voice = [found[i : i + PARALLEL] for i in range(0, len(found), PARALLEL)]
+    return [[part[i % PARALLEL][i // PARALLEL] for i in range(len(sentences))] for part in by_voice]
 
 
-async def _play(listener: Listener, texts: tuple[str, ...]) -> list[bytes]:
+async def _play(listener: Listener, texts: Sequence[str]) -> list[bytes]:
     out = []
     for number, text in enumerate(texts, 1):
         listener.log.audio.clear()
@@ -111,13 +113,8 @@ async def _say_all(address: str, lists: list[list[bytes]]) -> list[list[str]]:
         return await asyncio.gather(*(_say(x, pcms) for x, pcms in zip(listeners, lists, strict=True)))
 
 
-def _state(listener: Listener) -> str:
-    state = listener.last(m.State)
-    return state.state if state is not None else ""
-
-
 async def _say(listener: Listener, pcms: list[bytes]) -> list[str]:
-    """What was understood of each; "" where it was told that there were no words."""
+    """What was understood of each: its finals."""
 
     def answer(message: m.ServerMessage) -> None:
         if isinstance(message, m.TurnEnded):
@@ -126,14 +123,8 @@ async def _say(listener: Listener, pcms: list[bytes]) -> list[str]:
     listener.on_message = answer
     out = []
     for pcm in pcms:
-        ended, notices = listener.count(m.TurnEnded), listener.count(m.Notice)
-        listener.say(pcm)
-
-        def over(ended: int = ended, notices: int = notices) -> bool:
-            return listener.count(m.TurnEnded) > ended or listener.count(m.Notice) > notices
-
-        await listener.until(over, "turn_ended", 30.0)
-        turn = listener.last(m.TurnEnded)
-        out.append(turn.transcript if turn is not None and listener.count(m.TurnEnded) > ended else "")
-        await listener.until(lambda: _state(listener) in ("idle", ""), "idle", 10.0)
+        listener.log.messages.clear()
+        await scenes.say_all(listener, pcm)
+        finals = [x.text for _, x in listener.log.messages if isinstance(x, m.Transcript) and x.final]
+        out.append(" ".join(finals))
     return out

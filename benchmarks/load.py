@@ -33,7 +33,7 @@ class Load:
 
 def run(options: Options) -> list[Row]:
     """The floor and we take turns, so that what else the machine does meanwhile falls on both."""
-    rounds, seconds = options.pick(3, 1), options.pick(8, 5)
+    rounds, seconds = options.pick(3, 1), options.pick(6, 5)
     ours, floors = [], []
     with stack() as made, processes() as bare:
         floor = bare.start("floor", "-m", "benchmarks.floor")

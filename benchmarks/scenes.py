@@ -8,14 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from base.audio import UPLINK_RATE
-from benchmarks.listener import Listener
+from benchmarks.listener import Listener, Words
 from benchmarks.sound import first_sound, silent_from
 from orchestrator import messages as m
 
 LONG = "and so the tone goes on, as it did before, and it will go on after this for quite a while, I should think. "
-SILENT_S = 0.25
+SILENT_S = 0.2
 """After this without sound a reply has stopped; a chunk's end is shorter."""
-WATCHED_S = 0.4
+SETTLED_S = 0.4
+"""After the last word: by then a server that heard it says that it listens."""
+WATCHED_S = 0.32
 """How long after a word a loudspeaker is watched for the silence that should follow."""
 
 
@@ -55,6 +57,21 @@ async def wait_sounding(listener: Listener, after_turn: int, timeout_s: float = 
         lambda: any(turn > after_turn for turn in listener.log.first_frame_s), "a reply's first audio", timeout_s
     )
     return max(listener.log.first_frame_s)
+
+
+async def say_all(listener: Listener, pcm: bytes, timeout_s: float = 60.0) -> Words:
+    """Says it, and waits until all that came of it is over: the turn, the reply, a notice."""
+    said = listener.say(pcm)
+    await said.wait_begun()
+    await asyncio.sleep(len(pcm) / 2 / UPLINK_RATE + SETTLED_S)
+    await listener.until(lambda: state(listener) in ("idle", ""), "idle", timeout_s)
+    return said
+
+
+def state(listener: Listener) -> str:
+    """As the server told it last; "" before it did."""
+    told = listener.last(m.State)
+    return told.state if told is not None else ""
 
 
 async def barge_in(listener: Listener, words: bytes, rng: random.Random, turn: int) -> BargeIn:
