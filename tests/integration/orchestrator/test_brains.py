@@ -1,0 +1,89 @@
+"""Brains are anybody's code: what they may do, and what happens when they break."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.messages import Error, Notice, Reply
+from tests.support.house import house, until
+from tests.support.user import User, user
+
+pytestmark = pytest.mark.integration
+
+BRAIN = "tests.support.brains:Obedient"
+
+
+async def heard(u: User, text: str) -> str:
+    finished = await u.asks(text)
+    assert finished.reason == "complete"
+    return finished.heard
+
+
+async def test_a_brain_that_breaks_ends_its_turn_and_what_it_wrote_is_spoken(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async with house(responder=BRAIN) as here, user(here.url, at_once=True) as u:
+        finished = await u.asks("break")
+        assert (finished.reason, finished.heard) == ("failed", "I begin. And then")
+        error = await u.wait(Error)
+        assert (error.code, error.fatal) == ("internal", False)
+        assert "ValueError" in error.message
+        assert (await u.finished()).heard.startswith("Sorry")
+        assert await heard(u, "hello") == "hello"
+    said = capsys.readouterr().err
+    assert "responder_fault" in said
+    assert "brains.py" in said
+    assert "a secret of this brain" not in said + error.message
+
+
+async def test_a_brain_that_is_not_ready_is_told_of_and_asked_all_the_same() -> None:
+    async with house(responder=BRAIN) as here, user(here.url, at_once=True) as u:
+        notice = await u.wait(Notice)
+        assert notice.code == "responder_not_ready"
+        assert "not today" not in notice.message
+        assert await heard(u, "hello") == "hello"
+
+
+async def test_a_brain_that_is_not_needed_any_more_is_closed() -> None:
+    async with house(responder=BRAIN) as here:
+        async with user(here.url, at_once=True) as u:
+            u.session.ask("hang")
+            await u.wait(Reply)
+            assert await heard(u, "closed") == "hang"
+            u.session.ask("hang")
+            await until(lambda: u.written(3))
+        await here.wait_free()
+        async with user(here.url, at_once=True) as u:
+            assert await heard(u, "closed") == "hang, closed, hang"
+
+
+async def test_a_brain_chooses_the_voice_from_those_there_are() -> None:
+    async with house(responder=BRAIN) as here, user(here.url, at_once=True) as u:
+        await heard(u, "Low.")
+        assert await heard(u, "alto") == "My own voice."
+        await heard(u, "low")
+        assert u.heard(3) != u.heard(1), "at once"
+        await heard(u, "Low.")
+        assert u.heard(4) == u.heard(3), "and from then on"
+
+
+async def test_tools_and_what_was_heard_are_history() -> None:
+    async with house(responder=BRAIN) as here, user(here.url, at_once=True) as u:
+        await heard(u, "tool")
+        assert await heard(u, "history") == "user tool / tool_call {} / tool_result noon / assistant It is noon."
+
+
+async def test_a_brain_may_wait_until_it_was_heard() -> None:
+    async with house(responder=BRAIN) as here, user(here.url) as u:
+        u.session.ask("wait")
+        await u.hears(0.3, 1)
+        assert u.written(1) == "First this. "
+        assert (await u.finished()).heard == "First this. And when that was heard, this."
+
+
+async def test_a_session_may_ask_only_for_the_brains_that_the_operator_has() -> None:
+    async with house(responder=BRAIN) as here, user(here.url, at_once=True) as u:
+        u.session.update(responder="tests.support.brains:Other")
+        assert (await u.wait(Error)).reason == "RESPONDER_UNKNOWN"
+        u.session.update(responder="echo")
+        assert await heard(u, "tool") == "tool"

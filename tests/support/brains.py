@@ -1,0 +1,60 @@
+"""A brain that does what its text says, good or bad: `house(responder="tests.support.brains:Obedient")`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from orchestrator.conversation.history import Item
+from orchestrator.ports import Adjust, Context, Delta, Done, Text, ToolCall, ToolResult
+
+
+class Obedient:
+    name = "obedient"
+
+    def __init__(self) -> None:
+        self.closed: list[str] = []
+
+    async def reply(self, history: tuple[Item, ...], context: Context) -> AsyncIterator[Delta]:
+        said = history[-1].text if history else ""
+        try:
+            async for delta in self._obey(said, history, context):
+                yield delta
+            yield Done()
+        finally:
+            self.closed.append(said)
+
+    async def _obey(self, said: str, history: tuple[Item, ...], context: Context) -> AsyncIterator[Delta]:
+        match said:
+            case "break":
+                yield Text("I begin. And then")
+                raise ValueError("a secret of this brain")
+            case "hang":
+                yield Text("I begin.")
+                await asyncio.Event().wait()
+            case "closed":
+                yield Text(", ".join(self.closed) or "none")
+            case "alto":
+                yield Adjust(voice="alto")
+                yield Text("My own voice.")
+            case "low":
+                yield Adjust(voice="low")
+                yield Text("Low.")
+            case "tool":
+                yield ToolCall("1", "clock", "{}")
+                yield ToolResult("1", "clock", "noon")
+                yield Text("It is noon.")
+            case "history":
+                yield Text(" / ".join(f"{item.role.value} {item.text}" for item in history[:-1]))
+            case "wait":
+                yield Text("First this. ")
+                await context.progress.wait_heard()
+                yield Text("And when that was heard, this.")
+            case _:
+                yield Text(said)
+
+    async def warm(self) -> None:
+        raise RuntimeError("not today")
+
+    async def close(self) -> None:
+        pass
