@@ -70,11 +70,15 @@ async def _kill_the_voice(someone: Person, system: System, tts: str) -> None:
     someone.session.ask(STORY)
     await someone.until(lambda: someone.loudspeaker.first_sound_s(1), "the story")
     os.kill(system.pid("tts-worker"), signal.SIGKILL)
-    broken = await someone.until_finished(1)
-    assert broken.reason == "failed"
-    assert someone.loudspeaker.heard(1) == broken.samples, "it knows how far the story was heard"
-    await someone.until(lambda: someone.all(m.Error), "a word of what is wrong")
-    await someone.until(lambda: someone.text(2), "an apology")
+    ended = await someone.until_finished(1)
+    assert someone.loudspeaker.heard(1) == ended.samples, "it knows how far the story was heard"
+    if ended.reason == "complete":
+        # `up` had another worker there within the second that a broken turn waits: nothing was lost.
+        assert not ended.unheard
+    else:
+        assert ended.reason == "failed"
+        await someone.until(lambda: someone.all(m.Error), "a word of what is wrong")
+        await someone.until(lambda: someone.text(2), "an apology")
     await back_again(system, "tts-worker")
     await wait_workers(someone, system, "tts", tts)
 
