@@ -101,6 +101,13 @@ class House:
             assert time.monotonic() < deadline, f"{set(await self.workers())}, not {set(ids)}"
             await asyncio.sleep(0.02)
 
+    async def wait_worker(self, id: str) -> None:
+        """Until the orchestrator knows this one, whoever else there is."""
+        deadline = time.monotonic() + LIMIT_S
+        while id not in await self.workers():
+            assert time.monotonic() < deadline, f"no {id}"
+            await asyncio.sleep(0.01)
+
     async def wait_slots(self, id: str, used: int) -> None:
         """Until so many of the worker's slots are in use."""
         deadline = time.monotonic() + LIMIT_S

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 import grpc.aio
 
+from base.audio import FRAMES_PER_SECOND
 from base.errors import AntiphonError, AtCapacity, BadRequest, Internal, TimedOut, Unavailable
 from base.rpc import error_from_rpc
 from orchestrator import wire
@@ -121,7 +122,7 @@ class VoiceClient:
             self._next_number()
 
     def begin_nowait(self, turn: int, choice: VoiceChoice) -> None:
-        self._turn = Unspoken(turn, choice)
+        self._turn = Unspoken(turn, choice, self._rate // FRAMES_PER_SECOND)
         self._wait = _Wait(self._clock() + self._start_timeout_s)
         if self._early[0] == turn:
             self._turn.credit = self._early[1]

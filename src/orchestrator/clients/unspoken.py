@@ -22,11 +22,16 @@ class Said:
 
 
 class Unspoken:
-    """Samples here are of the turn, at the output rate; what comes from a worker counts from where that one began."""
+    """Samples here are of the turn, at the output rate; what comes from a worker counts from where that one began.
 
-    def __init__(self, turn: int, choice: VoiceChoice) -> None:
+    `frame`: samples of 20 ms. Audio comes in whole frames, so the last of a chunk waits for the text that comes next: a
+    chunk has ended with its last whole frame.
+    """
+
+    def __init__(self, turn: int, choice: VoiceChoice, frame: int) -> None:
         self.turn = turn
         self.choice = choice
+        self._frame = frame
         self.said: list[Said] = []
         self.finished = False
         """All its text is here."""
@@ -89,8 +94,12 @@ class Unspoken:
     def _due(self, *, everything: bool = False) -> list[SynthEvent]:
         """The marks whose sound has come."""
         due = []
-        while self._marks and (everything or self._marks[0].sample <= self.received):
-            mark = self._marks.popleft()
+        while self._marks:
+            mark = self._marks[0]
+            slack = self._frame - 1 if mark.kind == "chunk_end" else 0
+            if not everything and mark.sample > self.received + slack:
+                break
+            self._marks.popleft()
             place = (mark.chunk + 1, 0) if mark.kind == "chunk_end" else (mark.chunk, mark.start)
             self._place = max(self._place, place)
             due.append(mark)
