@@ -76,9 +76,7 @@ def run(options: Options) -> list[Row]:
             failed = [x for s in speakers for x in s.failed]
             late = percentile(lags, 95) if lags else None
             if failed or late is None or late > LATE_S:
-                why = (
-                    f"{len(failed)} failed ({failed[0]})" if failed else f"finals came {late or 0:.1f} s after the end"
-                )
+                why = f"{len(failed)} failed ({failed[0]})" if failed else f"finals came {late or 0:.1f} s late"
                 note = f"at {count}, {why}"
                 break
             best, lag = count, late
