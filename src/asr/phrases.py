@@ -27,6 +27,10 @@ _SMALL = (
 _TENS = ("zero", "ten", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 _SHORTEST_PART = 3
 
+SILENCE = ("<sil>", 0.005)
+NOISE = ("[NOISE]", 1e-8)
+"""Fillers of the grammar and their probabilities, which are PocketSphinx's own."""
+
 Transition = tuple[int, int, float, str]
 """From state, to state, probability, word."""
 
@@ -66,8 +70,13 @@ def prepare(texts: tuple[str, ...], known: Callable[[str], bool]) -> Prepared:
 
 
 def grammar(phrases: tuple[Phrase, ...]) -> list[Transition]:
-    """A finite-state grammar from state 0 to state 1 that takes exactly one whole phrase, each as likely."""
-    transitions: list[Transition] = []
+    """A finite-state grammar from state 0 to state 1 that takes exactly one whole phrase, each as likely.
+
+    Silence may stand anywhere, noise before and after: within a phrase it would take the place of words.
+    """
+    transitions: list[Transition] = [
+        (at, at, probability, filler) for at in (0, 1) for filler, probability in (SILENCE, NOISE)
+    ]
     states = 2
     for phrase in phrases:
         at = 0
@@ -77,6 +86,7 @@ def grammar(phrases: tuple[Phrase, ...]) -> list[Transition]:
             else:
                 to = states
                 states += 1
+                transitions.append((to, to, SILENCE[1], SILENCE[0]))
             transitions.append((at, to, 1.0 / len(phrases) if i == 0 else 1.0, word))
             at = to
     return transitions

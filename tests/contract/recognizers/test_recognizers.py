@@ -1,0 +1,138 @@
+"""What every recogniser keeps to behind the ASR worker's gRPC, the scripted one and the real one alike."""
+
+import asyncio
+import itertools
+
+import grpc
+import pytest
+
+from tests.support.recognition import Stream, asr_worker
+from tests.support.speech import chords, hum, speaking, white_noise
+
+pytestmark = pytest.mark.contract
+
+PHRASES = ("what time is it", "tell me a story")
+WORKERS = {
+    "scripted": {"engine": "scripted", "script": PHRASES},
+    "pocketsphinx": {"engine": "pocketsphinx", "decoders": 2},
+}
+QUIET = bytes(16_000 * 2 // 2)
+
+
+@pytest.fixture(params=WORKERS)
+async def stub(request):
+    async with asr_worker(**WORKERS[request.param]) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def speech():
+    with speaking() as say:
+        yield {phrase: QUIET[:9600] + say(phrase) + QUIET[:6400] for phrase in PHRASES}
+
+
+async def opened(stub, **config):
+    stream = Stream(stub)
+    await stream.open(**config)
+    return stream
+
+
+async def test_it_says_what_it_hears_in_partials_and_one_final(stub, speech):
+    stream = await opened(stub, language="en", phrases=PHRASES)
+    await stream.say(1, speech[PHRASES[0]] + QUIET)
+    await stream.end(1)
+    final = await stream.final(1)
+    assert final.text == PHRASES[0]
+    assert 0.0 < final.confidence <= 1.0
+    assert stream.partials[1]
+    words = final.words
+    assert " ".join(w.text for w in words) == final.text
+    assert all(w.start_sample <= w.end_sample for w in words)
+    assert all(0.0 <= w.confidence <= 1.0 for w in words)
+
+
+async def test_words_lie_in_the_sessions_media_time(stub, speech):
+    stream = await opened(stub, phrases=PHRASES)
+    pcm = speech[PHRASES[0]]
+    await stream.say(1, pcm, sample=160_000)
+    await stream.end(1)
+    final = await stream.final(1)
+    assert final.words
+    assert all(160_000 <= w.start_sample <= w.end_sample <= 160_000 + len(pcm) // 2 + 16_000 for w in final.words)
+
+
+async def test_many_utterances_share_a_stream_in_order(stub, speech):
+    stream = await opened(stub, phrases=PHRASES)
+    for utterance, phrase in enumerate(PHRASES, 1):
+        assert (await stream.hear(utterance, speech[phrase])).text == phrase
+
+
+async def test_a_cancelled_utterance_has_no_final_and_the_next_is_heard(stub, speech):
+    stream = await opened(stub, phrases=PHRASES)
+    await stream.say(1, speech[PHRASES[0]][:16_000])
+    await stream.cancel(1)
+    assert (await stream.hear(2, speech[PHRASES[1]])).text == PHRASES[1]
+    await stream.done()
+    assert 1 not in stream.ends
+
+
+@pytest.mark.parametrize("data", [b"\0", bytes(16_000 * 2 * 3)], ids=["odd", "too long"])
+async def test_bad_audio_ends_its_utterance_only(stub, speech, data):
+    stream = await opened(stub, phrases=PHRASES)
+    await stream.audio(1, data)
+    error = await stream.error(1)
+    assert "bytes" in error.message
+    assert error.code == grpc.StatusCode.INVALID_ARGUMENT.value[0]
+    assert isinstance((await stream.hear(2, speech[PHRASES[1]])).text, str)
+
+
+async def test_audio_before_config_is_refused(stub):
+    stream = Stream(stub)
+    await stream.audio(1, QUIET[:3200])
+    assert await stream.call.code() is grpc.StatusCode.FAILED_PRECONDITION
+    assert "config" in await stream.call.details()
+
+
+async def test_a_language_that_it_does_not_hear_is_refused_with_those_it_does(stub):
+    stream = Stream(stub)
+    with pytest.raises((EOFError, grpc.aio.AioRpcError)):
+        await stream.open(language="ja")
+    details = await stream.call.details()
+    assert "ja" in details
+    assert "en" in details
+
+
+async def test_two_sessions_do_not_hear_each_other(stub, speech):
+    async def hear(phrase):
+        stream = await opened(stub, phrases=(phrase,))
+        return [(await stream.hear(u, speech[phrase])).text for u in (1, 2)]
+
+    one, other = await asyncio.gather(*(hear(p) for p in PHRASES))
+    if one != list(PHRASES):  # the scripted one says what its script says
+        assert (one, other) == ([PHRASES[0]] * 2, [PHRASES[1]] * 2)
+
+
+async def test_an_utterance_that_nobody_ends_dies_with_its_stream(stub, speech):
+    for _ in range(5):
+        stream = await opened(stub)
+        await stream.say(1, speech[PHRASES[0]])
+        stream.call.cancel()
+    stream = await opened(stub, phrases=PHRASES)
+    async with asyncio.timeout(30):
+        for utterance in itertools.count(1):
+            await stream.say(utterance, speech[PHRASES[0]])
+            await stream.end(utterance)
+            end = await stream.wait_end(utterance)
+            if getattr(end, "reason", "") != "AT_CAPACITY":
+                break  # those that were left behind are gone
+    assert end.text in PHRASES
+
+
+@pytest.mark.parametrize("noise", [hum, white_noise, chords, None])
+async def test_noise_has_no_words(noise):
+    async with asr_worker(engine="pocketsphinx", decoders=1) as stub:
+        stream = await opened(stub)
+        pcm = bytes(16_000 * 2 * 2) if noise is None else noise(2.0)
+        final = await stream.hear(1, pcm)
+        assert final.text == ""
+        await stream.done()
