@@ -38,7 +38,9 @@ class Stream:
         self.partials: dict[int, list[recognition_pb2.Partial]] = {}
         self.ends: dict[int, recognition_pb2.Final | recognition_pb2.UtteranceError] = {}
 
-    async def open(self, *, language: str = "", phrases: tuple[str, ...] = (), model: str = "") -> recognition_pb2.Ready:
+    async def open(
+        self, *, language: str = "", phrases: tuple[str, ...] = (), model: str = ""
+    ) -> recognition_pb2.Ready:
         config = recognition_pb2.RecognitionConfig(model=model, language=language, phrases=phrases)
         await self.call.write(Request(config=config))
         return (await self._read()).ready

@@ -54,6 +54,8 @@ _TAIL = bytes(UPLINK_RATE // 5 * 2)
 _GRAMMAR_SEARCH = {"beam": 1e-60, "pbeam": 1e-60, "wbeam": 1e-40, "bestpath": False}
 """A grammar is small: its search can afford to follow what fits badly at first. The best path through its lattice
 would forget that a phrase must be complete."""
+_OPEN, _IDLE = "_default", "idle"
+"""Names of searches: the open language model, and one that hears silence only."""
 _ROOM_RMS = 12.0
 _ROOM_PEAK = 12
 _WARM_UP = bytes(UPLINK_RATE)
@@ -337,6 +339,7 @@ class _Sphinx:
             fsgusefiller=False,
         )
         self._given = _Means(_TYPICAL, _SPHINX_FRAMES)
+        self._decoder.add_fsg(_IDLE, self._decoder.create_fsg(_IDLE, 0, 1, [(0, 1, 1.0, "<sil>")]))
         # Ready means ready: what a first utterance would fault in or allocate is there now.
         self.begin(self._given)
         self.process(_WARM_UP)
@@ -352,9 +355,12 @@ class _Sphinx:
 
     def measure(self, pcm: bytes) -> _Means:
         """The means of `pcm`, leaning on typical ones where it is short."""
+        # The end of an utterance searches what was not searched yet: with a search that has next to nothing to do.
+        self._decoder.activate_search(_IDLE)
         self.begin(_Means(_TYPICAL, _TYPICAL_FRAMES))
         self._decoder.process_raw(pcm[_QUIET:] if len(pcm) > 2 * _QUIET else pcm, True, False)
         self._decoder.end_utt()
+        self._decoder.activate_search(_OPEN)
         return self.means(None).with_(_Means(_TYPICAL, _TYPICAL_FRAMES))
 
     def begin(self, means: _Means) -> None:
@@ -398,7 +404,7 @@ class _Sphinx:
             self.process(pcm + _Room().fill(_TAIL))
             return self.end()
         finally:
-            self._decoder.activate_search("_default")
+            self._decoder.activate_search(_OPEN)
 
     def _set(self, values: Mapping[str, float]) -> None:
         for key, value in values.items():
