@@ -1,6 +1,6 @@
 """A conversation through everything: real processes, a real WebSocket, real speech in and out, the default engines.
 
-Five spoken turns; two of them cut a reply short, a cough and an "okay" do not, and the connection is lost once. What
+Five spoken turns; two of them cut a reply short, a cough and an "I see" do not, and the connection is lost once. What
 the user says is in the session's `phrases`. One may be misheard: it is listed, and typed if more depends on it.
 """
 
@@ -35,7 +35,9 @@ TIME, STORY, DATE, COUNT, THANKS = (
     "thank you",
 )
 SPOKEN = (TIME, STORY, DATE, COUNT, THANKS)
-PHRASES = [*SPOKEN, "okay", "another voice", "say that again", "goodbye"]
+ASIDE = "i see"
+"""A backchannel that also sounds like one before it is over: what is heard of it on the way could be a word."""
+PHRASES = [*SPOKEN, ASIDE, "another voice", "say that again", "goodbye"]
 PATIENT = {"ANTIPHON_ORCHESTRATOR_FINAL_MS": "5000"}
 """A busy machine may take its time to recognise; it changes nothing where that is quick."""
 MISHEARD = 1
@@ -145,10 +147,10 @@ async def _converse(talk: Conversation, cable: Cable) -> None:
     time, finished = await talk.interrupt(greeting, TIME)
     _check_report(someone, finished, someone.text(time))
     await someone.until_finished(time)
-    # A story, to which the user says "okay", and which another question stops.
+    # A story, to which the user says "I see", and which another question stops.
     story, _ = await talk.speak(STORY, needed=True)
     await someone.until_heard(story, "who" if "who" in someone.text(story) else "that")
-    await talk.disturb(story, someone.speech("okay"))
+    await talk.disturb(story, someone.speech(ASIDE))
     date, finished = await talk.interrupt(story, DATE)
     assert finished.unheard
     assert (await someone.until_finished(date)).reason == "complete"
