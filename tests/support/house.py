@@ -20,6 +20,7 @@ import aiohttp
 
 from asr.app import serving as asr_serving
 from asr.settings import AsrWorkerSettings
+from base.lifecycle import Serving
 from orchestrator.app import orchestrator
 from orchestrator.settings import OrchestratorSettings
 from registry.app import serving as registry_serving
@@ -68,6 +69,11 @@ class House:
     _stack: AsyncExitStack = field(repr=False)
     _front: AsyncExitStack = field(repr=False)
     """The orchestrator's."""
+    _serving: Serving = field(repr=False)
+
+    async def drain(self) -> None:
+        """The orchestrator takes nobody new; returns when no reply is under way."""
+        await self._serving.drain()
 
     async def close(self) -> None:
         """The orchestrator stops."""
@@ -235,7 +241,7 @@ async def house(
         front = await stack.enter_async_context(AsyncExitStack())
         serving = await front.enter_async_context(orchestrator(OrchestratorSettings(**settings)))
         http = await stack.enter_async_context(aiohttp.ClientSession())
-        made = House(registry_at, f"http://{serving.address}", http, stack, front)
+        made = House(registry_at, f"http://{serving.address}", http, stack, front, serving)
         for number in range(tts):
             await made.tts(f"tts{number}", **(tts_settings or {}))
         for number in range(asr):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from base.errors import AntiphonError
 from benchmarks.speech import knock, synthetic_speech
 from orchestrator.messages import (
     Clear,
+    CloseCode,
     Endpointing,
     Error,
     Explain,
@@ -26,7 +28,7 @@ from orchestrator.messages import (
     TurnFinished,
 )
 from tests.support.house import House, house, until
-from tests.support.user import QUICK, user
+from tests.support.user import QUICK, raw, user
 
 pytestmark = pytest.mark.integration
 
@@ -437,3 +439,37 @@ async def test_a_knock_is_not_answered() -> None:
         u.session.ask("go on")
         await u.finished()
         assert not u.errors()
+
+
+# --- how many, and until when ----------------------------------------------------------------------------------------
+
+
+async def test_one_session_more_than_there_may_be_is_refused() -> None:
+    async with house(max_sessions=1, grace_s=0.1) as here:
+        async with user(here.url) as first, raw(here.url) as second:
+            await second.send(type="session_start")
+            error = await second.wait("error")
+            assert (error["code"], error["fatal"]) == ("at_capacity", True)
+            assert error["retry_after_s"]
+            assert await second.closed() == CloseCode.TRY_LATER
+            # Who is there may always come back.
+            async with user(here.url, resume=first.started.resume) as again:
+                assert again.started.resumed
+        await here.wait_free()
+        async with user(here.url, at_once=True) as later:
+            assert (await later.asks("hello")).heard == "hello"
+
+
+async def test_a_server_that_drains_lets_the_reply_end_and_takes_nobody_new() -> None:
+    async with house() as here, user(here.url) as u, raw(here.url) as late:
+        u.session.ask(COUNT)
+        await u.hears(0.2, 1)
+        draining = asyncio.create_task(here.drain())
+        await asyncio.sleep(0)
+        await late.send(type="session_start")
+        error = await late.wait("error")
+        assert (error["code"], error["fatal"]) == ("unavailable", True)
+        assert await late.closed() == CloseCode.TRY_LATER
+        assert not draining.done()
+        assert (await u.finished(turn=1)).heard == COUNT
+        await draining
