@@ -58,7 +58,6 @@ class Services:
     observe: Callable[[TurnLine], None]
     observe_session: Callable[[Mapping[str, int]], None] = lambda _: None
     start_timeout_s: float = 10.0
-    grace_s: float = 30.0
     log_pii: bool = False
     clock: Callable[[], float] = time.monotonic
 

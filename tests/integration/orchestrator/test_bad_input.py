@@ -14,6 +14,7 @@ import aiohttp
 import psutil
 import pytest
 
+from asr.vad import FrameVad
 from benchmarks.speech import key_click, synthetic_speech
 from orchestrator.messages import (
     Audio,
@@ -346,3 +347,30 @@ async def test_a_sound_that_goes_on_without_a_word_ends_in_words() -> None:
         await u.speaks(0.3)
         assert (await u.wait(Notice)).code == "no_words"
         assert u.state() in ("idle", "listening")
+
+
+async def test_a_fault_of_ours_ends_its_session_and_no_other(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No input that does this is known; so here is one."""
+    poison = bytes(range(256)) * 2 + bytes(128)
+    sound = FrameVad.push
+
+    def push(self: FrameVad, sample: int, frame: bytes) -> Any:
+        if frame == poison:
+            raise RuntimeError("my secret")
+        return sound(self, sample, frame)
+
+    monkeypatch.setattr(FrameVad, "push", push)
+    async with street() as s, raw(s.url) as client:
+        await client.start()
+        await client.send(type="text", text=COUNT)
+        await client.wait("reply")
+        await client.ws.send_bytes(pack_audio(Audio(0, 0, poison)))
+        error = await client.wait("error")
+        assert (error["code"], error["fatal"]) == ("internal", True)
+        assert await client.closed() == CloseCode.INTERNAL
+    said = capsys.readouterr().err
+    assert "session_fault" in said
+    assert "test_bad_input.py" in said
+    assert "my secret" not in said + error["message"]
