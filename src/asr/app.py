@@ -13,8 +13,9 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from asr import wire
 from asr.capacity import available_bytes, decoders_for, usable_cores
-from asr.ears import Ears, in_process_ears
+from asr.ears import Ears
 from asr.engines.scripted import ScriptedRecognizer
+from asr.in_process import in_process_ears
 from asr.phrases import prepare
 from asr.pool import ChildSpec, PoolLimits, pool
 from asr.recognizer import RecognizerConfig
