@@ -45,7 +45,7 @@ async def _make(someone: Person, name: str, noise: bytes) -> None:
     """Either it is not taken for speech, or the user is told that there were no words in it."""
     here = len(someone.log)
     await someone.microphone.say(noise + silence(REST_S))
-    if someone.all(m.State, here):
+    if any(state.state == "listening" for state in someone.all(m.State, here)):
         await someone.until(
             lambda: any(notice.code in OVER for notice in someone.all(m.Notice, here)), f"a word about {name}"
         )
