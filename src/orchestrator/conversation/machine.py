@@ -11,11 +11,11 @@ but an asked text is started while the user's turn is open.
 **Identity.** News of the user's speech carries its utterance, news of a reply its turn. News of an old one is counted
 and changes nothing. News of a turn that was never started, or a pair that the table lacks, is our bug and raises.
 
-**The user's turn** is a row of utterances. It ends `endpoint_ms` after the last voiced sample, sooner if its words read
-as complete, later if as unfinished, as soon as the finals of all of them are in; `final_ms` later with the last
-partials instead. Speech that begins before that joins it. `manual`: only turn_commit or `released` end it, and then it
-ends with what was said until then. A turn without words ends in a notice, unless a reply goes on then. A
-recogniser's failure is a notice, and what was understood until then stands.
+**The user's turn** is a row of utterances. It ends `endpoint_ms` after the last voiced sample, sooner if its words
+read as complete, later if as unfinished, as soon as the finals of all of them are in; `final_ms` later with the last
+partials instead (three times as long where there was no word yet). Speech that begins before that joins it. `manual`:
+only turn_commit or `released` end it, and then it ends with what was said until then. A turn without words ends in a
+notice, unless a reply goes on then. A recogniser's failure is a notice, and what was understood until then stands.
 
 **Sound without words** keeps nothing waiting for longer than `hold_max_s` (a held reply, a turn that has its words, a
 reply that is to go on), or `noise_s` where nothing waits. Then the utterance is *dormant*: nothing waits for it, but

@@ -29,6 +29,10 @@ class Part(Enum):
     """Nothing waits for it, but words may still come: then they count."""
 
 
+WORDLESS_FACTOR = 3
+"""How many times `final_ms` a final is waited for when there was no partial either."""
+
+
 @dataclass(slots=True)
 class Partials:
     """The words of an utterance so far, and since when each of them has stood there unchanged."""
@@ -195,7 +199,10 @@ class Hearing:
         if endpoint is None:
             return None
         concerned = [u for u in self.turn if self.commit is None or u.id <= self.commit.last]
-        return endpoint[0] + (0 if all(u.settled for u in concerned) else policy.final_ms / 1000)
+        if all(u.settled for u in concerned):
+            return endpoint[0]
+        # With no word at all yet there is nothing to answer: the recogniser is late, and worth a longer wait.
+        return endpoint[0] + policy.final_ms / 1000 * (1 if self.text() else WORDLESS_FACTOR)
 
     def wordless_due(self, limit_s: float) -> float | None:
         """When sound without words has kept the turn open for `limit_s`; None if nothing of the kind does."""

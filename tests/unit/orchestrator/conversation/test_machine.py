@@ -775,3 +775,25 @@ def test_a_machine_without_arguments_is_idle() -> None:
     machine = Machine()
     assert (machine.state, machine.turn, machine.history, machine.next_deadline()) == (State.IDLE, 0, (), None)
     assert machine.handle_timer(5.0) == [c.TellState("idle")]
+
+
+def test_a_recogniser_that_is_late_with_its_first_word_is_waited_for_longer():
+    scene = Scene()
+    scene.starts(1)
+    scene.at(0.6)
+    scene.ends(1)
+    scene.at(0.6 + 0.5 + 1.4)
+    assert scene.notices() == []
+    scene.final(1, "what time is it")
+    assert scene.replies() == [(c.Cause.USER, "what time is it")]
+    scene.at(10.0)
+    assert scene.notices() == []
+
+
+def test_a_recogniser_that_never_answers_is_not_waited_for_without_end():
+    scene = Scene()
+    scene.starts(1)
+    scene.at(0.6)
+    scene.ends(1)
+    scene.at(0.6 + 0.5 + 1.6)
+    assert scene.notices() == ["no_words"]
