@@ -76,15 +76,17 @@ class Evidence:
     words: int
 
     def confidence(self) -> float:
-        """0 to 1; a logistic regression over 216 phrases that were said and 80 that were not."""
+        """0 to 1; a logistic regression over 243 phrases that were said and 299 that were not."""
+        if self.stretch > LONGEST_PHONE:
+            return 0.0
         odds = (
-            2.0
-            + 1.22 * self.gain
-            - 0.65 * self.loss
-            - 0.165 * min(self.outside, 60)
-            - 0.064 * min(self.gap, 60)
-            - 0.132 * min(self.stretch, 40.0)
-            + 0.18 * min(self.words, 8)
+            -2.98
+            + 2.38 * self.gain
+            - 0.448 * self.loss
+            - 0.107 * min(self.outside, 60)
+            - 0.14 * min(self.gap, 60)
+            - 0.025 * self.stretch
+            + 0.295 * min(self.words, 8)
         )
         return 1.0 / (1.0 + math.exp(-max(-50.0, min(50.0, odds))))
 

@@ -49,6 +49,8 @@ _GRAMMARS = 8
 _SHORTEST_PHRASE = 340 * UPLINK_RATE // 1000
 """Samples of words; fewer need the open model's word. Measured: a cough gives at most 290 ms, a phrase 420 or more."""
 _PHRASE_FLOOR = 0.5
+_ALONE_FLOOR = 0.3
+"""Confidence of a word that is alone in its utterance: most of what is heard in a noise is one word."""
 _QUIET = UPLINK_RATE // 5 * 2
 """Bytes of pre-roll that say nothing about the voice."""
 _TAIL = bytes(UPLINK_RATE // 5 * 2)
@@ -58,6 +60,8 @@ _GRAMMAR_SEARCH = {"beam": 1e-60, "pbeam": 1e-60, "wbeam": 1e-40, "bestpath": Fa
 would forget that a phrase must be complete."""
 _OPEN, _IDLE = "_default", "idle"
 """Names of searches: the open language model, and one that hears silence only."""
+_UNIT = 1024
+"""Scores of paths come divided by this; so do those of segments, but not from a lattice."""
 _ROOM_RMS = 12.0
 _ROOM_PEAK = 12
 _WARM_UP = bytes(UPLINK_RATE)
@@ -207,11 +211,15 @@ class SphinxDecoder:
         return held
 
     def _counted(self, heard: Decoded) -> list[Word]:
-        return words(heard.segments, self._first, self._running().phones, self._floor)
+        found = words(heard.segments, self._first, self._running().phones, self._floor)
+        alone = len(found) == 1 and not self._settled
+        return [] if alone and found[0].confidence < max(self._floor, _ALONE_FLOOR) else found
 
     def _partial(self, heard: Decoded) -> Partial | None:
-        """News of the words so far. They have no posteriors yet; what does not sound like speech has no words."""
+        """News of the words so far. They have no posteriors yet: a first word waits for what follows it."""
         found = words(heard.segments, self._first, self._running().phones, 0.0) if self._sound.verdict() else []
+        if len(found) == 1 and not heard.segments[-1].is_filler:
+            found = []
         text = _text([*self._settled, *found])
         if text == self._said:
             return None
@@ -376,16 +384,16 @@ class _Sphinx:
     def process(self, pcm: bytes) -> None:
         self._decoder.process_raw(pcm, False, False)
 
-    def heard(self) -> Decoded:
-        """The open model's path so far, or at the end."""
+    def heard(self, fit_unit: int = 1) -> Decoded:
+        """The search's path so far, or at the end."""
         hypothesis = self._decoder.hyp()
         if hypothesis is None:
             return Decoded()
         segments = tuple(
-            Segment(s.word, s.start_frame, s.end_frame + 1, s.prob, _log(s.ascore)) for s in self._decoder.seg()
+            Segment(s.word, s.start_frame, s.end_frame + 1, s.prob, fit_unit * _log(s.ascore))
+            for s in self._decoder.seg()
         )
-        # Scores of paths come divided by 1024, as probabilities.
-        return Decoded(segments, 1024 * _log(hypothesis.score), self._decoder.n_frames())
+        return Decoded(segments, _UNIT * _log(hypothesis.score), self._decoder.n_frames())
 
     def end(self) -> Decoded:
         self._decoder.end_utt()
@@ -407,7 +415,8 @@ class _Sphinx:
         try:
             self.begin(means)
             self.process(pcm + _Room().fill(_TAIL))
-            return self.end()
+            self._decoder.end_utt()
+            return self.heard(fit_unit=_UNIT)
         finally:
             self._decoder.activate_search(_OPEN)
 

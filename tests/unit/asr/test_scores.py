@@ -59,7 +59,7 @@ def test_what_fits_worse_than_what_was_heard_speaks_against_it():
     bad = replace(SAID, segments=(SAID.segments[0], replace(SAID.segments[1], fit=-250.0), *SAID.segments[2:]))
     found = evidence(bad, HEARD, phones)
     assert found.loss == pytest.approx(8.0)
-    assert found.confidence() < 0.5
+    assert found.confidence() < evidence(SAID, HEARD, phones).confidence()
 
 
 def test_words_around_a_phrase_speak_against_it():
@@ -76,6 +76,11 @@ def test_a_hole_in_a_phrase_speaks_against_it():
 
 def test_no_words_are_no_phrase():
     assert evidence(Decoded((seg("<sil>", 0, 100),), -10.0, 100), HEARD, phones) is None
+
+
+def test_words_drawn_out_longer_than_anybody_says_them_are_no_phrase():
+    assert Evidence(9.0, 0.0, 0, 0, LONGEST_PHONE, 3).confidence() > 0.9
+    assert Evidence(9.0, 0.0, 0, 0, LONGEST_PHONE + 1, 3).confidence() == 0.0
 
 
 def test_confidence_stays_between_0_and_1():
