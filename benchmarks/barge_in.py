@@ -18,7 +18,7 @@ from benchmarks.suite import Options
 def run(options: Options) -> list[Row]:
     with stack() as made:
         options.note("barge_in: one session")
-        alone = _crowd(made, sessions=1, barge_ins=options.pick(100, 12), play_s=(0.1, 0.35))
+        alone = _crowd(made, sessions=1, barge_ins=options.pick(100, 12), play_s=(0.05, 0.25))
         options.note("barge_in: 40 sessions at once")
         crowd = _crowd(made, sessions=40, barge_ins=options.pick(5, 1), play_s=(1.0, 4.0))
     return [

@@ -34,7 +34,7 @@ QUIET_S = 0.1
 
 
 def run(options: Options) -> list[Row]:
-    times = options.pick(100, 15)
+    times = options.pick(60, 15)
     with processes() as made:
         addresses = {
             engine: made.service("tts-worker", "--engine", engine, "--slots", "128").address for engine in ENGINES

@@ -30,16 +30,19 @@ TEXT = "Yes."
 def run(options: Options) -> list[Row]:
     options.note("first_audio")
     with stack() as made:
-        count = options.pick(40, 15)
-        direct = solo.run(_at_worker(made.voice.address, count))
-        through = solo.run(_at_listener(made.orchestrator.address, count))
-        direct += solo.run(_at_worker(made.voice.address, count))
+        direct, through = solo.run(_scene(made.voice.address, made.orchestrator.address, options.pick(40, 15)))
     own = percentile(direct, 50)
     return [
         spread("what the orchestrator adds to first audio", "ms", [x - own for x in through], Budget(15)),
         spread("text to first audio, at the worker itself (sine)", "ms", direct),
         spread("text to first audio, through the orchestrator", "ms", through),
     ]
+
+
+async def _scene(voice: str, address: str, count: int) -> tuple[list[float], list[float]]:
+    direct = await _at_worker(voice, count)
+    through = await _at_listener(address, count)
+    return direct + await _at_worker(voice, count), through
 
 
 async def _at_worker(voice: str, count: int) -> list[float]:

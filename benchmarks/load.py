@@ -39,12 +39,12 @@ def run(options: Options) -> list[Row]:
         floor = bare.start("floor", "-m", "benchmarks.floor")
         options.note(f"load: {FEW} sessions")
         few = _under_load(made, made.orchestrator, sessions=FEW, seconds=2)
+        options.note(f"load: {MORE} sessions")
+        more = _under_load(made, made.orchestrator, sessions=MORE, seconds=seconds)
         for number in range(1, rounds + 1):
             options.note(f"load: {SESSIONS} sessions, the floor and we, {number} of {rounds}")
             floors.append(_under_load(bare, floor, sessions=SESSIONS, seconds=seconds, scene="floor"))
             ours.append(_under_load(made, made.orchestrator, sessions=SESSIONS, seconds=seconds))
-        options.note(f"load: {MORE} sessions")
-        more = _under_load(made, made.orchestrator, sessions=MORE, seconds=seconds)
     return _rows(few, _mean(ours), more, _mean(floors))
 
 
@@ -73,6 +73,12 @@ def _rows(few: Load, full: Load, more: Load, least: Load) -> list[Row]:
         single(f"audio for which a listener's buffer was dry, {SESSIONS} sessions", "%", dry, 0.1),
         single(f"orchestrator memory, {MORE} sessions", "MB", more.resident_mb, 150),
         single("orchestrator memory, one session more", "MB", per_session, 0.5, note=f"{FEW} to {MORE} sessions"),
+        single(
+            f"orchestrator memory, {SESSIONS} sessions, at the end",
+            "MB",
+            full.resident_mb,
+            note="sessions came and went",
+        ),
         Row(
             f"a tick later than due, {MORE} sessions",
             "ms",

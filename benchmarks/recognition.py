@@ -64,6 +64,11 @@ class Speaker:
 
 
 def run(options: Options) -> list[Row]:
+    # One loop for all: gRPC's threads outlive a call, and must not find their loop closed.
+    return solo.run(_run(options))
+
+
+async def _run(options: Options) -> list[Row]:
     steps = (2, 4) if options.quick else (1, 2, 3, 4, 5, 6, 8, 10, 12)
     speech.utterance(SENTENCES[0])
     with processes() as made:
@@ -71,7 +76,7 @@ def run(options: Options) -> list[Row]:
         best, lag, note = 0, None, ""
         for count in steps:
             options.note(f"recognition: {count} streams")
-            speakers = solo.run(_speak(worker.address, count, options.pick(3, 2)))
+            speakers = await _speak(worker.address, count, options.pick(3, 2))
             lags = [x for s in speakers for x in s.lags]
             failed = [x for s in speakers for x in s.failed]
             late = percentile(lags, 95) if lags else None
@@ -100,7 +105,7 @@ async def _speak(address: str, count: int, sentences: int) -> list[Speaker]:
             speaker.lags.clear()
         await asyncio.gather(*(_sentences(s, i, sentences) for i, s in enumerate(speakers)))
         for speaker in speakers:
-            speaker.call.cancel()
+            await speaker.call.done_writing()
     return speakers
 
 

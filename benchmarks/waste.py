@@ -25,7 +25,7 @@ def run(options: Options) -> list[Row]:
     for engine, limit_s in (("sine", 2.0), ("espeak", 3.0))[: options.pick(2, 1)]:
         options.note(f"waste: {engine}")
         with stack(engine=engine) as made:
-            rows += _rows(made, engine, options.pick(6, 3), limit_s)
+            rows += _rows(made, engine, options.pick(5, 3), limit_s)
     return rows
 
 
