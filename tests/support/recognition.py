@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import grpc
+
 from asr.app import serving
 from asr.settings import AsrWorkerSettings
 from base import rpc
@@ -63,12 +65,12 @@ class Stream:
 
     async def wait_end(self, utterance: int) -> recognition_pb2.Final | recognition_pb2.UtteranceError:
         while utterance not in self.ends:
-            self._sort(await self._read())
+            await self.read()
         return self.ends[utterance]
 
     async def wait_partial(self, utterance: int) -> recognition_pb2.Partial:
         while not self.partials.get(utterance):
-            self._sort(await self._read())
+            await self.read()
         return self.partials[utterance][-1]
 
     async def final(self, utterance: int) -> recognition_pb2.Final:
@@ -89,13 +91,17 @@ class Stream:
     async def done(self) -> None:
         """Nothing more to say; what still comes is read to the end."""
         await self.call.done_writing()
-        while (response := await self.call.read()) is not rpc_eof():
+        while (response := await self.call.read()) is not grpc.aio.EOF:
             self._sort(response)
+
+    async def read(self) -> None:
+        """Sorts in the next answer."""
+        self._sort(await self._read())
 
     async def _read(self) -> Response:
         async with asyncio.timeout(LIMIT_S):
             response = await self.call.read()
-        if response is rpc_eof():
+        if response is grpc.aio.EOF:
             await self.call.wait_for_connection()
             raise EOFError(f"the stream ended: {await self.call.code()} {await self.call.details()}")
         return response  # type: ignore[no-any-return]
@@ -110,9 +116,3 @@ class Stream:
             case "error":
                 assert response.error.utterance not in self.ends, "a second end"
                 self.ends[response.error.utterance] = response.error
-
-
-def rpc_eof() -> object:
-    import grpc
-
-    return grpc.aio.EOF
