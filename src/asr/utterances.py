@@ -85,8 +85,10 @@ class Utterances:
         self.end(self._newest)
 
     def cancel(self, utterance: int) -> None:
-        """Nothing more is told of it."""
-        self._newest = max(self._newest, utterance)
+        """Nothing more is told of it. Like audio of a new one, it ends the one before."""
+        if utterance > self._newest:
+            self.end(self._newest)
+            self._newest = utterance
         live = self._live.pop(utterance, None)
         self._news = [news for news in self._news if news.utterance != utterance]
         if live is not None:

@@ -171,6 +171,16 @@ def test_who_drains_refuses_new_ones_and_finishes_the_rest(session, utterances):
     assert refused.error.reason == "DRAINING"
 
 
+def test_one_cancelled_before_its_audio_ends_the_one_before(session, utterances):
+    utterances.audio(0, 0, PCM)
+    utterances.cancel(1)
+    (heard,) = session.hearings
+    assert heard.finished == 1
+    heard.final("whole")
+    utterances.audio(1, 0, PCM)
+    assert taken(utterances) == [Final(0, "whole")]
+
+
 def test_a_client_that_does_not_read_is_told_so(utterances):
     for utterance in range(MOST_NEWS + 1):
         utterances.end(utterance)
