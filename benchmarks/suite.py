@@ -35,6 +35,7 @@ class Benchmark:
 
 
 BENCHMARKS = (
+    Benchmark("vad", "What is noticed of speech, how soon, and what passes for it"),
     Benchmark("response", "From the user's last word to the reply's first sound"),
     Benchmark("first_audio", "What the orchestrator adds to a voice's first audio"),
     Benchmark("barge_in", "From a word over a reply to silence"),

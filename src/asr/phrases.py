@@ -115,9 +115,7 @@ def _words(text: str, known: Callable[[str], bool]) -> tuple[tuple[str, ...], li
     for token in _TOKEN.findall(unicodedata.normalize("NFKC", text)):
         if token[0].isdigit():
             out += _number(token)
-        elif token in _SPELT:
-            out.append(_SPELT[token])
-        elif (parts := _look_up(token, known)) is not None:
+        elif (parts := _look_up(_SPELT.get(token, token), known)) is not None:
             out += parts
         else:
             unknown.append(token)

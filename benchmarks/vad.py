@@ -1,0 +1,273 @@
+"""Voice activity: how soon speech is noticed, how exactly its end is found, and what passes for speech that is none.
+
+No service runs: frames go straight through the VAD of the default system, and times are media time, so that the figures
+are the same on every machine (but for the cost of a frame). A user's words are espeak's, trimmed to what is louder than
+2 % of full scale at -20 dBFS; they begin anywhere within a frame. News is told when its frame is complete.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from asr.detectors.webrtc import WebRtcDetector
+from asr.vad import FRAME_SAMPLES, FrameVad, SpeechStarted
+from base.audio import UPLINK_RATE, to_float
+from benchmarks import noises, speech
+from benchmarks.noises import Floats
+from benchmarks.rows import Budget, Row, single, spread
+from benchmarks.suite import Options
+
+VOICES = ("en-us", "en-us+f3", "en-gb+m7", "de", "en-us+croak")
+PHRASES = (
+    "stop",
+    "wait a moment",
+    "no",
+    "hey, hold on",
+    "what time is it",
+    "actually I meant the other one",
+    "please tell me a story",
+    "she sells sea shells",
+    "okay",
+    "but why is that",
+    "thank you very much",
+    "five",
+)
+ROOM_DBFS = -68.0
+LEAD_S, REST_S = 2.0, 1.0
+RELEARN_S = 8.0
+"""The conversation core has the noise learnt anew after so long without a word."""
+
+BEGUN_MS, ENDED_MS, LEARNT_MS, FRAME_US = 45.0, 60.0, 1000.0, 40.0
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One utterance, in samples: its span by the VAD, and when its beginning and its end were told."""
+
+    first: int
+    told: int
+    end: int | None
+    over: int | None
+
+
+def hear(pcm: bytes, *, trigger: int | None = None, relearn: bool = False) -> list[Heard]:
+    """What the VAD makes of a stream. `relearn`: as the core has it done to an utterance without words."""
+    vad = FrameVad(WebRtcDetector())
+    if trigger is not None:
+        vad.set_trigger(trigger)
+    found: list[Heard] = []
+    due: float | None = None
+    for sample in range(0, len(pcm) // 2 - FRAME_SAMPLES + 1, FRAME_SAMPLES):
+        now = sample + FRAME_SAMPLES
+        if relearn and due is not None and now >= due:
+            vad.relearn_noise()
+            due = now + RELEARN_S * UPLINK_RATE
+        for news in vad.push(sample, pcm[2 * sample : 2 * now]):
+            if isinstance(news, SpeechStarted):
+                found.append(Heard(news.sample, now, None, None))
+                due = now + RELEARN_S * UPLINK_RATE
+            else:
+                found[-1] = Heard(found[-1].first, found[-1].told, news.sample, now)
+                due = None
+    return found
+
+
+def run(options: Options) -> list[Row]:
+    said = [
+        to_float(speech.say(phrase, voice)).astype(np.float64)
+        for voice in VOICES[: options.pick(len(VOICES), 2)]
+        for phrase in PHRASES[: options.pick(len(PHRASES), 6)]
+    ]
+    times = options.pick(4, 2)
+    rows: list[Row] = []
+    for name, scene, budgets in SCENES:
+        options.note(f"vad: {name}")
+        rows += _speech(name, said, times, scene, budgets)
+    options.note("vad: noises")
+    return [*rows, *_typing(), *_bursts(), *_steady(), *_music(said), *_cost(options)]
+
+
+# --- speech ----------------------------------------------------------------------------------------------------------
+
+Scene = Callable[[Floats, int], Floats]
+
+
+def _in(noise: Callable[[float, float, int], Floats], dbfs: float, level_db: float = 0.0) -> Scene:
+    return lambda x, seed: x * noises.gain(level_db) + noise(len(x) / UPLINK_RATE, dbfs, seed)[: len(x)]
+
+
+SCENES: tuple[tuple[str, Scene, bool], ...] = (
+    ("a quiet room", _in(noises.pink, ROOM_DBFS), True),
+    ("digital silence", lambda x, _: x, True),
+    ("a room that echoes for 0.4 s", lambda x, seed: _in(noises.pink, ROOM_DBFS)(noises.echoing(x), seed), False),
+    ("speech at -5 dBFS", _in(noises.pink, ROOM_DBFS, 15.0), True),
+    ("speech at -45 dBFS", _in(noises.pink, ROOM_DBFS, -25.0), False),
+    ("white noise, 20 dB down", _in(noises.white, -40.0), False),
+    ("pink noise, 10 dB down", _in(noises.pink, -30.0), False),
+    ("mains hum, 10 dB down", lambda x, _: x + noises.hum(len(x) / UPLINK_RATE, -30.0)[: len(x)], False),
+)
+
+
+def _speech(name: str, said: Sequence[Floats], times: int, scene: Scene, promised: bool) -> list[Row]:
+    begun: list[float] = []
+    ended: list[float] = []
+    told: list[float] = []
+    missed = split = 0
+    for number, (words, shift) in enumerate(_aligned(said, times)):
+        first = round(LEAD_S * UPLINK_RATE) + shift
+        stream = np.concatenate([np.zeros(first), words, np.zeros(round(REST_S * UPLINK_RATE))])
+        last = first + len(words)
+        mine = [x for x in hear(noises.pcm(scene(stream, number))) if x.end is None or x.end > first]
+        if not mine:
+            missed += 1
+            continue
+        split += len(mine) - 1
+        begun.append(_ms(mine[0].told - first))
+        if mine[-1].end is not None and mine[-1].over is not None:
+            ended.append(abs(_ms(mine[-1].end - last)))
+            told.append(_ms(mine[-1].over - last))
+    note = f"{missed} missed, {split} pauses taken for ends"
+    begin = Budget(BEGUN_MS) if promised else None
+    end = Budget(ENDED_MS) if promised else None
+    return [
+        spread(f"first voiced sample to speech started ({name})", "ms", begun, begin, note),
+        spread(f"last voiced sample, found this far off ({name})", "ms", ended, end),
+        spread(f"last voiced sample to speech ended ({name})", "ms", told),
+    ]
+
+
+def _aligned(said: Sequence[Floats], times: int) -> Iterator[tuple[Floats, int]]:
+    rng = np.random.default_rng(5)
+    for words in said:
+        for _ in range(times):
+            yield words, int(rng.integers(FRAME_SAMPLES))
+
+
+# --- what is no speech -----------------------------------------------------------------------------------------------
+
+
+def _room(x: Floats) -> Floats:
+    return x + noises.pink(len(x) / UPLINK_RATE, ROOM_DBFS)[: len(x)]
+
+
+def _often(make: Callable[[int], Floats], every_s: float, seconds: float = 10.0) -> Floats:
+    rng = np.random.default_rng(9)
+    count = round(seconds / every_s)
+    at = 0.5 + np.cumsum(every_s * (0.9 + 0.2 * rng.random(count)))
+    return _room(noises.placed(seconds * 1.1 + 1.5, *((float(s), make(n)) for n, s in enumerate(at))))
+
+
+def _held_s(found: Sequence[Heard], length: int) -> float:
+    return sum((x.over or length) - x.told for x in found) / UPLINK_RATE
+
+
+def _typing() -> list[Row]:
+    kinds = {
+        "5 ms": lambda n: noises.click(n, ms=5),
+        "10 ms": lambda n: noises.click(n, ms=10),
+        "10 ms, echoing": lambda n: noises.echoing(np.pad(noises.click(n, ms=10), (0, 8000))),
+        "soft": lambda n: noises.click(n, peak_dbfs=-20),
+    }
+    rows = []
+    for trigger, limit in ((2, 4), (4, 0)):
+        found = {name: hear(noises.pcm(_often(make, 0.25)), trigger=trigger) for name, make in kinds.items()}
+        worst = max(len(x) for x in found.values())
+        note = ", ".join(f"{name}: {len(x)}" for name, x in found.items())
+        rows.append(
+            single(f"4 key clicks a second for 10 s: starts (trigger {trigger})", "starts", worst, limit, note=note)
+        )
+    return rows
+
+
+def _bursts() -> list[Row]:
+    kinds: dict[str, Callable[[int], Floats]] = {
+        "knocks of 30 ms": lambda n: noises.knock(n, ms=30),
+        "knocks of 80 ms": lambda n: noises.knock(n, ms=80),
+        "100 ms of noise": lambda n: noises.white(0.1, -20.0, n),
+        "coughs of 200 ms": noises.cough,
+        "a slammed door": noises.slam,
+    }
+    rows = []
+    for name, make in kinds.items():
+        pcm = noises.pcm(_often(make, 1.5, 15.0))
+        found, raised = hear(pcm), hear(pcm, trigger=4)
+        note = f"held {_held_s(found, len(pcm) // 2):.1f} s in all; {len(raised)} with trigger 4"
+        rows.append(single(f"{name}, 10 times: starts", "starts", len(found), note=note))
+    return rows
+
+
+def _steady() -> list[Row]:
+    """Two seconds of a quiet room, then something comes on for a minute."""
+    kinds: dict[str, Callable[[float], Floats]] = {
+        "white": lambda s: noises.white(s, -30.0),
+        "loud white": lambda s: noises.white(s, -20.0),
+        "soft white": lambda s: noises.white(s, -50.0),
+        "pink": lambda s: noises.pink(s, -35.0),
+        "brown": lambda s: noises.brown(s, -25.0),
+        "hum of 50 Hz": lambda s: noises.hum(s, -20.0),
+        "hum of 100 Hz": lambda s: noises.hum(s, -25.0, 100.0),
+        "hum of 150 Hz": lambda s: noises.hum(s, -30.0, 150.0),
+        "a fan": lambda s: noises.pink(s, -35.0) * noises.gain(2.0) ** np.sin(2 * np.pi * noises.clock(s)),
+        "a DC offset": lambda s: np.full(round(s * UPLINK_RATE), 0.2),
+    }
+    taken, later = [], 0
+    for make in kinds.values():
+        stream = _room(noises.placed(62.0, (2.0, make(60.0))))
+        found = hear(noises.pcm(stream), relearn=True)
+        taken.append(sum(_ms((x.end or len(stream)) - x.first) for x in found))
+        later += sum(x.first > 4 * UPLINK_RATE for x in found)
+    note = ", ".join(f"{name} {ms:.0f}" for name, ms in zip(kinds, taken, strict=True))
+    return [
+        spread("a steady noise comes on: taken for speech", "ms", taken, Budget(LEARNT_MS), note),
+        single("… starts in the minute after", "starts", later, 0, n=len(kinds)),
+    ]
+
+
+def _music(said: Sequence[Floats]) -> list[Row]:
+    rows = []
+    for name, make in (("chords", noises.chords), ("a melody", noises.melody)):
+        tune = make(60.0, -30.0)
+        found = hear(noises.pcm(_room(noises.placed(62.0, (2.0, tune)))), relearn=True)
+        later = sum(x.first > 20 * UPLINK_RATE for x in found)
+        words = [noises.gain(5.0) * x for x in said[:12]]
+        begins = [25.0 + 2.5 * n for n in range(len(words))]
+        stream = _room(noises.placed(62.0, (2.0, tune), *zip(begins, words, strict=True)))
+        heard = hear(noises.pcm(stream), relearn=True)
+        over = sum(
+            any(begin - 0.1 < x.first / UPLINK_RATE < begin + len(w) / UPLINK_RATE for x in heard)
+            for begin, w in zip(begins, words, strict=True)
+        )
+        rows += [
+            single(f"{name}: passes for speech, learnt after 8 s", "s", _held_s(found, len(tune)), 10.0),
+            single(f"{name}, once learnt: starts in 40 s", "starts", later, 2),
+            single(
+                f"{name}, once learnt: words 15 dB louder that are noticed",
+                "%",
+                100 * over / len(words),
+                90,
+                least=True,
+            ),
+        ]
+    return rows
+
+
+def _cost(options: Options) -> list[Row]:
+    stream = noises.white(20.0, -20.0) * np.repeat(np.tile([1.0, 0.1], 50), UPLINK_RATE // 5)
+    pcm = noises.pcm(stream)
+    frames = [pcm[at : at + 2 * FRAME_SAMPLES] for at in range(0, len(pcm), 2 * FRAME_SAMPLES)]
+    costs = []
+    for _ in range(options.pick(20, 5)):
+        vad = FrameVad(WebRtcDetector())
+        begun = time.process_time()
+        for number, frame in enumerate(frames):
+            vad.push(number * FRAME_SAMPLES, frame)
+        costs.append((time.process_time() - begun) / len(frames) * 1e6)
+    return [spread("CPU of a 20 ms frame", "µs", costs, Budget(FRAME_US, "median"))]
+
+
+def _ms(samples: int) -> float:
+    return samples * 1000 / UPLINK_RATE
