@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,4 +132,13 @@ class Engine(Protocol):
 
     def load(self, spec: ModelSpec) -> Model:
         """Loads on the caller's thread; raises an `AntiphonError` that names the model and what to do."""
+        ...
+
+
+@runtime_checkable
+class Inspects(Protocol):
+    """An engine that can say what a model will be able to do without loading it; the others are asked when loaded."""
+
+    def inspect(self, spec: ModelSpec) -> EngineInfo:
+        """Reads what is cheap to read; raises like `load` for a model that cannot be loaded anyway."""
         ...

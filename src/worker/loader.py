@@ -66,10 +66,10 @@ class Loading(Protocol[M]):
         ...
 
 
-class Starts(Protocol[M]):
-    def __call__(self, model: str, lost: Callable[[AntiphonError], None]) -> Loading[M]:
-        """`lost` may be called from any thread, once, when the process that the model lives in is gone."""
-        ...
+Starts = Callable[[str, Callable[[AntiphonError], None]], Loading[M]]
+"""Makes a load of the model of that id. The other argument may be called from any thread, once, when the process that
+the model lives in is gone.
+"""
 
 
 class Lease(Generic[M]):
@@ -80,15 +80,15 @@ class Lease(Generic[M]):
     ) -> None:
         self.id = id
         self.model = model
+        self.ticket = ticket
         self._loader: Loader[M] | None = loader
-        self._ticket = ticket
         self._revoked = revoked
 
     def release(self, linger_s: float = 0.0) -> None:
         """With `linger_s` the model is kept warm for so long."""
         loader, self._loader = self._loader, None
         if loader is not None:
-            loader.release_nowait(self._ticket, linger_s)
+            loader.release_nowait(self.ticket, linger_s)
 
     def revoke(self, error: AntiphonError) -> None:
         """The loader's word that the model goes; the holder is told, and is to release soon."""
@@ -184,6 +184,10 @@ class Loader(Generic[M]):
     def prefetch_nowait(self, id: str, linger_s: float = 0.0) -> None:
         """The model will be wanted soon."""
         self._tell(Prefetch(id, linger_s))
+
+    def refusal(self, id: str) -> AntiphonError | None:
+        """Why there is no use in waiting for the model now; None: it can be had, or may be soon."""
+        return self._residency.refusal(id, self._loop.time())
 
     # --- what an operator asks ----------------------------------------------------------------------------------------
 

@@ -87,25 +87,32 @@ class SineEngine:
             raise Unavailable(f"model {spec.id!r} cannot be loaded: {options.load_error}", reason="LOAD_FAILED")
         return SineModel(options)
 
+    def inspect(self, spec: ModelSpec) -> EngineInfo:
+        return _info(read_options(_Options, spec))
+
+
+def _info(options: _Options) -> EngineInfo:
+    return EngineInfo(
+        name="sine",
+        sample_rate=SAMPLE_RATE,
+        languages=(ANY,),
+        voices=tuple(VoiceInfo(id, f"{hertz:.0f} Hz tone", (ANY,)) for id, hertz in FREQUENCIES.items()),
+        default_voice="sine",
+        licence="Apache-2.0",
+        streaming=True,
+        prosody=True,
+        marks=True,
+        cancellable=not options.ignores_cancel,
+        max_concurrent=options.max_concurrent,
+    )
+
 
 class SineModel:
     """See the module. Any number of requests at once."""
 
     def __init__(self, options: _Options) -> None:
         self._options = options
-        self.info = EngineInfo(
-            name="sine",
-            sample_rate=SAMPLE_RATE,
-            languages=(ANY,),
-            voices=tuple(VoiceInfo(id, f"{hertz:.0f} Hz tone", (ANY,)) for id, hertz in FREQUENCIES.items()),
-            default_voice="sine",
-            licence="Apache-2.0",
-            streaming=True,
-            prosody=True,
-            marks=True,
-            cancellable=not options.ignores_cancel,
-            max_concurrent=options.max_concurrent,
-        )
+        self.info = _info(options)
 
     def synthesize(self, request: Request) -> Iterator[Audio | Mark]:
         self._wait(request, self._options.first_audio_s)
