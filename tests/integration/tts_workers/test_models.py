@@ -99,29 +99,35 @@ async def test_a_thousand_sessions_of_one_absent_model_cause_one_load() -> None:
 
 
 async def test_three_models_take_turns_under_a_cap_of_two_and_everybody_is_heard_to_the_end() -> None:
-    async with worker(sine("idle"), sine("a"), sine("b"), sine("c"), max_models=3, room_wait_s=20.0) as here:
-        async with talking(here.tts, model="a") as one, talking(here.tts, model="b") as other:
-            for turn in range(1, 4):
-                for talk in (one, other):
-                    await talk.say(turn, "Now it is my turn to say something.")
-                    assert (await talk.finished(turn)).reason == synthesis_pb2.FINISH_REASON_COMPLETED
-                async with talking(here.tts, model="c") as third:
-                    await third.say(1, "And mine.")
-                    assert (await third.finished(1)).reason == synthesis_pb2.FINISH_REASON_COMPLETED
-                assert sum(m.state == registry_pb2.MODEL_STATE_READY for m in (await here.all()).values()) <= 3
-            whole = {(one.samples(turn), other.samples(turn)) for turn in range(1, 4)}
-            assert len(whole) == 1
+    made = (sine("idle"), sine("a"), sine("b"), sine("c"))
+    async with (
+        worker(*made, max_models=3, room_wait_s=20.0) as here,
+        talking(here.tts, model="a") as one,
+        talking(here.tts, model="b") as other,
+    ):
+        for turn in range(1, 4):
+            for talk in (one, other):
+                await talk.say(turn, "Now it is my turn to say something.")
+                assert (await talk.finished(turn)).reason == synthesis_pb2.FINISH_REASON_COMPLETED
+            async with talking(here.tts, model="c") as third:
+                await third.say(1, "And mine.")
+                assert (await third.finished(1)).reason == synthesis_pb2.FINISH_REASON_COMPLETED
+            assert sum(m.state == registry_pb2.MODEL_STATE_READY for m in (await here.all()).values()) <= 3
+        whole = {(one.samples(turn), other.samples(turn)) for turn in range(1, 4)}
+        assert len(whole) == 1
 
 
 async def test_no_room_is_told_with_what_is_in_the_way_and_when_to_try_again() -> None:
-    async with worker(sine("a"), sine("b"), max_models=1, room_wait_s=0.2) as here:
-        async with talking(here.tts, model="b") as talk:
-            await talk.reserve(1)
-            (error,) = await talk.until(lambda: talk.errors(1))
-            assert error.code == grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]
-            assert error.reason == "NO_ROOM"
-            assert error.retry_after_ms > 0
-            assert "a (pinned)" in error.message
+    async with (
+        worker(sine("a"), sine("b"), max_models=1, room_wait_s=0.2) as here,
+        talking(here.tts, model="b") as talk,
+    ):
+        await talk.reserve(1)
+        (error,) = await talk.until(lambda: talk.errors(1))
+        assert error.code == grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]
+        assert error.reason == "NO_ROOM"
+        assert error.retry_after_ms > 0
+        assert "a (pinned)" in error.message
 
 
 async def test_idle_sessions_pin_nothing() -> None:
