@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol, runtime_checkable
 
+from base.errors import AntiphonError
+
 
 @dataclass(frozen=True, slots=True)
 class Style:
@@ -119,6 +121,7 @@ class Mark:
     kind: MarkKind = MarkKind.WORD
 
 
+@runtime_checkable
 class Model(Protocol):
     info: EngineInfo
 
@@ -127,10 +130,42 @@ class Model(Protocol):
     def close(self) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The last of a request in a batch; `error`: why there is no more."""
+
+    error: AntiphonError | None = None
+
+
+class BatchModel(Protocol):
+    """The other form of the port: a model that makes up to `info.batch` requests at once, step by step.
+
+    All calls but `close` come from one thread, which `batching.Batched` keeps; it makes a `Model` of this.
+    """
+
+    info: EngineInfo
+
+    def add(self, request: Request) -> int:
+        """Takes a request in and returns its id, which no other has had; never more than `info.batch` are in. Raises an
+        AntiphonError for a request that cannot be spoken.
+        """
+        ...
+
+    def step(self) -> list[tuple[int, Audio | Mark | Done]]:
+        """A little more of all that are in, in order for each. After its Done a request is out."""
+        ...
+
+    def drop(self, id: int) -> None:
+        """The request is not wanted any more, and out."""
+        ...
+
+    def close(self) -> None: ...
+
+
 class Engine(Protocol):
     name: str
 
-    def load(self, spec: ModelSpec) -> Model:
+    def load(self, spec: ModelSpec) -> Model | BatchModel:
         """Loads on the caller's thread; raises an `AntiphonError` that names the model and what to do."""
         ...
 

@@ -14,7 +14,19 @@ from base import language as tags
 from base.audio import to_float
 from base.errors import BadRequest, Misconfigured, NotFound, Unavailable
 from base.loudness import active_speech_level
-from tts_workers.engine import Audio, Engine, EngineInfo, Inspects, Model, ModelSpec, Request, Style, VoiceInfo
+from tts_workers.batching import Batched
+from tts_workers.engine import (
+    Audio,
+    BatchModel,
+    Engine,
+    EngineInfo,
+    Inspects,
+    Model,
+    ModelSpec,
+    Request,
+    Style,
+    VoiceInfo,
+)
 from tts_workers.warmup import warm_up_text
 
 ENGINES = {
@@ -195,7 +207,7 @@ class ModelLoading:
         self._target_dbfs = target_dbfs
 
     def load(self) -> LoadedModel:
-        return LoadedModel(self._spec, _engine(self._spec).load(self._spec), self._target_dbfs)
+        return LoadedModel(self._spec, _load(self._spec), self._target_dbfs)
 
     def warm_up(self, model: LoadedModel) -> int:
         model.warm_up()
@@ -210,13 +222,22 @@ class ModelLoading:
 
 def load(spec: ModelSpec, target_dbfs: float) -> LoadedModel:
     """Loads and warms up a model on the caller's thread; raises `AntiphonError`s that name it and what to do."""
-    model = LoadedModel(spec, _engine(spec).load(spec), target_dbfs)
+    model = LoadedModel(spec, _load(spec), target_dbfs)
     try:
         model.warm_up()
     except BaseException:
         model.close()
         raise
     return model
+
+
+def as_model(loaded: Model | BatchModel) -> Model:
+    """What an engine loaded, in the form with one method."""
+    return loaded if isinstance(loaded, Model) else Batched(loaded)
+
+
+def _load(spec: ModelSpec) -> Model:
+    return as_model(_engine(spec).load(spec))
 
 
 def inspect(spec: ModelSpec) -> EngineInfo | None:

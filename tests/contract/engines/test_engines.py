@@ -18,6 +18,14 @@ class TestSine(EngineKit):
     deterministic = True
 
 
+class TestSineInBatches(EngineKit):
+    """The other form of the port."""
+
+    engine = SineEngine
+    spec = ModelSpec("sine", "sine", {"batch": 3})
+    deterministic = True
+
+
 class TestEspeak(EngineKit):
     engine = EspeakEngine
     spec = ModelSpec("espeak", "espeak")
