@@ -113,8 +113,9 @@ class ModelHouse:
         return self._plans[id].device
 
     def records(self) -> tuple[ModelRecord, ...]:
-        """What the registry is told."""
-        return tuple(self._record(spec) for spec in self._specs.values())
+        """What the registry is told, the default first: whoever names no model gets that one's voices."""
+        specs = sorted(self._specs.values(), key=lambda spec: spec.id != self.default)
+        return tuple(self._record(spec) for spec in specs)
 
     def _start(self, id: str, lost: Callable[[AntiphonError], None]) -> ModelLoading:
         return _Loading(self._specs[id], self._target_dbfs, self._learnt)
