@@ -31,7 +31,7 @@ from tts_workers.stream import StreamConfig
 from worker.admission import Slots
 from worker.announce import Announcer, announced, new_epoch
 from worker.manager import ModelManagerServicer
-from worker.residency_values import Limits, ModelPlan
+from worker.residency_values import Limits, ModelPlan, State
 from worker.wire import SERVICE as MANAGER
 
 STOP_S = 1.0
@@ -94,6 +94,8 @@ class _Worker:
         )
         self._measures.sessions.set_function(lambda: len(self._sessions))
         self._measures.slots.set_function(lambda: self._slots.used)
+        self._measures.models.set_function(lambda: sum(s.state is State.READY for s in self.house.loader.statuses()))
+        self._measures.model_bytes.set_function(lambda: sum(s.size for s in self.house.loader.statuses()))
         self._measures.threads.set_function(lambda: self._runner.threads)
         self._server = rpc.server()
         self._health: rpc.Health | None = None

@@ -65,12 +65,13 @@ class ModelHouse:
         Raises the default's failure; of the others it is logged, and they are tried again when they are wanted.
         """
         for id, spec in self._specs.items():
+            if id == self.default or id in preload:
+                # They are loaded in a moment, and tell then.
+                continue
             try:
                 info = await in_thread(partial(models.inspect, spec))
             except AntiphonError as error:
                 log.error("model.uninspected", model=id, engine=spec.engine, message=error.message)
-                if id == self.default:
-                    raise
                 continue
             if info is not None:
                 self._infos[id] = info

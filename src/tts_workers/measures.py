@@ -35,6 +35,8 @@ class Measures:
         )
         self.slots = Gauge("antiphon_tts_slots_used", "Slots that are taken.", registry=registry)
         self.sessions = Gauge("antiphon_tts_sessions", "Sessions that are open.", registry=registry)
+        self.models = Gauge("antiphon_tts_models_ready", "Models that can speak at once.", registry=registry)
+        self.model_bytes = Gauge("antiphon_tts_model_bytes", "Memory that models take, as known.", registry=registry)
         self.threads = Gauge("antiphon_tts_engine_threads", "Threads in engines.", registry=registry)
 
     def job(self, report: JobReport) -> None:

@@ -18,7 +18,8 @@ class ModelSettings:
     device: Annotated[str, Meta(description="Where it is loaded: models of one device load one after another.")] = "cpu"
     memory_mb: Annotated[int, Meta(description="What it is thought to take, until it is measured.", ge=0)] = 0
     ttl_s: Annotated[
-        float | None, Meta(description="As the worker's `ttl_s`, for this model; not set: the worker's.", ge=-1)
+        Annotated[float, Meta(ge=-1)] | None,
+        Meta(description="As the worker's `ttl_s`, for this model; not set: the worker's."),
     ] = None
 
 

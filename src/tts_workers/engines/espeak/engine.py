@@ -80,6 +80,12 @@ class EspeakEngine:
             pool.close()
             raise
 
+    def inspect(self, spec: ModelSpec) -> EngineInfo:
+        """Loads it, which is quick, and closes it again."""
+        model = self.load(spec)
+        model.close()
+        return model.info
+
 
 class EspeakModel:
     """See the module. Any number of requests at once; they take turns, a few milliseconds each."""
