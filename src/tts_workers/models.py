@@ -9,12 +9,15 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from base import language as tags
 from base.audio import to_float
 from base.errors import BadRequest, Misconfigured, NotFound, Unavailable
 from base.loudness import active_speech_level
 from tts_workers.engine import Audio, Engine, EngineInfo, Model, ModelSpec, Request, Style, VoiceInfo
+from tts_workers.isolated.model import Loading, Lost, nobody
+from tts_workers.options import read_everywhere
 from tts_workers.warmup import warm_up_text
 
 ENGINES = {
@@ -161,13 +164,49 @@ class LoadedModel:
 
 def load(spec: ModelSpec, target_dbfs: float) -> LoadedModel:
     """Loads and warms up a model on the caller's thread; raises `AntiphonError`s that name it and what to do."""
-    model = LoadedModel(spec, _engine(spec).load(spec), target_dbfs)
+    model = LoadedModel(spec, start(spec).load(), target_dbfs)
     try:
         model.warm_up()
     except BaseException:
         model.close()
         raise
     return model
+
+
+class Start(Protocol):
+    """One load of one model; see `isolated.model.Loading`."""
+
+    def load(self) -> Model: ...
+
+    def kill(self) -> None: ...
+
+
+class _Here:
+    """A load in our own process, where nothing can end it."""
+
+    def __init__(self, engine: Engine, spec: ModelSpec) -> None:
+        self._engine = engine
+        self._spec = spec
+
+    def load(self) -> Model:
+        return self._engine.load(self._spec)
+
+    def kill(self) -> None:
+        pass
+
+
+def is_isolated(spec: ModelSpec) -> bool:
+    """Whether the model gets a process of its own: its engine needs that, or its options ask for it."""
+    everywhere, _ = read_everywhere(spec)
+    return everywhere.isolate or everywhere.memory_limit > 0 or bool(getattr(_engine(spec), "isolated", False))
+
+
+def start(spec: ModelSpec, lost: Lost = nobody) -> Start:
+    """A load, not begun yet. `lost` is called, on some thread, if the model's own process goes without being asked."""
+    everywhere, theirs = read_everywhere(spec)
+    if not is_isolated(spec):
+        return _Here(_engine(spec), theirs)
+    return Loading(theirs, ":".join(ENGINES[spec.engine]), memory_limit=everywhere.memory_limit, lost=lost)
 
 
 def _engine(spec: ModelSpec) -> Engine:
