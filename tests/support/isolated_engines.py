@@ -42,11 +42,12 @@ class IsolatedEspeak:
 
 @dataclass(frozen=True, slots=True)
 class _Options:
-    """`at_load`: what happens there; `size_mb` is held from then on."""
+    """`at_load`: what happens there; `size_mb` is held from then on; `goodbye`: a file that its closing makes."""
 
     at_load: str = ""
     size_mb: int = 0
     helper: bool = False
+    goodbye: str = ""
 
 
 class RoughEngine:
@@ -83,6 +84,7 @@ class RoughModel:
     """Each request does what its text says."""
 
     def __init__(self, options: _Options) -> None:
+        self._goodbye = options.goodbye
         self._held = bytearray(b"\x01") * (options.size_mb * MB)
         self._helper = subprocess.Popen(["sleep", "3600"]) if options.helper else None
         self.info = EngineInfo(
@@ -127,4 +129,7 @@ class RoughModel:
         yield Audio(b"\x04\x00" * 2400)
 
     def close(self) -> None:
-        pass
+        if self._goodbye == "hang":
+            time.sleep(3600)
+        elif self._goodbye:
+            Path(self._goodbye).touch()

@@ -9,6 +9,7 @@ Nothing from the network reaches its arguments or its environment.
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import signal
@@ -133,9 +134,11 @@ class Process:
 
     def _reap(self, process: subprocess.Popen[bytes]) -> int:
         """Its exit code, once it is gone and all that it started."""
-        _settle(process)
+        _settle(process, EXIT_S)
         with self._lock:
             _kill_group(process.pid)
+        _settle(process, math.inf)
+        with self._lock:
             code = process.wait()
             self._gone = True
         with self._writing:
@@ -184,17 +187,20 @@ class Process:
             self._give_up(f"it has read nothing for {STUCK_S:g} s")
 
 
-def _settle(process: subprocess.Popen[bytes]) -> None:
-    """Lets it end by itself, so that its exit code tells why. Until it is waited for, its number stays its own."""
-    if sys.platform == "linux":
-        until = time.monotonic() + EXIT_S
-        while time.monotonic() < until:
-            if os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
-                return
-            time.sleep(_POLL_S)
-    else:
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(EXIT_S)
+def _settle(process: subprocess.Popen[bytes], seconds: float) -> None:
+    """Until it has ended. On Linux its number stays its own even then, for whoever kills its group meanwhile.
+
+    A process that ends by itself is let, so that its exit code tells why.
+    """
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if sys.platform != "linux":
+            ended = process.poll() is not None
+        else:
+            ended = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        if ended:
+            return
+        time.sleep(_POLL_S)
 
 
 def _kill_group(pid: int) -> None:
