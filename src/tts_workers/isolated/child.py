@@ -21,7 +21,6 @@ import time
 import traceback
 from typing import BinaryIO, NoReturn
 
-from base import log
 from base.errors import AntiphonError, AtCapacity, Internal
 from tts_workers.engine import Engine, Model
 from tts_workers.isolated import pipe
@@ -38,7 +37,6 @@ def main(parent: int) -> NoReturn:
         signal.signal(number, signal.SIG_IGN)
     _die_with(parent)
     source, out = _take_pipes()
-    log.configure()
     first: queue.SimpleQueue[pipe.Load] = queue.SimpleQueue()
     serving = _Serving(out)
     threading.Thread(target=_read, args=(source, first, serving), name="reader", daemon=True).start()
@@ -67,6 +65,9 @@ def _load(load: pipe.Load) -> Model:
         resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
     module, _, name = load.factory.partition(":")
     engine: Engine = getattr(importlib.import_module(module), name)()
+    if "base.log" in sys.modules:
+        # Only where the engine logs: structlog takes longer to import than all the rest.
+        sys.modules["base.log"].configure()
     return engine.load(load.spec())
 
 
