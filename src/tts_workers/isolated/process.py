@@ -49,7 +49,8 @@ class Process:
         self._ended = ended
         self._outbox: deque[bytes] = deque([first])
         self._writing = threading.Lock()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        """Held while the process's number is used. Reentrant: the garbage collector may come in between."""
         self._process: subprocess.Popen[bytes] | None = None
         self._gone = False
         """It was waited for: its number may be another's."""

@@ -36,10 +36,10 @@ on_linux = pytest.mark.skipif(sys.platform != "linux", reason="told by /proc, li
 def nothing_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No process, no open file, no thread."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    before = (open_files(), threading.active_count())
+    files, threads = open_files(), threading.active_count()
     yield
     gc.collect()
-    until(lambda: (open_files(), threading.active_count()) <= before)
+    until(lambda: open_files() <= files and threading.active_count() <= threads)
     assert not isolated_processes()
 
 
