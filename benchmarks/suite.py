@@ -44,6 +44,7 @@ BENCHMARKS = (
     Benchmark("load", "Forty sessions at once, and what they cost"),
     Benchmark("recognition", "How many PocketSphinx streams this machine carries"),
     Benchmark("intelligible", "Whether what is said can be understood"),
+    Benchmark("residency", "Models that come and go"),
     Benchmark("waste", "Audio made and never heard"),
 )
 

@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "say": ("antiphon.commands.say", "Turn text into a WAV file."),
     "voices": ("antiphon.commands.voices", "List the voices that can be spoken with."),
     "workers": ("antiphon.commands.workers", "List the workers that the registry knows."),
+    "models": ("antiphon.commands.models", "What workers have in memory: list, load, unload, watch."),
     "doctor": ("antiphon.commands.doctor", "What is installed, what is missing, how to get it; --mic listens."),
     "check-config": ("antiphon.commands.check_config", "Check the configuration and show what it comes to."),
     "bench": ("antiphon.commands.bench", "Measure what is promised (in a clone)."),

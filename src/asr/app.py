@@ -6,8 +6,8 @@ import asyncio
 import os
 import platform
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import replace
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
 
 from prometheus_client import CollectorRegistry, Gauge
 
@@ -15,20 +15,29 @@ from asr import wire
 from asr.capacity import available_bytes, decoders_for, usable_cores
 from asr.ears import Ears
 from asr.engines.scripted import ScriptedRecognizer
+from asr.house import Check, EarsLoading, LeasedEars, Opens
 from asr.in_process import in_process_ears
 from asr.phrases import prepare
 from asr.pool import ChildSpec, PoolLimits, pool
-from asr.recognizer import RecognizerConfig
+from asr.recognizer import RecognizerConfig, RecognizerInfo
 from asr.servicer import SpeechToTextServicer
 from asr.settings import AsrWorkerSettings
 from base import lifecycle, log, metrics, rpc
-from pb.antiphon.v1 import recognition_pb2_grpc
-from registry.records import ModelRecord, WorkerKind, WorkerRecord
+from base.errors import AntiphonError
+from pb.antiphon.v1 import models_pb2_grpc, recognition_pb2_grpc
+from registry.records import ModelRecord, ModelState, WorkerKind, WorkerRecord
 from registry.stores.remote import remote_store
 from worker.announce import Announcer, announced, new_epoch
+from worker.loader import Loader
+from worker.manager import ModelManagerServicer
+from worker.residency_values import Limits, ModelPlan
+from worker.wire import SERVICE as MANAGER
 
 REPORT_S = 0.2
 SCRIPTED_SLOTS = 256
+LOADS = 4
+"""So many times the time that one child may take to load may all of it: a pool tries three."""
+STOP_S = 2.0
 FACTORY = "asr.engines.pocketsphinx:PocketSphinxRecognizer"
 
 
@@ -42,21 +51,34 @@ async def run(settings: AsrWorkerSettings, *, ready: Callable[[str], None] | Non
 async def serving(settings: AsrWorkerSettings) -> AsyncIterator[lifecycle.Serving]:
     """A started worker, announced to its registry."""
     async with AsyncExitStack() as stack:
-        ears = await stack.enter_async_context(_ears(settings))
+        engine = await _engine(settings)
+        announcer: Announcer | None = None
+
+        def changed() -> None:
+            if announcer is not None:
+                announcer.update(replace(announcer.record, models=(_model(engine, loader),)))
+
+        loader = await stack.enter_async_context(_loaded(settings, engine, changed))
+        ears = LeasedEars(
+            engine.info.name, engine.info, loader, slots=engine.slots, check=engine.check, linger_s=settings.linger_s
+        )
         if settings.metrics_port:
             stack.enter_context(metrics.http_server(_metrics(ears), host=settings.host, port=settings.metrics_port))
         servicer = SpeechToTextServicer(ears, longest_s=settings.utterance_s)
         server = rpc.server()
         recognition_pb2_grpc.add_SpeechToTextServicer_to_server(servicer, server)
-        health = await rpc.add_standard_services(server, [wire.SERVICE])
+        manager = ModelManagerServicer(
+            loader, engine_of=lambda id: id, device_of=lambda id: "cpu", linger_s=settings.linger_s
+        )
+        models_pb2_grpc.add_ModelManagerServicer_to_server(manager, server)
+        health = await rpc.add_standard_services(server, [wire.SERVICE, MANAGER])
         address = rpc.bind(server, settings.host, settings.port)
         await server.start()
         stack.push_async_callback(server.stop, 0.5)
         await health.set_serving(True)
-        announcer = None
         if settings.registry:
             store = await stack.enter_async_context(remote_store(settings.registry))
-            record = _record(settings, ears, rpc.reachable_address(address, settings.advertise))
+            record = _record(settings, ears, _model(engine, loader), rpc.reachable_address(address, settings.advertise))
             announcer = await stack.enter_async_context(announced(store, record))
 
         async def drain() -> None:
@@ -74,17 +96,31 @@ async def serving(settings: AsrWorkerSettings) -> AsyncIterator[lifecycle.Servin
                     reporting.cancel()
 
 
-def _ears(settings: AsrWorkerSettings) -> AbstractAsyncContextManager[Ears]:
+@dataclass(frozen=True, slots=True)
+class _Engine:
+    """What the settings pick: what it can do, how it is opened, and what a session's configuration comes to."""
+
+    info: RecognizerInfo
+    opens: Opens
+    slots: int
+    check: Check = lambda _: ()
+    size: int = 0
+
+
+async def _engine(settings: AsrWorkerSettings) -> _Engine:
     if settings.engine == "scripted":
-        recognizer = ScriptedRecognizer(
-            settings.script, word_s=settings.script_word_s, languages=settings.script_languages
-        )
-        return in_process_ears(recognizer, slots=settings.decoders or SCRIPTED_SLOTS)
-    return _pocketsphinx(settings)
+        slots = settings.decoders or SCRIPTED_SLOTS
+
+        def recognizer() -> ScriptedRecognizer:
+            return ScriptedRecognizer(
+                settings.script, word_s=settings.script_word_s, languages=settings.script_languages
+            )
+
+        return _Engine(recognizer().info, lambda: in_process_ears(recognizer(), slots=slots), slots)
+    return await _pocketsphinx(settings)
 
 
-@asynccontextmanager
-async def _pocketsphinx(settings: AsrWorkerSettings) -> AsyncIterator[Ears]:
+async def _pocketsphinx(settings: AsrWorkerSettings) -> _Engine:
     from asr.engines.pocketsphinx import CHILD_BYTES, INFO, dictionary
 
     words = await asyncio.to_thread(dictionary)
@@ -94,23 +130,47 @@ async def _pocketsphinx(settings: AsrWorkerSettings) -> AsyncIterator[Ears]:
 
     most = settings.decoders or decoders_for(usable_cores(), available_bytes(), CHILD_BYTES)
     limits = PoolLimits(most, idle_s=settings.idle_s, load_s=settings.load_s, stall_s=settings.stall_s)
-    options = {"floor": settings.confidence}
-    async with pool(ChildSpec(INFO, FACTORY, options, check), limits) as children:
-        yield children
+    spec = ChildSpec(INFO, FACTORY, {"floor": settings.confidence}, check)
+    return _Engine(INFO, lambda: pool(spec, limits), most, check, CHILD_BYTES)
 
 
-def _record(settings: AsrWorkerSettings, ears: Ears, address: str) -> WorkerRecord:
-    info = ears.info
+@asynccontextmanager
+async def _loaded(
+    settings: AsrWorkerSettings, engine: _Engine, changed: Callable[[], None]
+) -> AsyncIterator[Loader[Ears]]:
+    """The loader with its one model in memory. Raises why it cannot be loaded."""
+    plan = ModelPlan(
+        engine.info.name, ttl_s=settings.ttl_s, pinned=settings.ttl_s < 0, isolated=True, estimate=engine.size
+    )
+    async with asyncio.TaskGroup() as tasks:
+
+        def start(id: str, lost: Callable[[AntiphonError], None]) -> EarsLoading:
+            return EarsLoading(engine.opens, tasks, engine.size)
+
+        loader: Loader[Ears] = Loader([plan], Limits(load_s=LOADS * settings.load_s), start, changed=changed)
+        try:
+            await loader.load(plan.id)
+            yield loader
+        finally:
+            await loader.close(STOP_S)
+
+
+def _model(engine: _Engine, loader: Loader[Ears]) -> ModelRecord:
+    info = engine.info
     features = {name for name, has in (("partials", info.partials), ("phrases", info.phrases)) if has}
-    model = ModelRecord(
+    return ModelRecord(
         id=info.name,
         engine=info.name,
+        state=ModelState(loader.state(info.name).value),
         languages=info.languages,
         sample_rate=16_000,
         features=frozenset(features),
         is_default=True,
         licence=info.licence,
     )
+
+
+def _record(settings: AsrWorkerSettings, ears: Ears, model: ModelRecord, address: str) -> WorkerRecord:
     return WorkerRecord(
         id=settings.id or f"asr-{platform.node()}-{os.getpid()}",
         kind=WorkerKind.ASR,

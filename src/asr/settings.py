@@ -24,6 +24,13 @@ class AsrWorkerSettings:
     idle_s: Annotated[float, Meta(description="A decoding process ends after so long without work.", gt=0)] = 60.0
     stall_s: Annotated[float, Meta(description="One that says nothing for so long is ended.", gt=0)] = 10.0
     load_s: Annotated[float, Meta(description="One that has not loaded by then is ended.", gt=0)] = 60.0
+    ttl_s: Annotated[
+        float,
+        Meta(description="The model goes when nobody spoke for so long; 0: at once, -1: it always stays.", ge=-1),
+    ] = -1.0
+    linger_s: Annotated[
+        float, Meta(description="How long a session keeps the model from going, after an utterance.", ge=0)
+    ] = 10.0
     script: Annotated[
         tuple[str, ...], Meta(description="Engine scripted: what the utterances of each session say, in order.")
     ] = ()

@@ -47,10 +47,15 @@ log = get_logger("lifecycle")
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """A started service: where it can be reached ("host:port"), and how it finishes what it has begun."""
+    """A started service: where it can be reached ("host:port"), and how it finishes what it has begun.
+
+    One that may want to end by itself sets `over`, and is drained and stopped as by a signal; `exit_code` says why.
+    """
 
     address: str
     drain: Callable[[], Awaitable[None]]
+    over: asyncio.Event | None = None
+    exit_code: Callable[[], int] = lambda: EXIT_OK
 
 
 async def serve(
@@ -75,7 +80,7 @@ async def serve(
                     log.info("service.ready", service=name, address=serving.address)
                     if ready is not None:
                         ready(serving.address)
-                    await signals.asked.wait()
+                    await _first(signals.asked, serving.over)
                     log.info("service.drain", service=name, at_most_s=drain_s)
                     if not await _drain(serving, drain_s):
                         log.warning("service.drain_cut", service=name, after_s=drain_s)
@@ -87,7 +92,16 @@ async def serve(
         log.info("service.stopped_at_once", service=name, was_serving=signals.serving)
         return EXIT_STOPPED if signals.serving else EXIT_OK
     log.info("service.stopped", service=name)
-    return EXIT_OK
+    return serving.exit_code()
+
+
+async def _first(*events: asyncio.Event | None) -> None:
+    """Until one of them is set."""
+    async with asyncio.TaskGroup() as tasks:
+        waiting = [tasks.create_task(event.wait()) for event in events if event is not None]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
 
 
 async def _drain(serving: Serving, drain_s: float) -> bool:

@@ -1,31 +1,27 @@
-"""The TTS worker as a service: loads its models, serves them, announces itself, drains."""
+"""The TTS worker as a service: has its models, serves them, announces itself, drains."""
 
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import os
 import socket
-import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from functools import partial
-from typing import TypeVar
 
 from base import rpc
 from base.audio import AudioFormat
-from base.errors import AntiphonError, Misconfigured
-from base.lifecycle import Serving, serve
+from base.errors import Misconfigured
+from base.lifecycle import EXIT_OK, EXIT_WEDGED, Serving, serve
 from base.log import get_logger
 from base.metrics import http_server, new_registry
-from pb.antiphon.v1 import synthesis_pb2_grpc
-from registry.records import ModelRecord, ModelState, Voice, WorkerKind, WorkerRecord
+from pb.antiphon.v1 import models_pb2_grpc, synthesis_pb2_grpc
+from registry.records import WorkerKind, WorkerRecord
 from registry.stores.remote import remote_store
-from tts_workers import models, wire
-from tts_workers.engine import EngineInfo, ModelSpec
+from tts_workers import wire
+from tts_workers.engine import ModelSpec
+from tts_workers.house import ModelHouse
 from tts_workers.measures import Measures
-from tts_workers.models import LoadedModel
 from tts_workers.runner import Runner
 from tts_workers.servicer import TextToSpeechServicer
 from tts_workers.session import Session, Terms
@@ -34,11 +30,12 @@ from tts_workers.settings import TtsWorkerSettings
 from tts_workers.stream import StreamConfig
 from worker.admission import Slots
 from worker.announce import Announcer, announced, new_epoch
+from worker.manager import ModelManagerServicer
+from worker.residency_values import Limits, ModelPlan
+from worker.wire import SERVICE as MANAGER
 
-T = TypeVar("T")
 STOP_S = 1.0
-"""How long calls, and then engine threads, may take to end once nothing is wanted of them."""
-_FEATURES = ("streaming", "zero_shot", "lora", "prosody", "marks", "cancellable", "variants")
+"""How long calls, then engine threads, then models may take to end once nothing is wanted of them."""
 
 log = get_logger("tts")
 
@@ -52,35 +49,43 @@ async def run(settings: TtsWorkerSettings, *, ready: Callable[[str], None] | Non
 async def serving(settings: TtsWorkerSettings) -> AsyncIterator[Serving]:
     """A running worker, until the context ends."""
     async with AsyncExitStack() as stack:
-        loaded, failed = await _load_all(settings, stack)
-        worker = _Worker(settings, loaded, failed)
+        worker = _Worker(settings)
         stack.push_async_callback(worker.stop)
+        await worker.house.open(settings.preload)
+        worker.limit_slots()
         if settings.metrics_port is not None:
             stack.enter_context(http_server(worker.registry, host=settings.host, port=settings.metrics_port))
         address = await worker.start()
         if settings.registry:
             store = await stack.enter_async_context(remote_store(settings.registry))
             worker.announcer = await stack.enter_async_context(announced(store, worker.record(address)))
-        yield Serving(address, worker.drain)
+        yield Serving(address, worker.drain, worker.over, lambda: EXIT_WEDGED if worker.over.is_set() else EXIT_OK)
 
 
 class _Worker:
     """The parts of a running worker and what ties them together."""
 
-    def __init__(
-        self, settings: TtsWorkerSettings, loaded: dict[str, LoadedModel], failed: tuple[ModelSpec, ...]
-    ) -> None:
+    def __init__(self, settings: TtsWorkerSettings) -> None:
         self._settings = settings
-        self._loaded = loaded
-        self._failed = failed
-        self._default = settings.default_model or next(iter(loaded))
         self._draining = False
+        self.over = asyncio.Event()
         self.announcer: Announcer | None = None
         self.registry = new_registry()
         self._measures = Measures(self.registry)
-        limits = [m.info.max_concurrent for m in loaded.values() if m.info.max_concurrent]
-        self._slots = Slots(min([settings.slots, *limits]), changed=self._changed)
+        self._slots = Slots(settings.slots, changed=self._changed)
         self._runner = Runner(max_threads=2 * settings.slots + 8, report=self._measures.job)
+        specs = _specs(settings)
+        self.house = ModelHouse(
+            specs,
+            _plans(settings, specs),
+            settings.default_model or specs[0].id,
+            _limits(settings),
+            target_dbfs=settings.loudness_dbfs,
+            linger_s=settings.linger_s,
+            runner=self._runner,
+            changed=self._changed,
+            wedged=self._wedged,
+        )
         self._sessions = Sessions(
             self._make,
             claim_s=settings.claim_s,
@@ -95,18 +100,25 @@ class _Worker:
         self._id = settings.id or f"tts-{socket.gethostname()}-{os.getpid()}"
         self._epoch = new_epoch()
 
+    def limit_slots(self) -> None:
+        """What an engine says it can carry bounds the worker."""
+        limits = [info.max_concurrent for info in self.house.infos.values() if info.max_concurrent]
+        self._slots.capacity = min([self._slots.capacity, *limits])
+
     async def start(self) -> str:
         settings = self._settings
         servicer = TextToSpeechServicer(
-            self._sessions,
-            self._loaded,
-            self._default,
-            max_speak=settings.max_speak,
-            first_s=settings.claim_s,
-            warm=self._runner.warm_nowait,
+            self._sessions, self.house, max_speak=settings.max_speak, first_s=settings.claim_s
         )
         synthesis_pb2_grpc.add_TextToSpeechServicer_to_server(servicer, self._server)
-        self._health = await rpc.add_standard_services(self._server, [wire.SERVICE])
+        manager = ModelManagerServicer(
+            self.house.loader,
+            engine_of=self.house.engine_of,
+            device_of=self.house.device_of,
+            linger_s=settings.linger_s,
+        )
+        models_pb2_grpc.add_ModelManagerServicer_to_server(manager, self._server)
+        self._health = await rpc.add_standard_services(self._server, [wire.SERVICE, MANAGER])
         address = rpc.bind(self._server, settings.host, settings.port)
         await self._server.start()
         await self._health.set_serving(True)
@@ -128,6 +140,7 @@ class _Worker:
                 await self._runner.wait_idle()
         except TimeoutError:
             log.warning("engine.hangs", threads=self._runner.threads)
+        await self.house.loader.close(STOP_S)
 
     def record(self, address: str) -> WorkerRecord:
         """What the registry says of this worker."""
@@ -137,10 +150,7 @@ class _Worker:
             address=rpc.reachable_address(address, self._settings.advertise),
             host=socket.gethostname(),
             epoch=self._epoch,
-            models=tuple(
-                [_record(m.spec, m.info, default=id == self._default) for id, m in self._loaded.items()]
-                + [ModelRecord(spec.id, spec.engine, ModelState.FAILED) for spec in self._failed]
-            ),
+            models=self.house.records(),
             slots=self._slots.capacity,
             slots_used=self._slots.used,
             first_audio_s=self._measures.first_audio_s,
@@ -153,12 +163,17 @@ class _Worker:
             self.announcer.update(
                 replace(
                     self.announcer.record,
+                    models=self.house.records(),
                     slots_used=self._slots.used,
                     first_audio_s=self._measures.first_audio_s,
                     rtf=self._measures.rtf,
                     draining=self._draining,
                 )
             )
+
+    def _wedged(self, device: str, model: str) -> None:
+        """A load hangs in this process: it drains and ends with a code of its own, to be started anew."""
+        self.over.set()
 
     def _make(self, id: str, terms: Terms) -> Session:
         settings = self._settings
@@ -172,64 +187,53 @@ class _Worker:
             job_s=settings.engine_timeout_s,
         )
         return Session(
-            id, terms, config, self._slots, self._runner, lambda finished: self._measures.turn(finished, terms.rate)
+            id,
+            terms,
+            config,
+            self._slots,
+            self.house.loader,
+            settings.linger_s,
+            self._runner,
+            lambda finished: self._measures.turn(finished, terms.rate),
         )
 
 
-async def _load_all(
-    settings: TtsWorkerSettings, stack: AsyncExitStack
-) -> tuple[dict[str, LoadedModel], tuple[ModelSpec, ...]]:
-    """Models by id, and those that could not be loaded; raises when the default is among these."""
+def _specs(settings: TtsWorkerSettings) -> list[ModelSpec]:
+    """The models to serve; raises Misconfigured."""
     specs = [ModelSpec(m.id, m.engine, m.options) for m in settings.models]
     specs = specs or [ModelSpec(settings.engine, settings.engine)]
     ids = [spec.id for spec in specs]
     if len(set(ids)) != len(ids):
         raise Misconfigured(f"two models have the same id; ids are {', '.join(ids)}")
-    default = settings.default_model or ids[0]
-    if default not in ids:
-        raise Misconfigured(f"default_model is {default!r}, which is none of the models: {', '.join(ids)}")
-    loaded: dict[str, LoadedModel] = {}
-    failed: list[ModelSpec] = []
+    for name, wanted in [("default_model", settings.default_model), *(("preload", id) for id in settings.preload)]:
+        if wanted and wanted not in ids:
+            raise Misconfigured(f"{name} is {wanted!r}, which is none of the models: {', '.join(ids)}")
+    return specs
+
+
+def _plans(settings: TtsWorkerSettings, specs: list[ModelSpec]) -> list[ModelPlan]:
+    default = settings.default_model or specs[0].id
+    wishes = {m.id: m for m in settings.models}
+    plans = []
     for spec in specs:
-        try:
-            model = await _in_thread(partial(models.load, spec, settings.loudness_dbfs))
-        except AntiphonError as error:
-            log.error("model.failed", model=spec.id, engine=spec.engine, message=error.message)
-            if spec.id == default:
-                raise
-            failed.append(spec)
-            continue
-        stack.callback(model.close)
-        loaded[spec.id] = model
-        log.info("model.ready", model=spec.id, engine=spec.engine, voices=len(model.info.voices))
-    return loaded, tuple(failed)
+        wish = wishes.get(spec.id)
+        plans.append(
+            ModelPlan(
+                spec.id,
+                device=wish.device if wish is not None else "cpu",
+                estimate=(wish.memory_mb if wish is not None else 0) * 2**20,
+                ttl_s=settings.ttl_s if wish is None or wish.ttl_s is None else wish.ttl_s,
+                pinned=spec.id == default,
+            )
+        )
+    return plans
 
 
-async def _in_thread(work: Callable[[], T]) -> T:
-    """Runs `work` on a daemon thread: one that hangs does not keep the process from ending."""
-    done: concurrent.futures.Future[T] = concurrent.futures.Future()
-    done.set_running_or_notify_cancel()
-
-    def target() -> None:
-        try:
-            done.set_result(work())
-        except Exception as error:
-            done.set_exception(error)
-
-    threading.Thread(target=target, name="load", daemon=True).start()
-    return await asyncio.wrap_future(done)
-
-
-def _record(spec: ModelSpec, info: EngineInfo, *, default: bool) -> ModelRecord:
-    voices = sorted(info.voices, key=lambda v: v.id != info.default_voice)
-    return ModelRecord(
-        id=spec.id,
-        engine=spec.engine,
-        state=ModelState.READY,
-        languages=info.languages,
-        voices=tuple(Voice(v.id, v.name, v.languages, v.gender) for v in voices),
-        sample_rate=info.sample_rate,
-        features=frozenset(name for name in _FEATURES if getattr(info, name)),
-        is_default=default,
-        licence=info.licence,
+def _limits(settings: TtsWorkerSettings) -> Limits:
+    return Limits(
+        most=settings.max_models,
+        budget=settings.memory_mb * 2**20,
+        wait_s=settings.room_wait_s,
+        load_s=settings.load_s,
+        drain_s=settings.unload_drain_s,
     )

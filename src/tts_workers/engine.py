@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
+
+from base.errors import AntiphonError
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +121,43 @@ class Mark:
     kind: MarkKind = MarkKind.WORD
 
 
+@runtime_checkable
 class Model(Protocol):
     info: EngineInfo
 
     def synthesize(self, request: Request) -> Iterator[Audio | Mark]: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The last of a request in a batch; `error`: why there is no more."""
+
+    error: AntiphonError | None = None
+
+
+class BatchModel(Protocol):
+    """The other form of the port: a model that makes up to `info.batch` requests at once, step by step.
+
+    All calls but `close` come from one thread, which `batching.Batched` keeps; it makes a `Model` of this.
+    """
+
+    info: EngineInfo
+
+    def add(self, request: Request) -> int:
+        """Takes a request in and returns its id, which no other has had; never more than `info.batch` are in. Raises an
+        AntiphonError for a request that cannot be spoken.
+        """
+        ...
+
+    def step(self) -> list[tuple[int, Audio | Mark | Done]]:
+        """A little more of all that are in, in order for each. After its Done a request is out."""
+        ...
+
+    def drop(self, id: int) -> None:
+        """The request is not wanted any more, and out."""
+        ...
 
     def close(self) -> None: ...
 
@@ -134,6 +169,15 @@ class Engine(Protocol):
 
     name: str
 
-    def load(self, spec: ModelSpec) -> Model:
+    def load(self, spec: ModelSpec) -> Model | BatchModel:
         """Loads on the caller's thread; raises an `AntiphonError` that names the model and what to do."""
+        ...
+
+
+@runtime_checkable
+class Inspects(Protocol):
+    """An engine that can say what a model will be able to do without loading it; the others are asked when loaded."""
+
+    def inspect(self, spec: ModelSpec) -> EngineInfo:
+        """Reads what is cheap to read; raises like `load` for a model that cannot be loaded anyway."""
         ...

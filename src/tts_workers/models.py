@@ -13,10 +13,22 @@ from typing import Protocol
 
 from base import language as tags
 from base.audio import to_float
-from base.errors import BadRequest, Misconfigured, NotFound, Unavailable
+from base.errors import AntiphonError, BadRequest, Misconfigured, NotFound, Unavailable
 from base.loudness import active_speech_level
-from tts_workers.engine import Audio, Engine, EngineInfo, Model, ModelSpec, Request, Style, VoiceInfo
-from tts_workers.isolated.model import Loading, Lost, nobody
+from tts_workers.batching import Batched
+from tts_workers.engine import (
+    Audio,
+    BatchModel,
+    Engine,
+    EngineInfo,
+    Inspects,
+    Model,
+    ModelSpec,
+    Request,
+    Style,
+    VoiceInfo,
+)
+from tts_workers.isolated.model import IsolatedModel, Loading, Lost, nobody
 from tts_workers.options import read_everywhere
 from tts_workers.warmup import warm_up_text
 
@@ -47,19 +59,12 @@ class Speaker:
     language: str
 
 
-class LoadedModel:
-    """A model in memory. `target_dbfs` is the active speech level (ITU-T P.56) that every voice of it is brought to."""
+class Voices:
+    """Who can speak with a model, by what its engine declares: known of a model that is not loaded, too."""
 
-    def __init__(self, spec: ModelSpec, model: Model, target_dbfs: float) -> None:
-        self.spec = spec
-        self.model = model
-        self.info: EngineInfo = model.info
-        self._target_dbfs = target_dbfs
-        self._gains: OrderedDict[str, float] = OrderedDict()
-        self._measuring: dict[str, threading.Lock] = {}
-        self._lock = threading.Lock()
-
-    # --- voices -------------------------------------------------------------------------------------------------------
+    def __init__(self, model: str, info: EngineInfo) -> None:
+        self._model = model
+        self.info = info
 
     def speaker(self, voice: str, language: str) -> Speaker:
         """Who speaks: `voice` if one is named, else the default for `language`; "" is the default of either.
@@ -86,15 +91,19 @@ class LoadedModel:
             return session
         return Speaker(f"{other.id}+{variant}" if variant else other.id, language)
 
+    def languages(self, voice: str) -> tuple[str, ...]:
+        """Those that `voice` (as in `Speaker`) speaks, its main one first. Raises `NotFound`."""
+        return self._find(voice)[0].languages
+
     def _find(self, voice: str) -> tuple[VoiceInfo, str]:
         base, plus, variant = voice.partition("+")
         info = next((v for v in self.info.voices if v.id.lower() == base.lower()), None)
         if info is None:
             info = self._by_tag(base)
         if info is None:
-            raise _unknown("voice", voice, (v.id for v in self.info.voices), self.spec.id)
+            raise _unknown("voice", voice, (v.id for v in self.info.voices), self._model)
         if plus and variant.lower() not in self.info.variants:
-            raise _unknown("variant", variant, self.info.variants, self.spec.id)
+            raise _unknown("variant", variant, self.info.variants, self._model)
         return info, variant.lower()
 
     def _by_tag(self, tag: str) -> VoiceInfo | None:
@@ -109,8 +118,36 @@ class LoadedModel:
             return voices[0]
         best = max(voices, key=lambda v: _closeness(v, language))
         if not _closeness(best, language):
-            raise _unknown("language", language, self.info.languages, self.spec.id)
+            raise _unknown("language", language, self.info.languages, self._model)
         return best
+
+
+class LoadedModel:
+    """A model in memory. `target_dbfs` is the active speech level (ITU-T P.56) that every voice of it is brought to."""
+
+    def __init__(self, spec: ModelSpec, model: Model, target_dbfs: float) -> None:
+        self.spec = spec
+        self.model = model
+        self.info: EngineInfo = model.info
+        self.voices = Voices(spec.id, model.info)
+        self._target_dbfs = target_dbfs
+        self._gains: OrderedDict[str, float] = OrderedDict()
+        self._measuring: dict[str, threading.Lock] = {}
+        self._lock = threading.Lock()
+        self._users = 0
+        self._unused = threading.Condition()
+
+    def begin_use(self) -> None:
+        """For whoever starts an engine thread: `close` waits for its `end_use`. A turn's lease may be over before its
+        thread has noticed.
+        """
+        with self._unused:
+            self._users += 1
+
+    def end_use(self) -> None:
+        with self._unused:
+            self._users -= 1
+            self._unused.notify_all()
 
     # --- loudness -----------------------------------------------------------------------------------------------------
 
@@ -144,7 +181,7 @@ class LoadedModel:
         return voice in self._gains
 
     def _measure(self, voice: str) -> float:
-        languages = self._find(voice)[0].languages
+        languages = self.voices.languages(voice)
         language = next((tag for tag in languages if tag != tags.ANY), "")
         request = Request(turn=0, text=warm_up_text(language), language=language, voice=voice)
         pcm = b"".join(item.data for item in self.model.synthesize(request) if isinstance(item, Audio))
@@ -156,10 +193,37 @@ class LoadedModel:
 
     def warm_up(self) -> None:
         """Speaks with the default voice; raises if nothing usable comes. Blocks."""
-        self.gain(self.speaker("", "").voice)
+        self.gain(self.voices.speaker("", "").voice)
 
     def close(self) -> None:
+        """Blocks until no engine thread is at it."""
+        with self._unused:
+            self._unused.wait_for(lambda: self._users == 0)
         self.model.close()
+
+
+class ModelLoading:
+    """One load of one model, as `worker.loader` wants it. `lost` as in `start`."""
+
+    def __init__(self, spec: ModelSpec, target_dbfs: float, lost: Lost = nobody) -> None:
+        self._spec = spec
+        self._target_dbfs = target_dbfs
+        self._start = start(spec, lost)
+
+    def load(self) -> LoadedModel:
+        return LoadedModel(self._spec, self._start.load(), self._target_dbfs)
+
+    def warm_up(self, model: LoadedModel) -> int:
+        model.warm_up()
+        measured = model.model.resident_bytes() if isinstance(model.model, IsolatedModel) else 0
+        return measured or model.info.memory_bytes
+
+    def close(self, model: LoadedModel) -> None:
+        model.close()
+
+    def kill(self) -> None:
+        """Ends the model's own process; nothing for a load in ours, which cannot be ended."""
+        self._start.kill()
 
 
 def load(spec: ModelSpec, target_dbfs: float) -> LoadedModel:
@@ -189,7 +253,20 @@ class _Here:
         self._spec = spec
 
     def load(self) -> Model:
-        return self._engine.load(self._spec)
+        return as_model(self._engine.load(self._spec))
+
+    def kill(self) -> None:
+        pass
+
+
+class _Wrong:
+    """A load that can only fail."""
+
+    def __init__(self, error: AntiphonError) -> None:
+        self._error = error
+
+    def load(self) -> Model:
+        raise self._error
 
     def kill(self) -> None:
         pass
@@ -202,11 +279,28 @@ def is_isolated(spec: ModelSpec) -> bool:
 
 
 def start(spec: ModelSpec, lost: Lost = nobody) -> Start:
-    """A load, not begun yet. `lost` is called, on some thread, if the model's own process goes without being asked."""
-    everywhere, theirs = read_everywhere(spec)
-    if not is_isolated(spec):
-        return _Here(_engine(spec), theirs)
-    return Loading(theirs, ":".join(ENGINES[spec.engine]), memory_limit=everywhere.memory_limit, lost=lost)
+    """A load, not begun yet; what is wrong with `spec` is for it to raise.
+
+    `lost` is called, on some thread, if the model's own process goes without being asked to.
+    """
+    try:
+        everywhere, theirs = read_everywhere(spec)
+        if not is_isolated(spec):
+            return _Here(_engine(spec), theirs)
+        return Loading(theirs, ":".join(ENGINES[spec.engine]), memory_limit=everywhere.memory_limit, lost=lost)
+    except AntiphonError as error:
+        return _Wrong(error)
+
+
+def as_model(loaded: Model | BatchModel) -> Model:
+    """What an engine loaded, in the form with one method."""
+    return loaded if isinstance(loaded, Model) else Batched(loaded)
+
+
+def inspect(spec: ModelSpec) -> EngineInfo | None:
+    """What a model will be able to do, without loading it, where its engine can tell. Blocks. Raises likewise."""
+    engine = _engine(spec)
+    return engine.inspect(spec) if isinstance(engine, Inspects) else None
 
 
 def _engine(spec: ModelSpec) -> Engine:

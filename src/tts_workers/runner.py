@@ -118,13 +118,18 @@ class Runner:
                 retry_after_s=1.0,
             )
         work = _Work(job, model, speaker, style, rate, gate)
+        model.begin_use()
         self._launch(lambda: self._run(work, post))
 
     def warm_nowait(self, model: LoadedModel, voice: str) -> None:
-        """Measures a voice that will be heard soon, so that its first turn need not wait for that."""
+        """Measures a voice that will be heard soon, so that its first turn need not wait for that.
+
+        The caller holds a lease; when it is released, closing the model waits for the measuring.
+        """
         if model.measured(voice) or self._warming >= MAX_WARMING or len(self._live) >= self._max_threads:
             return
         self._warming += 1
+        model.begin_use()
 
         def measure() -> None:
             try:
@@ -133,6 +138,7 @@ class Runner:
                 # Its first turn will meet the same, and tell its client.
                 log.warning("voice.unmeasured", model=model.spec.id, voice=voice, message=str(error))
             finally:
+                model.end_use()
                 self._post(self._warmed, threading.current_thread())
 
         self._launch(measure)
@@ -161,6 +167,7 @@ class Runner:
             report = work.run(lambda event: self._post(post, event))
             self._post(self._report, report)
         finally:
+            work.model.end_use()
             self._post(self._ended, threading.current_thread())
 
     def _post(self, callback: Callable[[T], object], value: T) -> None:
@@ -176,7 +183,7 @@ class _Work:
 
     def __init__(self, job: v.Job, model: LoadedModel, speaker: Speaker, style: Style, rate: int, gate: Gate) -> None:
         self._job = job
-        self._model = model
+        self.model = model
         self._speaker = speaker
         self._style = style
         self._rate = rate
@@ -194,16 +201,16 @@ class _Work:
         except AntiphonError as failed:
             error = failed
         except Exception as fault:
-            log.error("engine.fault", model=self._model.spec.id, engine=self._model.info.name, exc_info=fault)
+            log.error("engine.fault", model=self.model.spec.id, engine=self.model.info.name, exc_info=fault)
             error = Internal(f"the engine broke ({type(fault).__name__}); the worker's log says more", reason="FAULT")
         if not self._gate.cancelled():
             post(v.JobDone(self._job.id) if error is None else v.JobFailed(self._job.id, error))
-        rate = self._model.info.sample_rate
+        rate = self.model.info.sample_rate
         busy = time.monotonic() - started - self._waited
         return JobReport(self._first, busy, self._taken / rate, self._wasted / rate, error is not None)
 
     def _speak(self, post: Post, started: float) -> None:
-        job, model = self._job, self._model
+        job, model = self._job, self.model
         gain = model.gain(self._speaker.voice) * self._style.volume
         rate = model.info.sample_rate
         sound = ChunkSound(rate, self._rate, gain=gain, start=job.start_sample, text_size=len(job.text))

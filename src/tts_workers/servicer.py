@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
-from base.errors import BadRequest, NotFound, TimedOut
+from base.errors import BadRequest, TimedOut
 from pb.antiphon.v1 import synthesis_pb2_grpc
 from tts_workers import values as v
 from tts_workers import wire
 from tts_workers.engine import MarkKind
-from tts_workers.models import LoadedModel
+from tts_workers.house import ModelHouse
 from tts_workers.session import Session, Terms
 from tts_workers.sessions import Sessions
 from tts_workers.text import pieces
@@ -24,31 +24,20 @@ _FREE = 2**62
 
 
 class TextToSpeechServicer(synthesis_pb2_grpc.TextToSpeechServicer):
-    """`warm` is told of a voice that will be heard soon; it must not wait."""
+    """`house` has the models."""
 
-    def __init__(
-        self,
-        sessions: Sessions,
-        models: Mapping[str, LoadedModel],
-        default_model: str,
-        *,
-        max_speak: int,
-        first_s: float,
-        warm: Callable[[LoadedModel, str], None],
-    ) -> None:
+    def __init__(self, sessions: Sessions, house: ModelHouse, *, max_speak: int, first_s: float) -> None:
         self._sessions = sessions
-        self._models = models
-        self._default_model = default_model
+        self._house = house
         self._max_speak = max_speak
         self._first_s = first_s
-        self._warm = warm
 
     async def StartSession(self, request: wire.StartSessionRequest, context: Any) -> wire.StartSessionResponse:
-        terms = self._terms(wire.wish_from(request))
+        terms = await self._terms(wire.wish_from(request))
         session = self._sessions.start(terms)
-        self._warm(terms.model, terms.speaker.voice)
         speaker = terms.speaker
-        return wire.started_to(session.id, terms.model.spec.id, speaker.voice, speaker.language, terms.rate)
+        self._house.claim_nowait(terms.model, speaker.voice)
+        return wire.started_to(session.id, terms.model, speaker.voice, speaker.language, terms.rate)
 
     async def Synthesize(self, request_iterator: AsyncIterator[wire.TextChunk], context: Any) -> None:
         first = await self._first(request_iterator)
@@ -92,7 +81,7 @@ class TextToSpeechServicer(synthesis_pb2_grpc.TextToSpeechServicer):
         if len(request.text) > self._max_speak:
             message = f"a text of {len(request.text)} characters; Speak takes {self._max_speak}, Synthesize any number"
             raise BadRequest(message, reason="TEXT_TOO_LONG")
-        session = self._sessions.open(self._terms(wire.wish_from(request)))
+        session = self._sessions.open(await self._terms(wire.wish_from(request)))
         session.attached = True
         spoken = _Spoken(session, request.text)
         try:
@@ -112,14 +101,10 @@ class TextToSpeechServicer(synthesis_pb2_grpc.TextToSpeechServicer):
         finally:
             self._sessions.remove(session)
 
-    def _terms(self, wish: wire.Wish) -> Terms:
-        id = wish.model or self._default_model
-        model = self._models.get(id)
-        if model is None:
-            known = ", ".join(self._models)
-            raise NotFound(f"this worker has no model {id[:80]!r}; it has {known}", reason="UNKNOWN_MODEL")
-        speaker = model.speaker(wish.voice, wish.language)
-        return Terms(model, speaker, wish.style, wish.format.sample_rate)
+    async def _terms(self, wish: wire.Wish) -> Terms:
+        id, voices = await self._house.voices(wish.model)
+        speaker = voices.speaker(wish.voice, wish.language)
+        return Terms(id, voices, speaker, wish.style, wish.format.sample_rate)
 
 
 class _Spoken:

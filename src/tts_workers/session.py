@@ -9,27 +9,38 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from base.errors import AntiphonError
 from base.log import get_logger
 from tts_workers import values as v
 from tts_workers.engine import Style
-from tts_workers.models import LoadedModel, Speaker
+from tts_workers.models import LoadedModel, Speaker, Voices
 from tts_workers.runner import Gate, Runner
 from tts_workers.stream import Stream, StreamConfig
 from worker.admission import Slot, Slots
+from worker.loader import Answer, Lease
 
 log = get_logger("tts")
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What StartSession agreed on."""
+    """What StartSession agreed on; the model itself is had by a lease, from one turn to the next."""
 
-    model: LoadedModel
+    model: str
+    voices: Voices
     speaker: Speaker
     style: Style
     rate: int
+
+
+class Leases(Protocol):
+    """The loader, as a session sees it; `worker.loader.Loader` says what these do."""
+
+    def acquire_nowait(self, id: str, answer: Answer[LoadedModel], revoked: Callable[[AntiphonError], None]) -> int: ...
+
+    def release_nowait(self, ticket: int, linger_s: float = 0.0) -> None: ...
 
 
 class Session:
@@ -41,6 +52,8 @@ class Session:
         terms: Terms,
         config: StreamConfig,
         slots: Slots,
+        leases: Leases,
+        linger_s: float,
         runner: Runner,
         finished: Callable[[v.Finished], None] = lambda _: None,
     ) -> None:
@@ -50,9 +63,13 @@ class Session:
         self._stream = Stream(config)
         self._ahead = config.ahead
         self._slots = slots
+        self._leases = leases
+        self._linger_s = linger_s
         self._runner = runner
         self._finished = finished
         self._slot: Slot | None = None
+        self._ticket: int | None = None
+        self._model: LoadedModel | None = None
         self._gates: dict[int, Gate] = {}
         self._asked: dict[int, float] = {}
         self._first_audio: dict[int, float] = {}
@@ -100,6 +117,7 @@ class Session:
             self._closed = True
             self.end()
             self.handle(v.Closed())
+            self._give_back()
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
@@ -141,9 +159,7 @@ class Session:
             case v.AskSlot():
                 return self._ask_slot()
             case v.ReturnSlot():
-                slot, self._slot = self._slot, None
-                if slot is not None:
-                    slot.release()
+                self._give_back()
             case v.Start(job=job, until_sample=until):
                 return self._start(job, until)
             case v.Allow(job=id, until_sample=until):
@@ -156,19 +172,56 @@ class Session:
                 self.end(error)
         return None
 
-    def _ask_slot(self) -> v.Event:
+    def _ask_slot(self) -> v.Event | None:
+        """The model first, which may have to be loaded, then a slot. The answer comes now, or as an event later."""
+        at_once: list[v.Event] = []
+        asking = True
+
+        def answer(found: Lease[LoadedModel] | AntiphonError) -> None:
+            event = self._answered(found)
+            if asking:
+                at_once.append(event)
+            else:
+                self.handle(event)
+
+        self._ticket = self._leases.acquire_nowait(self.terms.model, answer, self._revoked)
+        asking = False
+        return at_once[0] if at_once else None
+
+    def _answered(self, found: Lease[LoadedModel] | AntiphonError) -> v.Event:
+        if isinstance(found, AntiphonError):
+            self._ticket = None
+            return v.SlotRefused(found)
+        self._ticket = found.ticket
         try:
             self._slot = self._slots.reserve()
         except AntiphonError as error:
+            self._give_back()
             return v.SlotRefused(error)
+        self._model = found.model
         return v.SlotGiven()
 
+    def _revoked(self, error: AntiphonError) -> None:
+        """The model goes: what it speaks fails, and the lease goes back with the slot."""
+        for turn in self._stream.open_turns:
+            self.handle(v.Invalid(turn, error))
+
+    def _give_back(self) -> None:
+        slot, self._slot = self._slot, None
+        ticket, self._ticket = self._ticket, None
+        self._model = None
+        if slot is not None:
+            slot.release()
+        if ticket is not None:
+            self._leases.release_nowait(ticket, self._linger_s if slot is not None else 0.0)
+
     def _start(self, job: v.Job, until: int) -> v.Event | None:
-        terms = self.terms
+        model = self._model
+        assert model is not None, "a job starts while the slot is held"
         try:
             speaker, style = self._speaker(job)
             gate = Gate(until, until - self._ahead)
-            self._runner.start_nowait(job, terms.model, speaker, style, terms.rate, gate, self._from_job)
+            self._runner.start_nowait(job, model, speaker, style, self.terms.rate, gate, self._from_job)
         except AntiphonError as error:
             return v.JobFailed(job.id, error)
         self._gates[job.id] = gate
@@ -177,8 +230,8 @@ class Session:
     def _speaker(self, job: v.Job) -> tuple[Speaker, Style]:
         """Voice and style hold for the turn, from its first text; the language for its chunk."""
         terms = self.terms
-        speaker = terms.model.speaker(job.voice, "") if job.voice else terms.speaker
-        return terms.model.speaker_of(speaker, job.language), job.style or terms.style
+        speaker = terms.voices.speaker(job.voice, "") if job.voice else terms.speaker
+        return terms.voices.speaker_of(speaker, job.language), job.style or terms.style
 
     def _from_job(self, event: v.Produced | v.JobDone | v.JobFailed) -> None:
         if event.job not in self._gates:
@@ -207,7 +260,7 @@ class Session:
             spoken=finished.spoken,
             wasted_s=round(finished.wasted / self.terms.rate, 3),
             first_audio_s=None if first is None else round(first, 4),
-            model=self.terms.model.spec.id,
+            model=self.terms.model,
             voice=self.terms.speaker.voice,
         )
 

@@ -15,6 +15,11 @@ class ModelSettings:
     id: Annotated[str, Meta(description="What clients call it.", min_length=1)]
     engine: Annotated[str, Meta(description="The engine that loads it: espeak or sine.", min_length=1)]
     options: Annotated[dict[str, Any], Meta(description="The engine's own options.")] = field(default_factory=dict)
+    device: Annotated[str, Meta(description="Where it is loaded: models of one device load one after another.")] = "cpu"
+    memory_mb: Annotated[int, Meta(description="What it is thought to take, until it is measured.", ge=0)] = 0
+    ttl_s: Annotated[
+        float | None, Meta(description="As the worker's `ttl_s`, for this model; not set: the worker's.", ge=-1)
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +37,26 @@ class TtsWorkerSettings:
     models: Annotated[
         tuple[ModelSettings, ...], Meta(description="Models to serve, each with id, engine and options.")
     ] = ()
-    default_model: Annotated[str, Meta(description="Model of those who name none; empty: the first.")] = ""
+    default_model: Annotated[
+        str, Meta(description="Model of those who name none, always kept loaded; empty: the first.")
+    ] = ""
+    preload: Annotated[tuple[str, ...], Meta(description="Other models that are loaded at the start.")] = ()
+    ttl_s: Annotated[
+        float,
+        Meta(description="How long a model stays after its last use; 0: not at all, -1: until room is wanted.", ge=-1),
+    ] = -1.0
+    linger_s: Annotated[
+        float, Meta(description="How long a session keeps its model from being evicted, after a turn.", ge=0)
+    ] = 10.0
+    max_models: Annotated[int, Meta(description="Models in memory at once, a device; 0: any number.", ge=0)] = 0
+    memory_mb: Annotated[int, Meta(description="Memory for models, a device; 0: no limit.", ge=0)] = 0
+    room_wait_s: Annotated[
+        float, Meta(description="How long who wants a model waits for room before a refusal.", ge=0)
+    ] = 5.0
+    load_s: Annotated[float, Meta(description="How long a load may take before it counts as hanging.", gt=0)] = 120.0
+    unload_drain_s: Annotated[
+        float, Meta(description="How long turns may finish when their model is unloaded by force.", ge=0)
+    ] = 10.0
     slots: Annotated[int, Meta(description="Turns spoken at once; one more is refused.", ge=1, le=4096)] = 48
     ahead_s: Annotated[
         float, Meta(description="How far synthesis runs ahead of what was sent, in seconds.", gt=0.1, le=2.0)

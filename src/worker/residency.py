@@ -157,6 +157,11 @@ class Residency:
             due += self._deadlines(model, now)
         return min(due, default=None)
 
+    def refusal(self, id: str, now: float) -> AntiphonError | None:
+        """Why Acquire would be refused at once."""
+        model = self._models.get(id)
+        return self._unknown(id) if model is None else self._refusal(model, now)
+
     def unload_refusal(self, id: str, *, force: bool) -> AntiphonError | None:
         """Why the model can't be unloaded now; None: UnloadAsked would do it."""
         model = self._models.get(id)
@@ -184,13 +189,10 @@ class Residency:
     def _acquire(self, event: Acquire, now: float) -> None:
         if event.ticket in self._tickets:
             raise ValueError(f"ticket {event.ticket} is in use: a ticket is used once")
-        model = self._models.get(event.model)
-        error = self._refusal(model, now) if model is not None else self._unknown(event.model)
-        if model is None or error is not None:
-            assert error is not None
+        if (error := self.refusal(event.model, now)) is not None:
             self._commands.append(Refused(event.ticket, error))
             return
-        self._tickets[event.ticket] = model
+        model = self._tickets[event.ticket] = self._models[event.model]
         model.waiting[event.ticket] = now
 
     def _release(self, event: Release, now: float) -> None:

@@ -36,7 +36,9 @@ START_S = 3.0
 SHUN_S = 2.0
 FULL_S = 0.5
 STALLED_S = 8.0
-"""A worker may take this long for the first sample (it may load a model)…"""
+"""A worker may take this long for the first sample…"""
+LOADING_S = 150.0
+"""… so long while it says that it loads the model; it has a deadline of its own for that…"""
 STOPPED_S = 4.0
 """… and be silent for this long between two."""
 CAPACITY_WAIT_S = 2.0
@@ -187,8 +189,13 @@ class VoiceClient:
         owes = turn is not None and turn.credit > turn.received and (turn.backlog or (turn.finished and turn.said))
         if turn is None or link is None or not owes:
             self._frame_s = now
-        elif now - self._frame_s > (STOPPED_S if turn.received > turn.base else STALLED_S):
+        elif now - self._frame_s > self._patience_s(turn, link):
             link.stream.leave_nowait(TimedOut(f"worker {link.who.worker.id} sends nothing", reason="VOICE_STALLED"))
+
+    def _patience_s(self, turn: Unspoken, link: _Link) -> float:
+        if turn.received > turn.base:
+            return STOPPED_S
+        return LOADING_S if self._workers.loading(link.who) else STALLED_S
 
     @property
     def worker(self) -> WorkerRecord | None:

@@ -87,6 +87,15 @@ class Workers:
             for c in choose(self._directory.snapshot(), wanted, self._random.random)
         )
 
+    def loading(self, who: Candidate) -> bool:
+        """Whether the worker, as it is known now, does not have the model in memory yet."""
+        return any(
+            model.id == who.model.id and model.state not in (ModelState.READY, ModelState.FAILED)
+            for worker in self._directory.snapshot()
+            if identity(worker) == identity(who.worker)
+            for model in worker.models
+        )
+
     def failed(self, worker: WorkerRecord, error: AntiphonError) -> None:
         """For the log: reasons only, since a message may quote what was said."""
         log.warning("worker_failed", worker=worker.id, code=error.code, reason=error.reason)

@@ -15,6 +15,7 @@ Options of its model spec, for tests and benchmarks:
     max_concurrent  as in EngineInfo (0)
     directives      whether the directives below do anything (true); where not they are spoken
     crash           whether [[crash]] does (false)
+    batch           it makes so many requests at once, step by step, as engines that batch do (0: it does not)
 
 Directives in the text, spoken in no time:
 
@@ -26,6 +27,7 @@ Directives in the text, spoken in no time:
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import time
@@ -37,9 +39,9 @@ import numpy as np
 from msgspec import Meta
 
 from base.audio import from_float
-from base.errors import Unavailable
+from base.errors import AntiphonError, Unavailable
 from base.language import ANY
-from tts_workers.engine import Audio, EngineInfo, Mark, ModelSpec, Request, VoiceInfo
+from tts_workers.engine import Audio, Done, EngineInfo, Mark, ModelSpec, Request, VoiceInfo
 from tts_workers.options import read_options
 
 SAMPLE_RATE = 48_000
@@ -65,6 +67,7 @@ class _Options:
     max_concurrent: Annotated[int, Meta(ge=0)] = 0
     directives: bool = True
     crash: bool = False
+    batch: Annotated[int, Meta(ge=0, le=1024)] = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +83,32 @@ class _Piece:
 class SineEngine:
     name = "sine"
 
-    def load(self, spec: ModelSpec) -> SineModel:
+    def load(self, spec: ModelSpec) -> SineModel | SineBatch:
         options = read_options(_Options, spec)
         time.sleep(options.load_s)
         if options.load_error:
             raise Unavailable(f"model {spec.id!r} cannot be loaded: {options.load_error}", reason="LOAD_FAILED")
-        return SineModel(options)
+        return SineBatch(options) if options.batch else SineModel(options)
+
+    def inspect(self, spec: ModelSpec) -> EngineInfo:
+        return _info(read_options(_Options, spec))
+
+
+def _info(options: _Options) -> EngineInfo:
+    return EngineInfo(
+        name="sine",
+        sample_rate=SAMPLE_RATE,
+        languages=(ANY,),
+        voices=tuple(VoiceInfo(id, f"{hertz:.0f} Hz tone", (ANY,)) for id, hertz in FREQUENCIES.items()),
+        default_voice="sine",
+        licence="Apache-2.0",
+        streaming=True,
+        prosody=True,
+        marks=True,
+        cancellable=not options.ignores_cancel,
+        batch=options.batch,
+        max_concurrent=options.max_concurrent,
+    )
 
 
 class SineModel:
@@ -93,19 +116,7 @@ class SineModel:
 
     def __init__(self, options: _Options) -> None:
         self._options = options
-        self.info = EngineInfo(
-            name="sine",
-            sample_rate=SAMPLE_RATE,
-            languages=(ANY,),
-            voices=tuple(VoiceInfo(id, f"{hertz:.0f} Hz tone", (ANY,)) for id, hertz in FREQUENCIES.items()),
-            default_voice="sine",
-            licence="Apache-2.0",
-            streaming=True,
-            prosody=True,
-            marks=True,
-            cancellable=not options.ignores_cancel,
-            max_concurrent=options.max_concurrent,
-        )
+        self.info = _info(options)
 
     def synthesize(self, request: Request) -> Iterator[Audio | Mark]:
         self._wait(request, self._options.first_audio_s)
@@ -164,6 +175,43 @@ class SineModel:
 
     def _over(self, request: Request) -> bool:
         return not self._options.ignores_cancel and request.cancelled()
+
+
+class SineBatch:
+    """The same for several at once: the fake of engines that batch. A step gives each of its requests one piece."""
+
+    def __init__(self, options: _Options) -> None:
+        self._model = SineModel(options)
+        self.info = self._model.info
+        self._ids = itertools.count(1)
+        self._live: dict[int, Iterator[Audio | Mark]] = {}
+
+    def add(self, request: Request) -> int:
+        if len(self._live) >= self.info.batch:
+            raise RuntimeError(f"{len(self._live)} requests are in, the most there may be")
+        id = next(self._ids)
+        self._live[id] = self._model.synthesize(request)
+        return id
+
+    def step(self) -> list[tuple[int, Audio | Mark | Done]]:
+        return [(id, self._piece(id, items)) for id, items in list(self._live.items())]
+
+    def drop(self, id: int) -> None:
+        self._live.pop(id, None)
+
+    def close(self) -> None:
+        self._live.clear()
+
+    def _piece(self, id: int, items: Iterator[Audio | Mark]) -> Audio | Mark | Done:
+        try:
+            item = next(items, None)
+        except AntiphonError as error:
+            self.drop(id)
+            return Done(error)
+        if item is None:
+            self.drop(id)
+            return Done()
+        return item
 
 
 def _wave(hertz: float, start: int, end: int, total: int) -> Audio:

@@ -68,7 +68,12 @@ def _load(load: pipe.Load) -> Model:
     if "base.log" in sys.modules:
         # Only where the engine logs: structlog takes longer to import than all the rest.
         sys.modules["base.log"].configure()
-    return engine.load(load.spec())
+    loaded = engine.load(load.spec())
+    if isinstance(loaded, Model):
+        return loaded
+    from tts_workers.batching import Batched
+
+    return Batched(loaded)
 
 
 class _Request:

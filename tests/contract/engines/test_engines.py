@@ -19,6 +19,14 @@ class TestSine(EngineKit):
     deterministic = True
 
 
+class TestSineInBatches(EngineKit):
+    """The other form of the port."""
+
+    engine = SineEngine
+    spec = ModelSpec("sine", "sine", {"batch": 3})
+    deterministic = True
+
+
 class TestEspeak(EngineKit):
     engine = EspeakEngine
     spec = ModelSpec("espeak", "espeak")
@@ -33,6 +41,12 @@ class TestEspeakVariant(EngineKit):
 class TestIsolatedSine(EngineKit):
     engine = IsolatedSine
     spec = ModelSpec("sine", "sine")
+    deterministic = True
+
+
+class TestIsolatedSineInBatches(EngineKit):
+    engine = IsolatedSine
+    spec = ModelSpec("sine", "sine", {"batch": 3})
     deterministic = True
 
 

@@ -261,25 +261,25 @@ def loaded() -> Iterator[LoadedModel]:
     ],
 )
 def test_voices_for_languages(loaded: LoadedModel, voice: str, language: str, speaker: str, spoken: str) -> None:
-    found = loaded.speaker(voice, language)
+    found = loaded.voices.speaker(voice, language)
     assert (found.voice, found.language) == (speaker, spoken)
 
 
 def test_another_language_in_between_is_spoken_by_who_can(loaded: LoadedModel) -> None:
-    session = loaded.speaker("en-us+f3", "")
-    assert loaded.speaker_of(session, "").voice == "en-us+f3"
-    assert loaded.speaker_of(session, "en-GB").voice == "en-us+f3"
-    assert loaded.speaker_of(session, "de").voice == "de+f3"
-    assert loaded.speaker_of(session, "tlh-nonsense").voice == "en-us+f3"
+    session = loaded.voices.speaker("en-us+f3", "")
+    assert loaded.voices.speaker_of(session, "").voice == "en-us+f3"
+    assert loaded.voices.speaker_of(session, "en-GB").voice == "en-us+f3"
+    assert loaded.voices.speaker_of(session, "de").voice == "de+f3"
+    assert loaded.voices.speaker_of(session, "tlh-nonsense").voice == "en-us+f3"
 
 
 def test_who_is_not_there_is_told_with_those_who_are(loaded: LoadedModel) -> None:
     with pytest.raises(NotFound, match=r"close to it: .*en-us"):
-        loaded.speaker("en-uss", "")
+        loaded.voices.speaker("en-uss", "")
     with pytest.raises(NotFound, match="no language 'tlh'"):
-        loaded.speaker("", "tlh")
+        loaded.voices.speaker("", "tlh")
     with pytest.raises(NotFound, match=r"no variant 'f33'; close to it: .*f3"):
-        loaded.speaker("en-us+f33", "")
+        loaded.voices.speaker("en-us+f33", "")
 
 
 async def test_little_is_made_that_nobody_hears() -> None:

@@ -61,7 +61,9 @@ async def test_its_record_says_what_it_can_do_and_how_busy_it_is() -> None:
     )
     async with registry_serving(RegistrySettings(port=0), store) as registry:
         async with (
-            serving(TtsWorkerSettings(models=models, registry=registry.address, id="me", slots=3)) as running,
+            serving(
+                TtsWorkerSettings(models=models, preload=("broken",), registry=registry.address, id="me", slots=3)
+            ) as running,
             rpc.channel(running.address) as channel,
         ):
             record = await wait_record(store, lambda r: True)
