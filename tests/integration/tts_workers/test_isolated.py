@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import os
 import queue
@@ -15,21 +14,17 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-import grpc
 import pytest
 
 from base.errors import AntiphonError, AtCapacity, Internal, Misconfigured, NotFound, TimedOut, Unavailable
-from pb.antiphon.v1 import synthesis_pb2 as pb
-from pb.antiphon.v1 import synthesis_pb2_grpc
-from tests.support.isolated_engines import ESPEAK, MB, ROOT, ROUGH, SINE
-from tests.support.tts import LIMIT_S, talking, worker
+from tests.support.isolated_engines import ESPEAK, MB, ROOT, ROUGH, SINE, isolated_processes
+from tests.support.tts import LIMIT_S
 from tts_workers import models
 from tts_workers.engine import Audio, Mark, ModelSpec, Request
 from tts_workers.isolated import memory, pipe, process
 from tts_workers.isolated import model as model_module
 from tts_workers.isolated.model import IsolatedModel, Loading
 from tts_workers.models import is_isolated, start
-from tts_workers.settings import ModelSettings
 
 pytestmark = pytest.mark.integration
 
@@ -71,14 +66,6 @@ def until(condition: Callable[[], bool]) -> None:
 
 def open_files() -> int:
     return len(os.listdir("/dev/fd"))
-
-
-def isolated_processes() -> list[int]:
-    """Of ours, dead or alive."""
-    command = ["ps", "-A", "-ww", "-o", "pid=,ppid=,args="]
-    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    rows = [line.split(None, 2) for line in listed.splitlines() if "isolated.child" in line or "defunct" in line]
-    return [int(pid) for pid, parent, _ in rows if int(parent) == os.getpid()]
 
 
 def alive(pid: int) -> bool:
@@ -449,61 +436,3 @@ def test_an_engine_or_an_operator_asks_for_it(monkeypatch: pytest.MonkeyPatch) -
         model = start(spec).load()
         assert isinstance(model, IsolatedModel)
         model.close()
-
-
-async def test_a_worker_speaks_with_it_and_outlives_its_crash() -> None:
-    async with worker(options={"isolate": True, "crash": True}) as stub, talking(stub) as talk:
-        await talk.say(1, "Hello from another process.")
-        assert (await talk.finished(1)).reason == pb.FINISH_REASON_COMPLETED
-        assert talk.samples(1) > 48_000
-        await talk.say(2, "Well [[crash]] then.")
-        assert (await talk.finished(2)).reason == pb.FINISH_REASON_FAILED
-        assert talk.errors(2)[0].reason == "ENGINE_CRASHED"
-        turn = 3
-        await talk.say(turn, "And here again.")
-        while (await talk.finished(turn)).reason != pb.FINISH_REASON_COMPLETED:
-            # Until the worker has noticed.
-            assert talk.errors(turn)[0].reason == "ENGINE_CRASHED"
-            turn += 1
-            await talk.say(turn, "And here again.")
-
-
-@pytest.mark.parametrize(
-    ("options", "status", "said"),
-    [
-        ({"at_load": "hang"}, grpc.StatusCode.DEADLINE_EXCEEDED, "'big'"),
-        ({"at_load": "hang holding the GIL"}, grpc.StatusCode.DEADLINE_EXCEEDED, "'big'"),
-        ({"at_load": "segfault"}, grpc.StatusCode.UNAVAILABLE, "'big' crashed while it was loaded"),
-        pytest.param(
-            {"at_load": "swallow memory", "memory_limit_mb": 600},
-            grpc.StatusCode.RESOURCE_EXHAUSTED,
-            "'big' ran out of memory",
-            marks=on_linux,
-        ),
-        ({"isolate": 7}, grpc.StatusCode.FAILED_PRECONDITION, "'big'"),
-    ],
-)
-async def test_a_load_that_fails_is_nobody_elses_business(
-    monkeypatch: pytest.MonkeyPatch, options: dict[str, object], status: grpc.StatusCode, said: str
-) -> None:
-    monkeypatch.setitem(models.ENGINES, "rough", ("tests.support.isolated_engines", "RoughEngine"))
-    both = (ModelSettings("tone", "sine"), ModelSettings("big", "rough", options))
-    async with (
-        worker(models=both, load_s=4.0) as stub,
-        talking(stub, model="tone") as talk,
-        asyncio.TaskGroup() as tasks,
-    ):
-        asked = tasks.create_task(refusal(stub))
-        for turn in range(1, 4):
-            await talk.say(turn, "Everybody else speaks on.")
-            assert (await talk.finished(turn)).reason == pb.FINISH_REASON_COMPLETED
-        error = await asked
-        assert error.code() is status
-        assert said in (error.details() or "")
-        assert not isolated_processes()
-
-
-async def refusal(stub: synthesis_pb2_grpc.TextToSpeechStub) -> grpc.aio.AioRpcError:
-    with pytest.raises(grpc.aio.AioRpcError) as refused:
-        await stub.StartSession(pb.StartSessionRequest(model="big"))
-    return refused.value
