@@ -163,6 +163,10 @@ class BatchModel(Protocol):
 
 
 class Engine(Protocol):
+    """One whose memory comes back only with its process, or whose loads may hang, says so with a class attribute
+    `isolated = True`: its models then live in processes of their own. Its module must be cheap to import all the same.
+    """
+
     name: str
 
     def load(self, spec: ModelSpec) -> Model | BatchModel:

@@ -10,6 +10,7 @@ import asyncio
 import concurrent.futures
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -46,13 +47,15 @@ class ModelHouse:
         wedged: Callable[[str, str], None],
     ) -> None:
         self._specs = {spec.id: spec for spec in specs}
-        self._plans = {plan.id: plan for plan in plans}
+        self._plans = {plan.id: replace(plan, isolated=_isolated(self._specs[plan.id])) for plan in plans}
         self.default = default
         self._target_dbfs = target_dbfs
         self._linger_s = linger_s
         self._runner = runner
         self._infos: dict[str, EngineInfo] = {}
-        self.loader: Loader[LoadedModel] = Loader(plans, limits, self._start, changed=changed, wedged=wedged)
+        self.loader: Loader[LoadedModel] = Loader(
+            self._plans.values(), limits, self._start, changed=changed, wedged=wedged
+        )
 
     @property
     def infos(self) -> Mapping[str, EngineInfo]:
@@ -119,7 +122,7 @@ class ModelHouse:
         return tuple(self._record(spec) for spec in specs)
 
     def _start(self, id: str, lost: Callable[[AntiphonError], None]) -> ModelLoading:
-        return _Loading(self._specs[id], self._target_dbfs, self._learnt)
+        return _Loading(self._specs[id], self._target_dbfs, lost, self._learnt)
 
     def _learnt(self, id: str, info: EngineInfo) -> None:
         self._infos[id] = info
@@ -146,8 +149,14 @@ class ModelHouse:
 class _Loading(ModelLoading):
     """One that tells what the model can do as soon as it is loaded."""
 
-    def __init__(self, spec: ModelSpec, target_dbfs: float, learnt: Callable[[str, EngineInfo], None]) -> None:
-        super().__init__(spec, target_dbfs)
+    def __init__(
+        self,
+        spec: ModelSpec,
+        target_dbfs: float,
+        lost: Callable[[AntiphonError], None],
+        learnt: Callable[[str, EngineInfo], None],
+    ) -> None:
+        super().__init__(spec, target_dbfs, lost)
         self._id = spec.id
         self._learnt = learnt
 
@@ -156,6 +165,14 @@ class _Loading(ModelLoading):
         # One assignment to a dict: safe from this thread.
         self._learnt(self._id, model.info)
         return model
+
+
+def _isolated(spec: ModelSpec) -> bool:
+    """What is wrong with its options is told when it is inspected, or loaded."""
+    try:
+        return models.is_isolated(spec)
+    except AntiphonError:
+        return False
 
 
 _STATES = {state: ModelState(state.value) for state in State}

@@ -9,10 +9,11 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from base import language as tags
 from base.audio import to_float
-from base.errors import BadRequest, Misconfigured, NotFound, Unavailable
+from base.errors import AntiphonError, BadRequest, Misconfigured, NotFound, Unavailable
 from base.loudness import active_speech_level
 from tts_workers.batching import Batched
 from tts_workers.engine import (
@@ -27,6 +28,8 @@ from tts_workers.engine import (
     Style,
     VoiceInfo,
 )
+from tts_workers.isolated.model import IsolatedModel, Loading, Lost, nobody
+from tts_workers.options import read_everywhere
 from tts_workers.warmup import warm_up_text
 
 ENGINES = {
@@ -200,29 +203,32 @@ class LoadedModel:
 
 
 class ModelLoading:
-    """One load of one model, as `worker.loader` wants it."""
+    """One load of one model, as `worker.loader` wants it. `lost` as in `start`."""
 
-    def __init__(self, spec: ModelSpec, target_dbfs: float) -> None:
+    def __init__(self, spec: ModelSpec, target_dbfs: float, lost: Lost = nobody) -> None:
         self._spec = spec
         self._target_dbfs = target_dbfs
+        self._start = start(spec, lost)
 
     def load(self) -> LoadedModel:
-        return LoadedModel(self._spec, _load(self._spec), self._target_dbfs)
+        return LoadedModel(self._spec, self._start.load(), self._target_dbfs)
 
     def warm_up(self, model: LoadedModel) -> int:
         model.warm_up()
-        return model.info.memory_bytes
+        measured = model.model.resident_bytes() if isinstance(model.model, IsolatedModel) else 0
+        return measured or model.info.memory_bytes
 
     def close(self, model: LoadedModel) -> None:
         model.close()
 
     def kill(self) -> None:
-        """Nothing: a load in our own process cannot be ended."""
+        """Ends the model's own process; nothing for a load in ours, which cannot be ended."""
+        self._start.kill()
 
 
 def load(spec: ModelSpec, target_dbfs: float) -> LoadedModel:
     """Loads and warms up a model on the caller's thread; raises `AntiphonError`s that name it and what to do."""
-    model = LoadedModel(spec, _load(spec), target_dbfs)
+    model = LoadedModel(spec, start(spec).load(), target_dbfs)
     try:
         model.warm_up()
     except BaseException:
@@ -231,13 +237,64 @@ def load(spec: ModelSpec, target_dbfs: float) -> LoadedModel:
     return model
 
 
+class Start(Protocol):
+    """One load of one model; see `isolated.model.Loading`."""
+
+    def load(self) -> Model: ...
+
+    def kill(self) -> None: ...
+
+
+class _Here:
+    """A load in our own process, where nothing can end it."""
+
+    def __init__(self, engine: Engine, spec: ModelSpec) -> None:
+        self._engine = engine
+        self._spec = spec
+
+    def load(self) -> Model:
+        return as_model(self._engine.load(self._spec))
+
+    def kill(self) -> None:
+        pass
+
+
+class _Wrong:
+    """A load that can only fail."""
+
+    def __init__(self, error: AntiphonError) -> None:
+        self._error = error
+
+    def load(self) -> Model:
+        raise self._error
+
+    def kill(self) -> None:
+        pass
+
+
+def is_isolated(spec: ModelSpec) -> bool:
+    """Whether the model gets a process of its own: its engine needs that, or its options ask for it."""
+    everywhere, _ = read_everywhere(spec)
+    return everywhere.isolate or everywhere.memory_limit > 0 or bool(getattr(_engine(spec), "isolated", False))
+
+
+def start(spec: ModelSpec, lost: Lost = nobody) -> Start:
+    """A load, not begun yet; what is wrong with `spec` is for it to raise.
+
+    `lost` is called, on some thread, if the model's own process goes without being asked to.
+    """
+    try:
+        everywhere, theirs = read_everywhere(spec)
+        if not is_isolated(spec):
+            return _Here(_engine(spec), theirs)
+        return Loading(theirs, ":".join(ENGINES[spec.engine]), memory_limit=everywhere.memory_limit, lost=lost)
+    except AntiphonError as error:
+        return _Wrong(error)
+
+
 def as_model(loaded: Model | BatchModel) -> Model:
     """What an engine loaded, in the form with one method."""
     return loaded if isinstance(loaded, Model) else Batched(loaded)
-
-
-def _load(spec: ModelSpec) -> Model:
-    return as_model(_engine(spec).load(spec))
 
 
 def inspect(spec: ModelSpec) -> EngineInfo | None:

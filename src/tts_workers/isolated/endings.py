@@ -1,0 +1,43 @@
+"""Why the process of an isolated model ended, in words. Pure."""
+
+from __future__ import annotations
+
+import signal
+
+from base.errors import AntiphonError, AtCapacity, Unavailable
+
+OUT_OF_MEMORY = 71
+"""Exit code of a child that could not get the memory it asked for."""
+
+
+def died(model: str, code: int, *, loading: bool, limit: int = 0, oom_killed: bool = False) -> AntiphonError:
+    """Of `code`, as subprocess gives it: below zero it is a signal's. `limit`: bytes that the process might have.
+
+    `oom_killed`: the kernel has killed a process for want of memory meanwhile.
+    """
+    during = "while it was loaded" if loading else "in the middle of its work"
+    out_of_memory = code == OUT_OF_MEMORY
+    out_of_memory |= code == -signal.SIGKILL and oom_killed
+    # What a library without exceptions does, or one whose exceptions nobody caught.
+    out_of_memory |= code == -signal.SIGABRT and limit > 0
+    if out_of_memory:
+        return out_of_memory_error(model, during, limit)
+    why = f"signal {-code}" if code < 0 else f"exit code {code}"
+    if loading:
+        return Unavailable(
+            f"model {model!r} crashed {during} ({why}); what it printed is in the worker's log", reason="LOAD_CRASHED"
+        )
+    return Unavailable(f"model {model!r} crashed {during} ({why})", reason="ENGINE_CRASHED", retry_after_s=0)
+
+
+def out_of_memory_error(model: str, during: str, limit: int) -> AtCapacity:
+    most = f" (its limit is {limit / 1e6:.0f} MB)" if limit else ""
+    return AtCapacity(
+        f"model {model!r} ran out of memory {during}{most}; unload another, choose a smaller one, or give it more",
+        reason="OUT_OF_MEMORY",
+        retry_after_s=5.0,
+    )
+
+
+def closed(model: str) -> AntiphonError:
+    return Unavailable(f"model {model!r} is closed", reason="MODEL_CLOSED", retry_after_s=0)
