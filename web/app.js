@@ -298,11 +298,11 @@ async function offerVoices() {
     const groups = new Map();
     for (const { id, name, languages } of voices) {
       const option = new Option(name || id, id, false, id === kept.voice);
-      option.lang = languages[0] ?? "";
+      option.lang = languages.includes("*") ? "" : (languages[0] ?? ""); // "*": whatever is spoken
       const code = option.lang.split("-")[0];
       groups.set(code, [...(groups.get(code) ?? []), option]);
     }
-    const called = (code) => (code ? names.of(code) : "Other");
+    const called = (code) => (/^[a-z]{2,8}$/i.test(code) ? names.of(code) : "Other");
     for (const [code, options] of [...groups].sort(([a], [b]) => called(a).localeCompare(called(b)))) {
       const group = document.createElement("optgroup");
       group.label = called(code);

@@ -19,7 +19,7 @@ export class Captions {
     this.replies = new Map(); // turn -> {caption, entry, parts}
     this.position = new PlayPosition();
     this.away = false; // the reader went back
-    this.kept = 0; // where we scrolled to last
+    this.kept = { top: 0, size: "" }; // where we scrolled to last, and how big the list was
     this.list.addEventListener("scroll", () => this.follow(), { passive: true });
     new ResizeObserver(() => this.keepUp()).observe(this.list);
     $("latest").addEventListener("click", () => this.comeBack());
@@ -218,12 +218,17 @@ export class Captions {
     return { above: box.top - seen.top, below: seen.bottom - box.bottom };
   }
 
+  size() {
+    return `${this.list.clientWidth}x${this.list.clientHeight}`;
+  }
+
   nearEnd() {
     return this.list.scrollHeight - this.list.scrollTop - this.list.clientHeight < 80;
   }
 
   follow() {
-    if (Math.abs(this.list.scrollTop - this.kept) < 1) return; // that was us
+    if (!this.away && Math.abs(this.list.scrollTop - this.kept.top) < 1) return; // that was us
+    if (this.size() !== this.kept.size) return this.keepUp(); // that was the window
     const word = this.word();
     const room = word && this.room(word);
     this.away = room ? room.above < 0 || room.below < 0 : !this.nearEnd();
@@ -238,12 +243,13 @@ export class Captions {
   // A reply may be taller than the list: its word is kept in view then, rather than its end.
   keepUp() {
     $("latest").hidden = !this.away;
+    this.kept.size = this.size();
     if (this.away) return;
     const before = this.list.scrollTop;
     this.list.scrollTop = this.list.scrollHeight;
     const word = this.word();
     if (word && this.room(word).above < MARGIN) this.keepWord(word, before);
-    this.kept = this.list.scrollTop;
+    this.kept.top = this.list.scrollTop;
   }
 
   // Not a line at a time: the list stands still while the word wanders through it.

@@ -56,7 +56,7 @@ class Services:
     """A responder by name; raises an AntiphonError that lists the names there are."""
     detector: Callable[[], FrameVad]
     observe: Callable[[TurnLine], None]
-    usual: VoiceChoice = VoiceChoice()
+    usual: VoiceChoice
     """The operator's model, voice and language, for whoever names none."""
     observe_session: Callable[[Mapping[str, int]], None] = lambda _: None
     start_timeout_s: float = 10.0

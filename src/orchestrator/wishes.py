@@ -33,8 +33,8 @@ def changed_choice(choice: VoiceChoice, wish: m.SessionUpdate | Adjust) -> Voice
 def settled_choice(choice: VoiceChoice, usual: VoiceChoice, language_of: Callable[[str, str], str]) -> VoiceChoice:
     """`choice` with the operator's `usual` where it names nothing. A voice alone brings its own language.
 
-    `language_of(voice, language)`: the language if the voice speaks it, else the voice's own. The usual voice speaks the
-    usual language; for another one an empty voice is left to the worker.
+    `language_of(voice, language)`: the language if the voice speaks it, else the voice's own. The usual voice is
+    for the usual language; in another one it is the worker's choice.
     """
     language = choice.language or language_of(choice.voice, usual.language)
     voice = choice.voice or (usual.voice if language == usual.language else "")
