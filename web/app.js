@@ -203,7 +203,7 @@ function words(status) {
   if (status === "resuming") return "Connection lost, coming back…";
   if (status !== "open") return "Connecting…";
   if (state === "thinking") return "Thinking…";
-  if (state === "speaking") return microphone === "open" ? "Speaking. Talk over it whenever you like" : "Speaking";
+  if (state === "speaking") return microphone === "open" ? "Speaking. Talk over it any time" : "Speaking";
   if (state === "barged_in") return "Listening…";
   if (microphone === "open") return "Listening";
   if (holdToTalk() && audio.microphone) return "Hold the button to talk";
@@ -289,23 +289,31 @@ function choices() {
   return { voice: value, language: lang, rate: Number($("rate").value) };
 }
 
+const names = new Intl.DisplayNames(undefined, { type: "language", fallback: "code" });
+
+function called(code) {
+  try {
+    return names.of(code);
+  } catch {
+    return "Other"; // "*", "piqd" and the like: it takes two, three or five letters and more
+  }
+}
+
 async function offerVoices() {
   try {
     const answer = await fetch("v1/voices");
     if (!answer.ok) return;
     const voices = await answer.json();
-    const names = new Intl.DisplayNames(undefined, { type: "language", fallback: "code" });
     const groups = new Map();
     for (const { id, name, languages } of voices) {
       const option = new Option(name || id, id, false, id === kept.voice);
       option.lang = languages.includes("*") ? "" : (languages[0] ?? ""); // "*": whatever is spoken
-      const code = option.lang.split("-")[0];
-      groups.set(code, [...(groups.get(code) ?? []), option]);
+      const group = called(option.lang.split("-")[0]);
+      groups.set(group, [...(groups.get(group) ?? []), option]);
     }
-    const called = (code) => (/^[a-z]{2,8}$/i.test(code) ? names.of(code) : "Other");
-    for (const [code, options] of [...groups].sort(([a], [b]) => called(a).localeCompare(called(b)))) {
+    for (const [name, options] of [...groups].sort(([a], [b]) => a.localeCompare(b))) {
       const group = document.createElement("optgroup");
-      group.label = called(code);
+      group.label = name;
       group.append(...options);
       $("voice").append(group);
     }
