@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import pairwise
@@ -16,7 +17,10 @@ from tests.support.house import free_port, house, service
 
 pytestmark = [
     pytest.mark.integration,
-    pytest.mark.skipif(chromium() is None, reason="neither chromium nor google-chrome is in PATH"),
+    # In CI a missing browser is a failure.
+    pytest.mark.skipif(
+        chromium() is None and not os.environ.get("CI"), reason="neither chromium nor google-chrome is in PATH"
+    ),
 ]
 
 SPIES = """
