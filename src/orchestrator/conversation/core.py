@@ -154,7 +154,7 @@ class Core:
         items = list(reply.items)
         text = heard.text.strip()
         if text:
-            items.append(Item(Role.ASSISTANT, text, reply.turn, cut=cut))
+            items.append(Item(Role.ASSISTANT, text, reply.turn, cut=cut, apology=reply.cause is Cause.APOLOGY))
         self.committed += tuple(items)
         by_user = cut and interrupted and reply.sounding
         self.interruption = Interruption(reply.turn, text, heard.unheard) if by_user else None

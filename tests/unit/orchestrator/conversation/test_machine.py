@@ -647,6 +647,9 @@ def test_a_failed_reply_is_cut_at_what_was_heard_told_and_apologised_for() -> No
     assert scene.all(c.TellError) == [c.TellError("unavailable", "the worker is gone", fatal=False)]
     assert scene.said() == [("user", "what time is it"), ("cut", "It is")]
     assert scene.replies()[-1] == (c.Cause.APOLOGY, Policy().apology)
+    scene.sounds()
+    scene.finishes(Policy().apology)
+    assert [item.apology for item in scene.machine.history] == [False, False, True], "it is nobody's answer"
 
 
 def test_a_failed_apology_is_not_apologised_for() -> None:
