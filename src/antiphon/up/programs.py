@@ -48,7 +48,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What is started, and with what. `config`: the configuration file, absolute; `responder`: who answers, if named."""
+    """What is started, and with what. `config` is the configuration file, absolute; `responder` is who answers."""
 
     page: Place
     registry: Place
