@@ -536,7 +536,7 @@ def test_ask_carries_how_the_reply_that_it_stopped_ended() -> None:
     scene = speaking()
     scene.gets(e.Asked("hello"))
     scene.stops("It is", "four.")
-    assert scene.last(c.StartReply).interruption == c.Interruption(1, "It is", "four.")
+    assert scene.last(c.StartReply).interruption == c.Interruption(1, "It is", "four.", typed=True)
 
 
 def test_say_when_nothing_plays_is_spoken_at_once() -> None:
@@ -636,6 +636,16 @@ def test_cancel_of_a_turn_that_a_withdrawn_reply_was_to_answer_forgets_all_of_it
     scene.at(10.0)
     assert scene.said() == []
     assert scene.state is State.IDLE
+
+
+@pytest.mark.parametrize("typed", [True, False])
+def test_the_brain_is_told_whether_the_words_that_stopped_it_were_typed(typed: bool) -> None:
+    scene = speaking()
+    scene.gets(e.Asked("and then") if typed else e.Interrupted())
+    scene.gets(e.ReplyStopped(scene.turn, scene.heard("It is", "four.")))
+    if not typed:
+        scene.gets(e.Asked("and then"))
+    assert scene.last(c.StartReply).interruption == c.Interruption(1, "It is", "four.", typed)
 
 
 # --- failures ----------------------------------------------------------------------------------------------------
