@@ -4,7 +4,7 @@
 
 Needs `chromium` (Debian: apt-get install chromium) and a server that is up. The WAV is what the fake microphone hears,
 once. Writes screenshots and captions.json to --out; exit code 1 if the page threw, logged an error, did not connect or
-showed no reply. Not part of the tests: machines that run those need not have a browser.
+showed no reply. Where there is a browser, the tests drive the page in it as well (tests/integration/web/test_page.py).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +111,11 @@ class Browser:
         await self.call("Emulation.setEmulatedMedia", features=[scheme])
 
 
+def chromium() -> str | None:
+    """The program, where there is one."""
+    return shutil.which("chromium") or shutil.which("google-chrome")
+
+
 def save(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
@@ -141,6 +146,21 @@ async def devtools(profile: Path) -> str:
     async with ClientSession() as http, http.get(f"http://127.0.0.1:{port}/json") as answer:
         tabs = await answer.json()
     return str(next(t["webSocketDebuggerUrl"] for t in tabs if t["type"] == "page"))
+
+
+@contextlib.asynccontextmanager
+async def tab(profile: Path) -> AsyncIterator[Browser]:
+    """The first tab of the browser that runs with this profile."""
+    address = await devtools(profile)
+    async with ClientSession() as http, http.ws_connect(address, max_msg_size=0) as ws:
+        page = Browser(ws)
+        reading = asyncio.create_task(page.read())
+        try:
+            for domain in ("Runtime", "Log", "Page"):
+                await page.call(f"{domain}.enable")
+            yield page
+        finally:
+            reading.cancel()
 
 
 async def scenario(page: Browser, out: Path, ask: str) -> list[str]:
@@ -191,14 +211,8 @@ async def scenario(page: Browser, out: Path, ask: str) -> list[str]:
 
 
 async def check(profile: Path, out: Path, ask: str) -> int:
-    address = await devtools(profile)
-    async with ClientSession() as http, http.ws_connect(address, max_msg_size=0) as ws:
-        page = Browser(ws)
-        reading = asyncio.create_task(page.read())
-        for domain in ("Runtime", "Log", "Page"):
-            await page.call(f"{domain}.enable")
+    async with tab(profile) as page:
         wrong = await scenario(page, out, ask)
-        reading.cancel()
     for problem in [*wrong, *page.problems]:
         print("PROBLEM", problem, file=sys.stderr)
     return 1 if wrong or page.problems else 0
@@ -210,7 +224,7 @@ def main() -> int:
     parser.add_argument("--wav", type=Path, help="what the fake microphone hears")
     parser.add_argument("--out", type=Path, default=Path("page-check"))
     parser.add_argument("--ask", default="What time is it?", help="what is typed")
-    parser.add_argument("--chromium", default=shutil.which("chromium") or shutil.which("google-chrome") or "chromium")
+    parser.add_argument("--chromium", default=chromium() or "chromium")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     with browser(args.chromium, args.url, args.wav) as profile:

@@ -36,8 +36,9 @@ export class Conversation extends EventTarget {
     else this.closed(1000);
   }
 
+  // Whether it could be sent.
   ask(text) {
-    this.send({ type: "text", text, mode: "ask" });
+    return this.send({ type: "text", text, mode: "ask" });
   }
 
   interrupt() {
@@ -102,10 +103,10 @@ export class Conversation extends EventTarget {
     else if (message.type === "hold" || message.type === "resume" || message.type === "clear") {
       this.audio.order(message.type, message.turn, message.sample);
     } else if (message.type === "error" && message.reason === "RESUME_UNKNOWN") {
-      // The grace time is over. A new conversation is better than none.
+      // The grace time is over, or the server is another one. A new conversation is better than none.
       this.session = null;
       this.send(this.greeting(), true);
-      this.tell("notice", { code: "new_session", message: "The connection was lost for too long; this is a new conversation." });
+      this.tell("notice", { code: "new_session", message: "The server no longer knows this conversation; here is a new one." });
       return;
     }
     this.tell(message.type, message);
@@ -129,10 +130,11 @@ export class Conversation extends EventTarget {
     this.socket.send(packAudio(0, sample + this.offset, pcm));
   }
 
+  // Whether there was a connection to send it over.
   send(message, early = false) {
-    if (this.socket?.readyState === WebSocket.OPEN && (early || this.status === "open")) {
-      this.socket.send(JSON.stringify(message));
-    }
+    if (this.socket?.readyState !== WebSocket.OPEN || !(early || this.status === "open")) return false;
+    this.socket.send(JSON.stringify(message));
+    return true;
   }
 
   tellStatus(status, reason = "") {

@@ -14,7 +14,7 @@ let conversation = null;
 let microphone = "none"; // none | waiting | open | muted | refused
 let state = "idle";
 let speaking = false; // its voice is being heard
-let waitingText = []; // typed before the session was there
+let waiting = []; // {text, entry}: typed before the session was there
 let pressed = false;
 
 // --- starting and ending -----------------------------------------------------------------------------------------------
@@ -32,7 +32,7 @@ function start({ talk }) {
   // Its greeting shall not be spoken into the browser's question for the microphone.
   return Promise.all([audio.ready, talk ? openMicrophone() : null]).then(
     () => conversation?.start(),
-    (error) => fail(`This browser cannot play sound here (${error.message}).`),
+    (error) => closed(`This browser cannot play sound here (${error.message}).`),
   );
 }
 
@@ -43,14 +43,22 @@ function stop() {
 function closed(reason) {
   audio?.close();
   audio = conversation = null;
-  waitingText = [];
+  takeBack();
+  state = "idle";
   speaking = false;
   setMicrophone("none");
-  captions.aside();
+  captions.restart();
   for (const meter of Object.values(meters)) meter.clear();
   $("talk").style.setProperty("--level", "0");
   if (reason) fail(reason);
   show();
+}
+
+// What nobody was asked goes back to where it was typed.
+function takeBack() {
+  const unsent = waiting.splice(0);
+  for (const { entry } of unsent) entry.remove();
+  $("text").value = [...unsent.map(({ text }) => text), $("text").value].filter(Boolean).join(" ");
 }
 
 function fail(text) {
@@ -66,7 +74,7 @@ async function openMicrophone() {
     const device = audio;
     try {
       await device.openMicrophone();
-      if (device !== audio) return device.close(); // ended meanwhile
+      if (device !== audio) return; // ended meanwhile
     } catch (error) {
       if (device !== audio) return;
       if (!(error instanceof MicrophoneError)) throw error;
@@ -119,8 +127,11 @@ function listenTo(device, talk) {
     show();
   });
   on("session_started", (message) => {
-    if (!message.resumed) captions.restart();
-    for (const text of waitingText.splice(0)) talk.ask(text);
+    if (!message.resumed) {
+      captions.restart();
+      state = "idle";
+    }
+    for (const { text } of waiting.splice(0)) talk.ask(text);
   });
   on("state", (message) => {
     if (state === "barged_in" && message.state === "speaking") captions.aside();
@@ -192,7 +203,7 @@ function words(status) {
   if (status === "resuming") return "Connection lost, coming back…";
   if (status !== "open") return "Connecting…";
   if (state === "thinking") return "Thinking…";
-  if (state === "speaking") return microphone === "open" ? "Speaking. Talk over it whenever you like" : "Speaking";
+  if (state === "speaking") return microphone === "open" ? "Speaking. Talk over it any time" : "Speaking";
   if (state === "barged_in") return "Listening…";
   if (microphone === "open") return "Listening";
   if (holdToTalk() && audio.microphone) return "Hold the button to talk";
@@ -246,18 +257,24 @@ document.addEventListener("keyup", (event) => {
   talkReleased();
 });
 
+// A key let go in another window is never told here.
+function letGo() {
+  keyed = false;
+  talkReleased();
+}
+addEventListener("blur", letGo);
+document.addEventListener("visibilitychange", () => document.hidden && letGo());
+
 $("typing").addEventListener("submit", (event) => {
   event.preventDefault();
   const text = $("text").value.trim();
   if (!text) return;
   $("text").value = "";
   showAlert("");
-  captions.typed(text);
-  if (conversation?.status === "open") conversation.ask(text);
-  else {
-    waitingText.push(text);
-    start({ talk: false });
-  }
+  const entry = captions.typed(text);
+  if (conversation?.ask(text)) return;
+  waiting.push({ text, entry });
+  start({ talk: false });
 });
 
 $("end").addEventListener("click", stop);
@@ -266,10 +283,20 @@ addEventListener("pagehide", stop);
 
 // --- settings -----------------------------------------------------------------------------------------------------------
 
+// Empty: as the server likes. That is said as well, as a session keeps what it is not told.
 function choices() {
-  const chosen = $("voice").selectedOptions[0];
-  const voice = chosen?.value ? { voice: chosen.value, ...(chosen.lang && { language: chosen.lang }) } : {};
-  return { ...voice, rate: Number($("rate").value) };
+  const { value, lang } = $("voice").selectedOptions[0];
+  return { voice: value, language: lang, rate: Number($("rate").value) };
+}
+
+const names = new Intl.DisplayNames(undefined, { type: "language", fallback: "code" });
+
+function called(code) {
+  try {
+    return names.of(code);
+  } catch {
+    return "Other"; // "*", "piqd" and the like: it takes two, three or five letters and more
+  }
 }
 
 async function offerVoices() {
@@ -277,18 +304,16 @@ async function offerVoices() {
     const answer = await fetch("v1/voices");
     if (!answer.ok) return;
     const voices = await answer.json();
-    const names = new Intl.DisplayNames(undefined, { type: "language", fallback: "code" });
     const groups = new Map();
     for (const { id, name, languages } of voices) {
       const option = new Option(name || id, id, false, id === kept.voice);
-      option.lang = languages[0] ?? "";
-      const code = option.lang.split("-")[0];
-      groups.set(code, [...(groups.get(code) ?? []), option]);
+      option.lang = languages.includes("*") ? "" : (languages[0] ?? ""); // "*": whatever is spoken
+      const group = called(option.lang.split("-")[0]);
+      groups.set(group, [...(groups.get(group) ?? []), option]);
     }
-    const called = (code) => (code ? names.of(code) : "Other");
-    for (const [code, options] of [...groups].sort(([a], [b]) => called(a).localeCompare(called(b)))) {
+    for (const [name, options] of [...groups].sort(([a], [b]) => a.localeCompare(b))) {
       const group = document.createElement("optgroup");
-      group.label = called(code);
+      group.label = name;
       group.append(...options);
       $("voice").append(group);
     }

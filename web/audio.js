@@ -20,6 +20,8 @@ export class AudioDevice extends EventTarget {
     this.context.onstatechange = () => this.tell("context", { state: this.context.state });
     this.rate = this.context.sampleRate;
     this.stream = null;
+    this.closed = false;
+    this.input = null; // the open microphone: {source, node}
     this.ready = this.prepare();
   }
 
@@ -72,17 +74,38 @@ export class AudioDevice extends EventTarget {
       );
     }
     const constraints = { echoCancellation: true, noiseSuppression: true, autoGainControl: true, channelCount: 1 };
+    this.closeMicrophone();
+    let stream;
     try {
-      this.stream = await navigator.mediaDevices.getUserMedia({ audio: constraints });
+      stream = await navigator.mediaDevices.getUserMedia({ audio: constraints });
     } catch (error) {
       throw new MicrophoneError(REASONS[error.name] ?? `The microphone could not be opened (${error.name}). Typing works.`);
     }
     await this.ready;
-    for (const track of this.stream.getAudioTracks()) track.onended = () => this.tell("unplugged", {});
+    this.stream = stream;
+    if (this.closed) return this.closeMicrophone(); // while the browser asked
+    for (const track of stream.getAudioTracks()) {
+      track.onended = () => {
+        this.closeMicrophone();
+        this.tell("unplugged", {});
+      };
+    }
     const node = new AudioWorkletNode(this.context, "antiphon-microphone", { numberOfOutputs: 0, channelCount: 1 });
     node.port.onmessage = ({ data }) => this.tell("frame", data);
-    this.source = this.context.createMediaStreamSource(this.stream);
-    this.source.connect(node);
+    const source = this.context.createMediaStreamSource(stream);
+    source.connect(node);
+    this.input = { source, node };
+  }
+
+  // No frame of it comes any more. Another one may be opened, whose frames are counted on.
+  closeMicrophone() {
+    if (this.input) {
+      this.input.source.disconnect();
+      this.input.node.port.onmessage = null;
+      this.input.node.port.postMessage("close");
+    }
+    for (const track of this.stream?.getTracks() ?? []) track.stop();
+    this.input = this.stream = null;
   }
 
   get microphone() {
@@ -95,7 +118,8 @@ export class AudioDevice extends EventTarget {
   }
 
   close() {
-    for (const track of this.stream?.getTracks() ?? []) track.stop();
+    this.closed = true;
+    this.closeMicrophone();
     this.context.onstatechange = null;
     this.context.close();
   }

@@ -35,6 +35,12 @@ export class ReplyCaption {
     this.final = { heard: heard && unheard ? heard + between : heard, unheard };
   }
 
+  // The same for one that nobody will finish: the word at `samples` was not heard to its end.
+  cut(samples) {
+    const { heard, now, rest } = this.at(samples);
+    this.finish({ heard: heard.trimEnd(), unheard: now + rest });
+  }
+
   get unheard() {
     return this.final?.unheard ?? "";
   }

@@ -6,6 +6,8 @@ const $ = (id) => document.getElementById(id);
 
 // Nothing was heard of it, as the user spoke: it may as well not have been.
 const NEVER_BEGAN = new Set(["withdrawn", "barge_in"]);
+// Pixels that a word is kept away from the edges of the list: about a line.
+const MARGIN = 32;
 
 export class Captions {
   constructor() {
@@ -16,8 +18,11 @@ export class Captions {
     this.utterances = new Map();
     this.replies = new Map(); // turn -> {caption, entry, parts}
     this.position = new PlayPosition();
+    this.away = false; // the reader went back
+    this.kept = { top: 0, size: "" }; // where we scrolled to last, and how big the list was
     this.list.addEventListener("scroll", () => this.follow(), { passive: true });
-    $("latest").addEventListener("click", () => this.toEnd());
+    new ResizeObserver(() => this.keepUp()).observe(this.list);
+    $("latest").addEventListener("click", () => this.comeBack());
   }
 
   add(kind, who) {
@@ -30,15 +35,15 @@ export class Captions {
       name.textContent = `${who}: `;
       entry.append(name);
     }
-    const near = this.nearEnd();
     this.list.append(entry);
     while (this.list.children.length > 400) this.list.firstChild.remove();
-    if (near) this.toEnd();
+    this.keepUp();
     return entry;
   }
 
   note(text) {
     this.add("note").append(text);
+    this.keepUp();
   }
 
   // --- the user's words ---
@@ -51,8 +56,10 @@ export class Captions {
 
   // Typed words are a turn of their own, whatever is being said.
   typed(text) {
-    this.add("you", "You").append(text);
-    this.toEnd();
+    const entry = this.add("you", "You");
+    entry.append(text);
+    this.comeBack();
+    return entry;
   }
 
   said(text) {
@@ -85,6 +92,7 @@ export class Captions {
     this.you = null;
     this.before = "";
     this.utterances.clear();
+    this.keepUp();
   }
 
   // A reply went on after these words: they were no turn ("mhm").
@@ -93,9 +101,14 @@ export class Captions {
     this.next();
   }
 
-  // Another session: its turns and utterances count from the start.
+  // The session is over, and with it what was being said. The next one's turns and utterances count from the start.
   restart() {
     this.aside();
+    for (const reply of this.replies.values()) {
+      if (reply.caption.final) continue;
+      reply.caption.cut(reply.samples);
+      this.close(reply);
+    }
     this.replies.clear();
     this.position = new PlayPosition();
   }
@@ -117,7 +130,7 @@ export class Captions {
         entry.append(span);
         return span;
       });
-      reply = { caption: new ReplyCaption(turn), entry, parts, shown: "" };
+      reply = { caption: new ReplyCaption(turn), entry, parts, samples: -1, shown: "" };
       this.replies.set(turn, reply);
       if (this.replies.size > 50) this.replies.delete(this.replies.keys().next().value);
     }
@@ -125,8 +138,9 @@ export class Captions {
   }
 
   write({ turn, text }) {
-    this.reply(turn).caption.write(text);
-    this.keepUp();
+    const reply = this.reply(turn);
+    reply.caption.write(text);
+    this.light(reply, reply.samples);
   }
 
   mark(message) {
@@ -138,20 +152,28 @@ export class Captions {
     if (!reply) return;
     if (!message.heard && NEVER_BEGAN.has(message.reason)) {
       reply.entry.remove();
+      this.keepUp();
       return message.reason === "withdrawn" ? this.reopen() : undefined;
     }
     reply.caption.finish(message);
+    this.close(reply);
+  }
+
+  // It is final: what was not heard is struck out.
+  close(reply) {
+    if (this.nearEnd()) this.away = false; // there was a word to follow; now there is the end
+    const { heard, unheard } = reply.caption.final;
     this.light(reply, 0);
-    if (message.unheard.trim()) {
+    if (unheard.trim()) {
       const lost = document.createElement("s");
       lost.className = "unheard";
       const told = document.createElement("span");
       told.className = "visually-hidden";
       told.textContent = " (not heard:) ";
-      lost.append(message.unheard);
+      lost.append(unheard);
       reply.entry.append(told, lost);
     }
-    if (!message.heard && !message.unheard) reply.entry.remove();
+    if (!heard && !unheard) reply.entry.remove();
     this.keepUp();
   }
 
@@ -173,30 +195,68 @@ export class Captions {
   }
 
   light(reply, samples) {
+    reply.samples = samples;
     const { heard, now, rest } = reply.caption.at(samples);
     const key = `${heard.length}/${now.length}/${rest.length}`;
     if (key === reply.shown) return;
     reply.shown = key;
     [heard, now, rest].forEach((text, i) => (reply.parts[i].textContent = text));
+    this.keepUp();
   }
 
-  // --- scrolling: follow the newest words unless the reader went back ---
+  // --- scrolling: follow what is being said, the user's words or the reply's, unless the reader went back ---
+
+  // The word at which the newest reply is, while it is given and nobody talks over it.
+  word() {
+    const reply = this.you ? null : [...this.replies.values()].at(-1);
+    return reply && !reply.caption.final && reply.entry.isConnected ? reply.parts[1] : null;
+  }
+
+  // Where a word stands in what is seen of the list: {above, below} its edges, negative beyond them.
+  room(word) {
+    const [seen, box] = [this.list.getBoundingClientRect(), word.getBoundingClientRect()];
+    return { above: box.top - seen.top, below: seen.bottom - box.bottom };
+  }
+
+  size() {
+    return `${this.list.clientWidth}x${this.list.clientHeight}`;
+  }
 
   nearEnd() {
     return this.list.scrollHeight - this.list.scrollTop - this.list.clientHeight < 80;
   }
 
   follow() {
-    this.away = !this.nearEnd();
+    if (!this.away && Math.abs(this.list.scrollTop - this.kept.top) < 1) return; // that was us
+    if (this.size() !== this.kept.size) return this.keepUp(); // that was the window
+    const word = this.word();
+    const room = word && this.room(word);
+    this.away = room ? room.above < 0 || room.below < 0 : !this.nearEnd();
     $("latest").hidden = !this.away;
   }
 
-  keepUp() {
-    if (!this.away) this.toEnd();
+  comeBack() {
+    this.away = false;
+    this.keepUp();
   }
 
-  toEnd() {
+  // A reply may be taller than the list: its word is kept in view then, rather than its end.
+  keepUp() {
+    $("latest").hidden = !this.away;
+    this.kept.size = this.size();
+    if (this.away) return;
+    const before = this.list.scrollTop;
     this.list.scrollTop = this.list.scrollHeight;
+    const word = this.word();
+    if (word && this.room(word).above < MARGIN) this.keepWord(word, before);
+    this.kept.top = this.list.scrollTop;
+  }
+
+  // Not a line at a time: the list stands still while the word wanders through it.
+  keepWord(word, before) {
+    this.list.scrollTop = before;
+    const { above, below } = this.room(word);
+    if (above < MARGIN || below < MARGIN) this.list.scrollTop += above - MARGIN;
   }
 }
 

@@ -18,6 +18,13 @@ class UpSettings:
         Meta(description="Base URL of an OpenAI-compatible language model; none: don't look; empty: look and ask."),
     ] = ""
     model: Annotated[str, Meta(description="Which of its models; empty: its first.")] = ""
+    responder: Annotated[
+        str,
+        Meta(
+            description="Who answers: tour, eliza, echo, openai, client, or your own, module:name; empty: the language "
+            "model, or the tour without one."
+        ),
+    ] = ""
     registry_port: Annotated[
         int, Meta(description="Port of the registry; the next free one is taken.", ge=0, le=65535)
     ] = 50050

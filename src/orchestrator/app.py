@@ -23,6 +23,7 @@ from orchestrator.http import Guard, Health, make_app
 from orchestrator.hub import SessionHub
 from orchestrator.measures import Measures
 from orchestrator.messages import VoiceDescription
+from orchestrator.ports import VoiceChoice
 from orchestrator.session import Services
 from orchestrator.settings import OrchestratorSettings
 from registry.directory import Directory, directory
@@ -92,6 +93,7 @@ def _services(
         responder=catalogue.get,
         detector=lambda: FrameVad(WebRtcDetector(settings.detector_mode), VadSettings()),
         observe=measures.turn,
+        usual=VoiceChoice(model=settings.model, voice=settings.voice, language=settings.language),
         observe_session=measures.session,
         start_timeout_s=settings.start_timeout_s,
         log_pii=settings.log_pii,

@@ -1,9 +1,12 @@
 """What a brain raises when it cannot answer: the message has every detail, `spoken` is one sentence for the ear.
 
     ResponderError
-    ├── ModelUnreachable   nothing answers there, or it broke off      unavailable
+    ├── ModelUnreachable   nothing answers there                       unavailable
+    ├── ModelBrokeOff      it began to answer and broke off            unavailable
+    ├── ModelFailed        it answered that it has a fault             unavailable
     ├── ModelGarbled       it answered with what nobody can read       unavailable
     ├── ModelSilent        it answered without a word                  unavailable
+    ├── ModelCutShort      it used up its tokens before the first word misconfigured
     ├── ModelRefused       the key is wrong or missing                 denied
     ├── ModelMissing       no such model or address                    misconfigured
     ├── ModelRejected      it will not take our request                misconfigured
@@ -43,6 +46,16 @@ class ModelUnreachable(ResponderError, Unavailable):
     default_spoken = "I can't reach my language model right now."
 
 
+class ModelBrokeOff(ResponderError, Unavailable):
+    default_reason = "MODEL_BROKE_OFF"
+    default_spoken = "My language model broke off in the middle."
+
+
+class ModelFailed(ResponderError, Unavailable):
+    default_reason = "MODEL_FAILED"
+    default_spoken = "My language model ran into an error of its own."
+
+
 class ModelGarbled(ResponderError, Unavailable):
     default_reason = "MODEL_GARBLED"
     default_spoken = "My language model sent something that I can't read."
@@ -51,6 +64,11 @@ class ModelGarbled(ResponderError, Unavailable):
 class ModelSilent(ResponderError, Unavailable):
     default_reason = "MODEL_SILENT"
     default_spoken = "My language model had nothing to say to that."
+
+
+class ModelCutShort(ResponderError, Misconfigured):
+    default_reason = "MODEL_CUT_SHORT"
+    default_spoken = "My language model thought for so long that it never got to its answer."
 
 
 class ModelRefused(ResponderError, Denied):

@@ -37,7 +37,7 @@ class Catalogue:
             self._makers["openai"] = lambda: _openai(settings)
         default = settings.responder
         if default == "openai" and not settings.llm_url:
-            raise Misconfigured("responder 'openai' needs llm_url, e.g. http://127.0.0.1:11434/v1, and llm_model")
+            raise Misconfigured("responder 'openai' needs llm_url, e.g. http://127.0.0.1:11434/v1")
         if default != "client" and default not in self._makers:
             self._makers[default] = _from_outside(default, self.names())
 
@@ -94,6 +94,7 @@ def _openai(settings: OrchestratorSettings) -> Responder:
         max_tokens=settings.llm_max_tokens,
         temperature=settings.llm_temperature,
         timeout_s=settings.llm_timeout_s,
+        start_timeout_s=settings.llm_start_timeout_s,
     )
 
 

@@ -23,7 +23,7 @@ from orchestrator.conversation.machine import Policy
 from orchestrator.ports import ClientSide, Peer, Transport, VoiceChoice
 from orchestrator.session import SHUTDOWN, Services, Session, cannot_hear
 from orchestrator.settings import OrchestratorSettings
-from orchestrator.wishes import changed_policy
+from orchestrator.wishes import changed_policy, settled_choice
 
 log = logs.get_logger("hub")
 
@@ -113,15 +113,11 @@ class SessionHub:
 
     def _open(self, start: m.SessionStart, transport: Transport, peer: Peer) -> Session:
         assert self._tasks is not None
-        settings = self._settings
         workers = self._services.workers
-        choice = VoiceChoice(
-            model=start.model or settings.model,
-            voice=start.voice or (settings.voice if not start.language or start.language == settings.language else ""),
-            language=start.language or workers.language_of(start.voice, settings.language),
-            rate=start.rate,
-            pitch=start.pitch,
+        wish = VoiceChoice(
+            model=start.model, voice=start.voice, language=start.language, rate=start.rate, pitch=start.pitch
         )
+        choice = settled_choice(wish, self._services.usual, workers.language_of)
         workers.check_voice(choice)
         session = Session(secrets.token_hex(8), start, self._policy(start, choice.language), choice, self._services)
         self._sessions[session.id] = session

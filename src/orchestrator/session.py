@@ -35,7 +35,7 @@ from orchestrator.ports import Adjust, Context, Responder, ToolCall, ToolResult,
 from orchestrator.reply import ReplyHooks, ReplyProgress, ReplyTask
 from orchestrator.responders.client import ClientResponder
 from orchestrator.uplink import Uplink
-from orchestrator.wishes import changed_choice, changed_policy, clean_text
+from orchestrator.wishes import changed_choice, changed_policy, clean_text, settled_choice
 
 log = logs.get_logger("session")
 
@@ -56,6 +56,8 @@ class Services:
     """A responder by name; raises an AntiphonError that lists the names there are."""
     detector: Callable[[], FrameVad]
     observe: Callable[[TurnLine], None]
+    usual: VoiceChoice
+    """The operator's model, voice and language, for whoever names none."""
     observe_session: Callable[[Mapping[str, int]], None] = lambda _: None
     start_timeout_s: float = 10.0
     log_pii: bool = False
@@ -416,7 +418,7 @@ class Session:
 
     def _adjust(self, delta: Adjust) -> VoiceChoice:
         """A brain's wish for a voice that is not there is none: what it says is worth more than how."""
-        choice = changed_choice(self._choice, delta)
+        choice = self._changed(delta)
         try:
             self._services.workers.check_voice(choice)
         except AntiphonError as error:
@@ -424,6 +426,11 @@ class Session:
         else:
             self._choose(choice)
         return self._choice
+
+    def _changed(self, wish: m.SessionUpdate | Adjust) -> VoiceChoice:
+        return settled_choice(
+            changed_choice(self._choice, wish), self._services.usual, self._services.workers.language_of
+        )
 
     def _choose(self, choice: VoiceChoice) -> None:
         """From the next turn; a language from the next utterance."""
@@ -469,7 +476,7 @@ class Session:
         """Takes what was given; all of it holds from the next turn."""
         try:
             responder = self._services.responder(update.responder) if update.responder is not None else self._responder
-            choice = changed_choice(self._choice, update)
+            choice = self._changed(update)
             self._services.workers.check_voice(choice)
         except AntiphonError as error:
             self._refuse(error)

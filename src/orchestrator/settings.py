@@ -49,14 +49,17 @@ class OrchestratorSettings:
     llm_url: Annotated[
         str, Meta(description="Base URL of an OpenAI-compatible endpoint, e.g. http://127.0.0.1:11434/v1.")
     ] = ""
-    llm_model: Annotated[str, Meta(description="Model to ask there.")] = ""
+    llm_model: Annotated[str, Meta(description="Model to ask there; empty: its first.")] = ""
     llm_key_file: Annotated[str, Meta(description="File with the API key; the key itself is never a setting.")] = ""
     llm_context_tokens: Annotated[int, Meta(description="Budget to which the context is trimmed.", ge=256)] = 4096
     llm_max_tokens: Annotated[int, Meta(description="Longest answer asked for.", ge=16)] = 400
     llm_temperature: Annotated[float, Meta(description="Sampling temperature.", ge=0, le=2)] = 0.7
     llm_timeout_s: Annotated[
-        float, Meta(description="Longest silence of the endpoint before it counts as lost.", ge=1)
+        float, Meta(description="Longest silence within an answer before the endpoint counts as lost.", ge=1)
     ] = 60.0
+    llm_start_timeout_s: Annotated[
+        float, Meta(description="Longest wait for the first sign of an answer, while the model may be loading.", ge=1)
+    ] = 300.0
     client_reply_timeout_s: Annotated[
         float, Meta(description="Responder `client`: longest wait for its next reply_delta.", ge=1)
     ] = 30.0

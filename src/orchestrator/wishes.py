@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 from unicodedata import category
@@ -27,6 +28,17 @@ def changed_choice(choice: VoiceChoice, wish: m.SessionUpdate | Adjust) -> Voice
         field: value for field in ("voice", "language", "rate", "pitch") if (value := getattr(wish, field)) is not None
     }
     return replace(choice, **changes)
+
+
+def settled_choice(choice: VoiceChoice, usual: VoiceChoice, language_of: Callable[[str, str], str]) -> VoiceChoice:
+    """`choice` with the operator's `usual` where it names nothing. A voice alone brings its own language.
+
+    `language_of(voice, language)`: the language if the voice speaks it, else the voice's own. The usual voice is
+    for the usual language; in another one it is the worker's choice.
+    """
+    language = choice.language or language_of(choice.voice, usual.language)
+    voice = choice.voice or (usual.voice if language == usual.language else "")
+    return replace(choice, model=choice.model or usual.model, voice=voice, language=language)
 
 
 def changed_policy(policy: Policy, wish: m.SessionStart | m.SessionUpdate) -> Policy:

@@ -19,14 +19,28 @@ def event(text: str | None = None, **delta: Any) -> bytes:
 
 
 DONE = b"data: [DONE]\n\n"
+Piece = bytes | float | asyncio.Event | None
+
+
+def end(reason: str) -> bytes:
+    """The event that says why the answer ends here."""
+    return b"data: " + json.dumps({"choices": [{"delta": {}, "finish_reason": reason}]}).encode() + b"\n\n"
 
 
 @dataclass
 class OpenAIServer:
-    """`pieces`: bytes are written as they are, floats are waited for, an Event is waited on, None breaks off."""
+    """`pieces`: bytes are written as they are, floats are waited for, an Event is waited on, None breaks off.
+
+    `answers` come first, one a request; so do `refusals`: a status and a body.
+    """
 
     url: str = ""
-    pieces: list[bytes | float | asyncio.Event | None] = field(default_factory=list)
+    pieces: list[Piece] = field(default_factory=list)
+    answers: list[list[Piece]] = field(default_factory=list)
+    refusals: list[tuple[int, str]] = field(default_factory=list)
+    models: list[str] = field(default_factory=lambda: ["gguf"])
+    looks: int = 0
+    """How often the models were asked for."""
     status: int = 200
     error: str = ""
     requests: list[dict[str, Any]] = field(default_factory=list)
@@ -37,12 +51,15 @@ class OpenAIServer:
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(await request.json())
         self.headers.append(dict(request.headers))
+        if self.refusals:
+            status, body = self.refusals.pop(0)
+            return web.Response(status=status, text=body)
         if self.status != 200:
             return web.Response(status=self.status, text=self.error)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         try:
-            for piece in self.pieces:
+            for piece in self.answers.pop(0) if self.answers else self.pieces:
                 if isinstance(piece, bytes):
                     await response.write(piece)
                 elif isinstance(piece, asyncio.Event):
@@ -62,11 +79,12 @@ class OpenAIServer:
         return web.json_response({"models": [{"name": "llama3.2"}, {"name": "qwen3"}]})
 
     async def _models(self, request: web.Request) -> web.Response:
-        return web.json_response({"data": [{"id": "gguf"}]})
+        self.looks += 1
+        return web.json_response({"data": [{"id": model} for model in self.models]})
 
 
 @asynccontextmanager
-async def openai_server(*pieces: bytes | float | asyncio.Event | None) -> AsyncIterator[OpenAIServer]:
+async def openai_server(*pieces: Piece) -> AsyncIterator[OpenAIServer]:
     server = OpenAIServer(pieces=list(pieces))
     app = web.Application()
     app.router.add_post("/v1/chat/completions", server._chat)

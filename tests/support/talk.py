@@ -67,19 +67,19 @@ class Talk:
         self.history += (Item(Role.USER, text, self.turn),)
         return await self._reply(Cause.USER, noises)
 
-    def cut(self, heard: str, unheard: str | None = None, *, told: bool = True) -> None:
+    def cut(self, heard: str, unheard: str | None = None, *, told: bool = True, typed: bool = False) -> None:
         """The last reply was in truth cut after `heard`, a part from its start. `told`: the context says so too."""
         last = self.history[-1]
         assert last.role is Role.ASSISTANT
         assert last.text.startswith(heard)
         unheard = last.text[len(heard) :] if unheard is None else unheard
         self.history = (*self.history[:-1], replace(last, text=heard.strip(), cut=True))
-        self._interruption = Interruption(last.turn, heard.strip(), unheard.strip()) if told else None
+        self._interruption = Interruption(last.turn, heard.strip(), unheard.strip(), typed) if told else None
 
-    def cut_before(self, words: str) -> None:
+    def cut_before(self, words: str, *, typed: bool = False) -> None:
         text = self.history[-1].text
         assert words in text, text
-        self.cut(text[: text.index(words)])
+        self.cut(text[: text.index(words)], typed=typed)
 
     def cut_after(self, words: str) -> None:
         text = self.history[-1].text

@@ -61,6 +61,15 @@ def test_every_call_and_every_arm_of_a_stream_is_told_of() -> None:
                         assert arm.name in GRPC, arm.full_name
 
 
+@pytest.mark.parametrize("page", ["responders.md", "conversation.md", "protocol.md", "cli.md", "grpc.md"])
+def test_modules_that_are_pointed_to_are_there(page: str) -> None:
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    for path in re.findall(
+        r"`((?:src/)?(?:base|registry|worker|asr|tts_workers|orchestrator|antiphon)/[\w/]+\.py)`", text
+    ):
+        assert (ROOT / "src" / path.removeprefix("src/")).is_file(), f"{page} points to {path}"
+
+
 def examples() -> list[tuple[str, str, list[dict[str, object]]]]:
     """Service, method and messages of each grpcurl example that names a method."""
     shell = "\n".join(re.findall(r"```sh\n(.*?)```", GRPC, flags=re.DOTALL))

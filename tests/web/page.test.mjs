@@ -35,6 +35,15 @@ test("the microphone's frames are 20 ms, clipped, and know their place", () => {
   assert.equal(frames[0].level, 1);
 });
 
+test("a microphone opened later counts on where the time is", () => {
+  const frames = [];
+  const cutter = new FrameCutter(48000, (sample, pcm) => frames.push([sample, pcm.length, pcm.indexOf(32767)]));
+  for (let at = 1920; at < 3840; at += 128) cutter.push(new Float32Array(128).fill(1), at);
+  assert.deepEqual(frames, [[1920, 960, 0], [2880, 960, 0]]);
+  for (let at = 9984; at < 11520; at += 128) cutter.push(new Float32Array(128).fill(1), at);
+  assert.deepEqual(frames.slice(2), [[9600, 960, 384], [10560, 960, 0]]);
+});
+
 test("captions light up by marks, counted in code points", () => {
   const caption = new ReplyCaption(1);
   caption.write("Zwei 🍎🍎 ");
@@ -50,6 +59,18 @@ test("captions light up by marks, counted in code points", () => {
   assert.equal(caption.unheard, "🍎🍎 bitte");
   caption.finish({ heard: "Zwei 🍎", unheard: "🍎 bitte" });
   assert.equal(caption.at(0).heard, "Zwei 🍎", "no space where there was none");
+});
+
+test("a reply that nobody finishes was heard up to the word that sounded", () => {
+  const caption = new ReplyCaption(1);
+  caption.write("Ten nine eight.");
+  for (const [start, end] of [[0, 3], [4, 8], [9, 15]]) caption.mark({ start, end, sample: start * 100 });
+  caption.cut(500);
+  assert.deepEqual(caption.final, { heard: "Ten ", unheard: "nine eight." });
+  const silent = new ReplyCaption(2);
+  silent.write("Never begun.");
+  silent.cut(-1);
+  assert.deepEqual(silent.final, { heard: "", unheard: "Never begun." });
 });
 
 test("the play position runs on between reports, but not far", () => {
@@ -192,7 +213,7 @@ test("a lost connection is resumed with the token, and the place in the micropho
 test("when the grace time is over it begins anew and says so", async () => {
   const { socket } = begin();
   const notices = [];
-  talk.addEventListener("notice", ({ detail }) => notices.push(detail.code));
+  talk.addEventListener("notice", ({ detail }) => notices.push(detail));
   socket.drop(1006);
   await until(() => FakeSocket.made.length === 2);
   const second = FakeSocket.made[1];
@@ -200,7 +221,22 @@ test("when the grace time is over it begins anew and says so", async () => {
   second.say({ type: "error", code: "not_found", reason: "RESUME_UNKNOWN", fatal: false });
   assert.equal(second.sent.at(-1).type, "session_start");
   assert.equal(second.sent.at(-1).resume, undefined);
-  assert.deepEqual(notices, ["new_session"]);
+  assert.deepEqual(notices.map(({ code }) => code), ["new_session"]);
+  // A server that crashed and came back knows nothing either: nobody was away for too long.
+  assert.match(notices[0].message, /no longer knows this conversation/);
+});
+
+test("what could not be sent is told, and choices hold for the next session as well", async () => {
+  const { socket } = begin();
+  assert.equal(talk.ask("are you there"), true);
+  talk.update({ voice: "", language: "", rate: 1 });
+  assert.deepEqual(socket.sent.at(-1), { type: "session_update", voice: "", language: "", rate: 1 });
+  socket.drop(1006);
+  assert.equal(talk.ask("and now"), false);
+  await until(() => FakeSocket.made.length === 2);
+  FakeSocket.made[1].open();
+  const { voice, language, rate } = FakeSocket.made[1].sent[0];
+  assert.deepEqual([voice, language, rate], ["", "", 1]);
 });
 
 for (const code of [1000, 4001]) {

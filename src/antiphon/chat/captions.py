@@ -8,7 +8,17 @@ from collections.abc import Callable, Mapping
 
 from antiphon.client import Event, Reconnected, Reconnecting
 from antiphon.output import printable
-from orchestrator.messages import Error, Explain, MarkMessage, Notice, Reply, SessionStarted, Transcript, TurnFinished
+from orchestrator.messages import (
+    Error,
+    Explain,
+    MarkMessage,
+    Notice,
+    Reply,
+    SessionStarted,
+    Transcript,
+    TurnEnded,
+    TurnFinished,
+)
 
 WHY = {
     "level_dbfs": "level {} dBFS",
@@ -32,6 +42,8 @@ class Captions:
 
     `typed`: the user sees what they typed already. With `live`, words appear as they sound: `heard` is to be called
     with the player's position now and then. Otherwise a reply is one line, once it is over.
+
+    What the user said is shown once its words are final. A turn may end before that: then with the words it ended with.
     """
 
     def __init__(
@@ -46,13 +58,18 @@ class Captions:
         self._marks: deque[tuple[int, int]] = deque()
         self._shown = 0
         self._open = False
+        self._finals: list[str] = []
+        """What was shown of the user since their last turn."""
 
     def take(self, event: Event) -> None:
         match event:
             case SessionStarted():
                 self.line(welcome(event))
             case Transcript(text=text, final=True) if text and not self._typed:
+                self._finals.append(text)
                 self.line(f"you> {printable(text)}")
+            case TurnEnded():
+                self._turn_ended(event)
             case Reply(turn=turn, text=text):
                 self._begin(turn)
                 self._text += text
@@ -91,6 +108,15 @@ class Captions:
             self._write("\n")
             self._open = False
         self._write(text + "\n")
+
+    def _turn_ended(self, event: TurnEnded) -> None:
+        """Shows what the turn has besides the finals; what was typed is on the screen already."""
+        rest = event.transcript
+        for text in self._finals:
+            rest = rest.replace(text, "", 1)
+        self._finals.clear()
+        if rest.strip() and event.reason != "asked" and not self._typed:
+            self.line(f"you> {printable(rest.strip())}")
 
     def _begin(self, turn: int) -> None:
         if turn > self._turn:

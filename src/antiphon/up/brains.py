@@ -57,6 +57,7 @@ async def choose(
     wanted_model: str,
     *,
     discover: Callable[[], Awaitable[Sequence[Endpoint]]],
+    look: Callable[[str], Awaitable[Endpoint | None]],
     memory: Memory,
     ask: Callable[[str], Awaitable[str | None]] | None,
     tell: Callable[[str], None],
@@ -65,7 +66,7 @@ async def choose(
     if wanted_url == NONE:
         return Brain()
     if wanted_url:
-        return Brain(wanted_url, wanted_model)
+        return await _named(wanted_url, wanted_model, look, tell)
     found = await discover()
     offers = [Brain(e.url, model) for e in found for model in e.models]
     if wanted_model:
@@ -89,6 +90,19 @@ async def choose(
         tell(f"language models here: {names}; to use one: --llm {listed[0].url} --model {listed[0].model}")
         return Brain()
     return await _ask(listed, len(offers), found, memory, ask, tell)
+
+
+async def _named(
+    url: str, model: str, look: Callable[[str], Awaitable[Endpoint | None]], tell: Callable[[str], None]
+) -> Brain:
+    """What was named, put right by what answers there. What does not answer now may do so by the first question."""
+    there = await look(url)
+    if there is None:
+        tell(f"--llm {url}: nothing answers there now (asked for /models); it is used all the same")
+        return Brain(url, model)
+    if there.url != url.rstrip("/"):
+        tell(f"--llm {url}: its models are at {there.url}, which is used")
+    return Brain(there.url, model or (there.models[0] if there.models else ""))
 
 
 async def _ask(

@@ -48,12 +48,13 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What is started, and with what. `config` is the configuration file, absolute."""
+    """What is started, and with what. `config` is the configuration file, absolute; `responder` is who answers."""
 
     page: Place
     registry: Place
     config: Path | None = None
     brain: Brain = field(default_factory=Brain)
+    responder: str = ""
     tts_workers: int = 1
     asr_workers: int = 1
 
@@ -80,7 +81,9 @@ class Layout:
     def _orchestrator(self, addresses: Mapping[str, str]) -> Sequence[str]:
         port = self.page.port(addresses["orchestrator"])
         where = ["--host", self.page.host, "--port", str(port), "--registry", addresses["registry"]]
-        return self._command("orchestrator", *where, *self.brain.flags)
+        # After the brain's flags: of a flag that is given twice the last counts.
+        responder = ["--responder", self.responder] if self.responder else []
+        return self._command("orchestrator", *where, *self.brain.flags, *responder)
 
     def _workers(self, command: str, count: int) -> list[Program]:
         made = []

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 FACTS_S = 2.0
 KNOWN_S = 0.05
+OPENAI = "openai"
+"""The responder that a language model is looked for."""
 PATIENCE_S = 20.0
 """How long the address is held back for a service that takes its time."""
 
@@ -47,12 +49,13 @@ async def up(settings: UpSettings, page: OrchestratorSettings, *, config: Path |
         running = RunningFile()
         stack.callback(running.remove, os.getpid())
         stack.callback(screen.close)
-        brain = await _brain(settings, config, keyboard, screen)
+        brain = await _brain(settings, page, config, keyboard, screen)
         layout = Layout(
             page=Place("page", page.host, page.port, screen.say),
             registry=Place("registry", "127.0.0.1", settings.registry_port, screen.say),
             config=config,
             brain=brain,
+            responder=settings.responder,
             tts_workers=settings.tts_workers,
             asr_workers=settings.asr_workers,
         )
@@ -75,14 +78,23 @@ async def up(settings: UpSettings, page: OrchestratorSettings, *, config: Path |
 
 
 async def _brain(
-    settings: UpSettings, config: Path | None, keyboard: Keyboard | None, screen: Screen | JsonScreen
+    settings: UpSettings,
+    page: OrchestratorSettings,
+    config: Path | None,
+    keyboard: Keyboard | None,
+    screen: Screen | JsonScreen,
 ) -> Brain:
-    """What the orchestrator's own settings name counts before anything that is found."""
-    if not settings.llm and (is_set("orchestrator", "responder", config) or is_set("orchestrator", "llm_url", config)):
+    """What is named, here or in the orchestrator's own settings, counts before anything that is found."""
+    named = settings.responder not in ("", OPENAI) or (
+        not settings.responder and is_set("orchestrator", "responder", config)
+    )
+    if not settings.llm and (named or is_set("orchestrator", "llm_url", config)):
         return Brain()
     if settings.llm == NONE:
         return Brain()
-    from orchestrator.responders.openai import discover
+    from orchestrator.responders.openai import discover, look
+
+    key = _key(page)
 
     async def ask(question: str) -> str | None:
         assert keyboard is not None
@@ -94,10 +106,19 @@ async def _brain(
         settings.llm,
         settings.model,
         discover=discover,
+        look=lambda url: look(url, key),
         memory=Memory(var_dir() / "up.json"),
         ask=ask if keyboard else None,
         tell=screen.say,
     )
+
+
+def _key(page: OrchestratorSettings) -> str:
+    """What the language model is asked with; a file that cannot be read is the orchestrator's to complain of."""
+    try:
+        return Path(page.llm_key_file).read_text().strip() if page.llm_key_file else ""
+    except OSError:
+        return ""
 
 
 class _Welcome:
@@ -176,6 +197,8 @@ class _Welcome:
 
     def _banner(self, can_open: bool) -> None:
         brain = f"{self._brain.model or 'its first model'} at {self._brain.url}" if self._brain.url else ""
+        if self._settings.responder not in ("", OPENAI):
+            brain = self._settings.responder
         say = self._screen.say
         say(f"\nAntiphon is at {self.url}")
         if brain:

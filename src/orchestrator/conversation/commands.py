@@ -24,11 +24,15 @@ class Cause(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Interruption:
-    """How the last reply ended, for the responder: the words heard and the words not heard."""
+    """How the last reply ended, for the responder: the words heard and the words not heard.
+
+    `typed`: what was asked in its place was typed, not spoken.
+    """
 
     turn: int
     heard: str
     unheard: str
+    typed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

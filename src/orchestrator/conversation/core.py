@@ -154,10 +154,11 @@ class Core:
         items = list(reply.items)
         text = heard.text.strip()
         if text:
-            items.append(Item(Role.ASSISTANT, text, reply.turn, cut=cut))
+            items.append(Item(Role.ASSISTANT, text, reply.turn, cut=cut, apology=reply.cause is Cause.APOLOGY))
         self.committed += tuple(items)
         by_user = cut and interrupted and reply.sounding
-        self.interruption = Interruption(reply.turn, text, heard.unheard) if by_user else None
+        typed = reason == "ask"
+        self.interruption = Interruption(reply.turn, text, heard.unheard, typed) if by_user else None
         self.finished(heard, reason)
 
     def finished(self, heard: Heard, reason: str) -> None:

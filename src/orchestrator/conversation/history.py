@@ -15,7 +15,10 @@ class Role(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One item. For the assistant `text` is what was *heard*; `cut` marks a reply that was interrupted there."""
+    """One item. For the assistant `text` is what was *heard*; `cut` marks a reply that was interrupted there.
+
+    `apology`: our own sentence about a failure. It was heard, but no brain said it.
+    """
 
     role: Role
     text: str
@@ -23,3 +26,4 @@ class Item:
     cut: bool = False
     name: str = ""
     call_id: str = ""
+    apology: bool = False

@@ -15,24 +15,48 @@ from orchestrator.conversation.commands import Cause
 from orchestrator.conversation.history import Item, Role
 from orchestrator.ports import Context, Delta, Done, Text
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 TURNED = {
-    "i": "you", "me": "you", "my": "your", "mine": "yours", "myself": "yourself", "am": "are", "i'm": "you're",
-    "i've": "you've", "i'll": "you'll", "i'd": "you'd", "was": "were", "you": "I", "your": "my", "yours": "mine",
-    "yourself": "myself", "you're": "I'm", "you've": "I've", "you'll": "I'll", "are": "am",
+    "i": "you", "me": "you", "my": "your", "mine": "yours", "myself": "yourself", "i'm": "you're", "i've": "you've",
+    "i'll": "you'll", "i'd": "you'd", "your": "my", "yours": "mine", "yourself": "myself", "you're": "I'm",
+    "you've": "I've", "you'll": "I'll", "you'd": "I'd",
 }  # fmt: skip
+VERBS = {("i", "am"): "are", ("i", "was"): "were", ("you", "are"): "am", ("you", "were"): "was"}
+"""The forms that go with a person, and what becomes of them when that is turned round. "They are" stays."""
+BEFORE_SUBJECT = _words(
+    "that what when where why how because if and but or so than as who which while since though until think believe "
+    "know say said says feel hope wish guess suppose are were do did have had can could will would should may might "
+    "must"
+)
+"""Words after which "you" is usually the one who does something; after any other it is the one to whom it is done."""
+PREPOSITIONS = _words("to with about of for from at by on in near without like after before")
+AFTER_SUBJECT = _words(
+    "are were have had do did don't didn't can can't could will won't would should may might must never always really "
+    "only just know think say said want need like love hate look seem feel understand listen talk help"
+)
+ADJECTIVES = _words(
+    "old new young best better big little small own whole first last next dear good bad great older younger elder "
+    "former poor favourite favorite only other beloved late dead sick"
+)
+"""What may stand between "my" and what is mine."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`{}` in an answer takes what the pattern's group caught, turned round."""
+    """`{}` in an answer takes what the pattern's group caught, turned round. `of_verb`: it is what a verb is about."""
 
     rank: int
     pattern: re.Pattern[str]
     answers: tuple[str, ...]
+    of_verb: bool = False
 
 
-def _rule(rank: int, pattern: str, *answers: str) -> Rule:
-    return Rule(rank, re.compile(pattern, re.IGNORECASE), answers)
+def _rule(rank: int, pattern: str, *answers: str, of_verb: bool = False) -> Rule:
+    return Rule(rank, re.compile(pattern, re.IGNORECASE), answers, of_verb)
 
 
 RULES = (
@@ -43,11 +67,26 @@ RULES = (
         "Take care. Come back any time.",
     ),
     _rule(
+        82,
+        r"\bI(?: want| need| wish| would like|'d like) to (.+)",
+        "What would it mean to you to {}?",
+        "When did you first want to {}?",
+        "And if you could never {}?",
+    ),
+    _rule(
+        81,
+        r"\bI(?: want| need| would like|'d like) (you to .+)",
+        "Why do you want {}?",
+        "And if you never got {}?",
+        of_verb=True,
+    ),
+    _rule(
         80,
         r"\bI (?:want|need|wish for|would like) (.+)",
         "What would change if you had {}?",
         "When did you first want {}?",
         "And if you never got {}?",
+        of_verb=True,
     ),
     _rule(
         75,
@@ -72,17 +111,39 @@ RULES = (
     _rule(68, r"\bI (?:can't|cannot|can not) (.+)", "What would it take to {}?", "Have you ever been able to {}?"),
     _rule(66, r"\bI feel (.+)", "When do you feel {}?", "What does feeling {} remind you of?"),
     _rule(
+        65,
+        r"\bI (?:think|believe|guess|suppose|hope) (?:so|not)\b(?! \w)",
+        "You don't sound quite sure. What speaks against it?",
+        "What makes you think so?",
+    ),
+    _rule(
         64,
-        r"\bI (?:think|believe|guess) (?:that )?(.+)",
+        r"\bI (?:think|believe|guess) (?!(?:so|not|about|of|in)\b)(?:that )?(.+)",
         "What makes you think that {}?",
         "And if it were not so that {}?",
     ),
-    _rule(62, r"\bI (?:love|like|enjoy) (.+)", "What is it about {} that you like?", "Who shares {} with you?"),
+    _rule(
+        63,
+        r"\bI (?:think|dream) (?:about|of) (.+)",
+        "What comes to mind about {}?",
+        "How often do you think about {}?",
+        of_verb=True,
+    ),
+    _rule(63, r"\bI (?:love|like) to (.+)", "What do you like most when you {}?", "When did you last {}?"),
+    _rule(
+        62,
+        r"\bI (?:love|like|enjoy) (.+)",
+        "What is it about {} that you like?",
+        "Who shares {} with you?",
+        of_verb=True,
+    ),
+    _rule(61, r"\bI (?:hate|don't like) to (.+)", "What if you did not have to {}?", "Who makes you {}?"),
     _rule(
         60,
         r"\bI (?:hate|dislike|don't like) (.+)",
         "What has {} done to you?",
         "Was there a time when you did not mind {}?",
+        of_verb=True,
     ),
     _rule(
         58,
@@ -168,14 +229,33 @@ def answer(history: tuple[Item, ...]) -> str:
     if rule is None or match is None:
         return _remembered(said) or OPEN_ANSWERS[_times(said, None) % len(OPEN_ANSWERS)]
     template = rule.answers[_times(said, rule) % len(rule.answers)]
-    caught = turn_round(match.group(1)) if match.groups() else ""
+    caught = turn_round(match.group(1), of_verb=rule.of_verb) if match.groups() else ""
     return template.format(caught)
 
 
-def turn_round(text: str) -> str:
-    """ "my dog likes me" becomes "your dog likes you"."""
+def turn_round(text: str, *, of_verb: bool = False) -> str:
+    """ "my dog likes me" becomes "your dog likes you". `of_verb`: it is what a verb is about, as after "I need"."""
     text = re.split(r"[.!?;]|, (?:and|but|so) ", text.strip(), maxsplit=1)[0].strip(" ,")
-    return " ".join(TURNED.get(word.lower(), word) for word in text.split())
+    words = re.sub(r" (?:(?:so|very) much|a lot|too|as well)$", "", text, flags=re.IGNORECASE).split()
+    low = ["", *(word.lower() for word in words), ""]
+    turned = []
+    for n, word in enumerate(words, 1):
+        before, here, after = low[n - 1 : n + 2]
+        if here == "you":
+            turned.append("I" if _acts(before, after, of_verb=of_verb) else "me")
+        else:
+            verb = VERBS.get((before, here)) or VERBS.get((after, here))
+            turned.append(verb or TURNED.get(here, word))
+    return " ".join(turned)
+
+
+def _acts(before: str, after: str, *, of_verb: bool) -> bool:
+    """Whether "you" between these words does something (I), or has it done to it (me). A guess, as grammar goes."""
+    if not after or before in PREPOSITIONS:
+        return False
+    if not before:
+        return not of_verb
+    return before in BEFORE_SUBJECT or after in AFTER_SUBJECT
 
 
 def _best(text: str) -> tuple[Rule | None, re.Match[str] | None]:
@@ -193,6 +273,9 @@ def _remembered(said: list[str]) -> str:
     if _times(said, None) % 3 != 2:
         return ""
     for text in reversed(said[:-1]):
-        if found := re.search(r"\bmy ([a-z]+(?: [a-z]+)?)", text, re.IGNORECASE):
-            return f"Earlier you spoke of your {turn_round(found.group(1))}. Tell me more about that."
+        if found := re.search(r"\bmy ([a-z]+(?: [a-z]+){0,3})", text, re.IGNORECASE):
+            words = found.group(1).split()
+            noun = next((n for n, word in enumerate(words, 1) if word.lower() not in ADJECTIVES), 0)
+            if noun:
+                return f"Earlier you spoke of your {' '.join(words[:noun])}. Tell me more about that."
     return ""

@@ -17,7 +17,7 @@ from orchestrator.app import orchestrator
 from orchestrator.clients.workers import Workers
 from orchestrator.hub import SessionHub
 from orchestrator.messages import SessionStart, TextInput
-from orchestrator.ports import Peer
+from orchestrator.ports import Peer, VoiceChoice
 from orchestrator.responders.echo import EchoResponder
 from orchestrator.session import Services
 from orchestrator.settings import OrchestratorSettings
@@ -47,6 +47,7 @@ async def services(here: House) -> AsyncIterator[Services]:
             responder=lambda name: EchoResponder(),
             detector=lambda: FrameVad(WebRtcDetector(2)),
             observe=lambda line: None,
+            usual=VoiceChoice(language="en"),
         )
         ticking.cancel()
         await workers.close()

@@ -116,7 +116,8 @@ async def test_another_connection_takes_over_from_a_live_one() -> None:
                 assert (finished.reason, finished.heard) == ("complete", COUNT)
                 # Between them, all of it was heard; the second began no later than the first had come.
                 began = next(at for at in range(0, len(whole), 2) if second.heard(1)[at : at + 2] != b"\0\0") // 2
-                assert 0 < began * 2 <= len(first.heard(1))
+                # A tone's sample may be zero where it begins.
+                assert 0 < (began - 1) * 2 <= len(first.heard(1))
                 await here.wait_metric("antiphon_sessions_connected", 1)
                 assert not first.all(Reconnected), "it must not take the session back"
         assert await here.metric("antiphon_sessions_opened") == 2

@@ -288,6 +288,25 @@ async def test_voice_and_rate_change_from_the_next_turn() -> None:
             assert u.heard(4) == quick
 
 
+async def test_an_empty_voice_and_language_are_the_default_again() -> None:
+    async with house(asr=0, voice="high") as here:
+        await here.asr("english", script=("good morning",) * 2)
+        await here.asr("german", script=("guten Morgen",), script_languages=("de",))
+        await here.wait_workers("tts0", "english", "german")
+        usual = await reference(here, "hello")
+        assert usual == await reference(here, "hello", voice="high") != await reference(here, "hello", voice="low")
+        async with user(here.url, speaks=True) as u:
+            u.session.update(voice="low", language="de")
+            await u.speaks()
+            assert (await u.finished()).heard == "guten Morgen"
+            u.session.update(voice="", language="")
+            await u.speaks()
+            assert (await u.finished()).heard == "good morning"
+            await u.asks("hello")
+            assert u.heard(3) == usual
+            assert not u.errors()
+
+
 async def test_a_voice_that_is_not_there_is_refused_and_nothing_changes() -> None:
     async with house() as here:
         with pytest.raises(AntiphonError, match=r"'alto' is not here.* sine, low, high") as refused:

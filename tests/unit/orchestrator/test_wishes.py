@@ -3,7 +3,7 @@ import pytest
 from orchestrator.conversation.policy import Policy
 from orchestrator.messages import Endpointing, SessionStart, SessionUpdate
 from orchestrator.ports import Adjust, VoiceChoice
-from orchestrator.wishes import changed_choice, changed_policy, clean_text
+from orchestrator.wishes import changed_choice, changed_policy, clean_text, settled_choice
 
 pytestmark = pytest.mark.unit
 
@@ -32,6 +32,26 @@ def test_what_is_left_out_of_a_choice_stays():
     )
     wish = SessionUpdate(voice="", language="de", rate=0.5, pitch=0.0)
     assert changed_choice(choice, wish) == VoiceChoice(model="m", voice="", language="de", rate=0.5, pitch=0.0)
+
+
+@pytest.mark.parametrize(
+    ("voice", "language", "settled"),
+    [
+        ("", "", ("alto", "en")),
+        ("", "en", ("alto", "en")),
+        ("", "fi", ("", "fi")),
+        ("thorsten", "", ("thorsten", "de")),
+        ("low", "", ("low", "en")),
+        ("thorsten", "en", ("thorsten", "en")),
+    ],
+)
+def test_what_is_named_empty_is_the_operator_s(voice, language, settled):
+    usual = VoiceChoice(model="m", voice="alto", language="en")
+    before = VoiceChoice(voice="thorsten", language="de", rate=1.5)
+    wish = changed_choice(before, SessionUpdate(voice=voice, language=language))
+    choice = settled_choice(wish, usual, lambda voice, language: {"thorsten": "de"}.get(voice, language))
+    assert choice == VoiceChoice(model="m", voice=settled[0], language=settled[1], rate=1.5)
+    assert settled_choice(choice, usual, lambda voice, language: "never asked") == choice
 
 
 def test_what_is_left_out_of_a_policy_stays():

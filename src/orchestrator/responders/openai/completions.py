@@ -1,31 +1,25 @@
 """The OpenAI chat-completions format, as far as a spoken reply needs it: pure.
 
 Server-sent events as in the WHATWG standard (fields, comments, CR, LF or CRLF); the stream's deltas as OpenAI, Ollama,
-llama.cpp, vLLM and LM Studio send them. Reasoning, in fields of its own or between <think> tags, is left out.
+llama.cpp, vLLM and LM Studio send them. A server that does not stream sends one JSON document: that counts as an event.
+Reasoning, in fields of its own or between tags (`thoughts`), is left out.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.conversation.history import Item, Role
+from orchestrator.conversation.chunker import Chunker
+from orchestrator.responders.openai.thoughts import ThinkFilter
 
-DEFAULT_PROMPT = (
-    "You are talking with someone by voice. Answer in one to three short spoken sentences, in the language they "
-    "speak. Plain words only: no markdown, lists, code, emoji or stage directions; write numbers and symbols as they "
-    "are said. What you hear comes from speech recognition and may contain errors: take the likely meaning, and ask if "
-    "it is unclear. "
-    "Where one of your replies ends with a note that you were interrupted, the user heard only the words before it."
-)
-GREETING_PROMPT = "The user has just connected and said nothing yet. Greet them in one short sentence."
-CUT_MARKER = " [the user interrupted here and heard nothing after this]"
-CHARS_PER_TOKEN = 4
-"""A common estimate for English; the budget is a bound, not a count."""
-OPEN, CLOSE = "<think>", "</think>"
+ON_SCREEN = "The answer is code; it is on the screen."
+"""Spoken when nothing else of an answer can be."""
 LONGEST_LINE = 1 << 20
+_FENCE = re.compile(r"^[ ]{0,3}(`{3,}|~{3,})", re.MULTILINE)
 
 
 class EventReader:
@@ -35,9 +29,21 @@ class EventReader:
         self._line = bytearray()
         self._data: list[str] = []
         self._after_cr = False
+        self._document: bytearray | None = None
+        """What came of one that is no stream of events."""
+        self._begun = False
 
     def push(self, data: bytes) -> list[str]:
         """Raises ValueError for a line longer than 1 MiB."""
+        if not self._begun and (start := data.lstrip()):
+            self._begun = True
+            if start[:1] in b"{[":
+                self._document = bytearray()
+        if self._document is not None:
+            self._document += data
+            if len(self._document) > LONGEST_LINE:
+                raise ValueError("a document of more than 1 MiB in place of an event stream")
+            return []
         events: list[str] = []
         for byte_line, ended in self._lines(data):
             self._line += byte_line
@@ -46,6 +52,17 @@ class EventReader:
             if ended:
                 line, self._line = bytes(self._line).decode("utf-8", "replace"), bytearray()
                 self._take(line, events)
+        return events
+
+    def end(self) -> list[str]:
+        """The stream is over: a document, or an event whose blank line never came."""
+        if self._document is not None:
+            return [bytes(self._document).decode("utf-8", "replace")]
+        events: list[str] = []
+        if self._line:
+            self._take(bytes(self._line).decode("utf-8", "replace"), events)
+            self._line = bytearray()
+        self._take("", events)
         return events
 
     def _lines(self, data: bytes) -> Iterator[tuple[bytes, bool]]:
@@ -68,55 +85,15 @@ class EventReader:
             self._data.append(value.removeprefix(" "))
 
 
-class ThinkFilter:
-    """Drops what stands between <think> and </think>, however the stream is cut into pieces."""
-
-    def __init__(self) -> None:
-        self._thinking = False
-        self._held = ""
-        self._spoken = False
-
-    def push(self, text: str) -> str:
-        out: list[str] = []
-        text = self._held + text
-        self._held = ""
-        while text:
-            tag = CLOSE if self._thinking else OPEN
-            at = text.find(tag)
-            if at >= 0:
-                if not self._thinking:
-                    out.append(text[:at])
-                text = text[at + len(tag) :]
-                self._thinking = not self._thinking
-                continue
-            keep = _overlap(text, tag)
-            if not self._thinking:
-                out.append(text[: len(text) - keep])
-            self._held = text[len(text) - keep :]
-            break
-        said = "".join(out)
-        if not self._spoken:
-            # Models leave blank lines behind their thoughts.
-            said = said.lstrip()
-            self._spoken = bool(said)
-        return said
-
-    def flush(self) -> str:
-        """What was held back in case it became a tag."""
-        held, self._held = self._held, ""
-        return "" if self._thinking else held
-
-
-def _overlap(text: str, tag: str) -> int:
-    """Length of the longest end of `text` that begins `tag`."""
-    return next((n for n in range(min(len(tag) - 1, len(text)), 0, -1) if text.endswith(tag[:n])), 0)
-
-
 @dataclass(slots=True)
 class ToolDraft:
     call_id: str = ""
     name: str = ""
     arguments: str = ""
+
+
+class ServerError(ValueError):
+    """The server says that it cannot: its own words."""
 
 
 @dataclass(slots=True)
@@ -129,9 +106,20 @@ class Completion:
     usage: dict[str, int] = field(default_factory=dict)
     alive: bool = False
     """Something came that shows that the model is at work, reasoning included."""
+    whole: bool = False
+    """The server has said that this is all; a stream that ends otherwise broke off."""
+    _reasoned: bool = False
+
+    @property
+    def reasoned(self) -> bool:
+        """There was reasoning, in a field of its own or between tags."""
+        return self._reasoned or self.think.seen
 
     def take(self, data: str) -> str:
-        """Raises ValueError for what is no chat-completion chunk, with the server's own words if it sent an error."""
+        """Raises ServerError for an error, ValueError for what is no chat-completion chunk."""
+        if data.strip() == "[DONE]":
+            self.whole = True
+            return ""
         try:
             chunk = json.loads(data)
         except json.JSONDecodeError as error:
@@ -139,7 +127,7 @@ class Completion:
         if not isinstance(chunk, Mapping):
             raise ValueError(f"not a JSON object: {data[:200]!r}")
         if chunk.get("error"):
-            raise ValueError(f"the server says: {error_text(chunk)}")
+            raise ServerError(error_text(chunk))
         usage = chunk.get("usage")
         if isinstance(usage, Mapping):
             self.usage = {k: v for k, v in usage.items() if isinstance(v, int)}
@@ -149,12 +137,16 @@ class Completion:
             return ""
         if isinstance(choice.get("finish_reason"), str):
             self.reason = choice["finish_reason"]
-        delta = choice.get("delta")
-        if not isinstance(delta, Mapping):
-            return ""
-        self.alive = self.alive or any(
-            delta.get(k) for k in ("content", "reasoning", "reasoning_content", "tool_calls")
-        )
+            self.whole = True
+        delta, message = choice.get("delta"), choice.get("message")
+        if isinstance(message, Mapping):
+            self.whole = True
+            return self._delta(message)
+        return self._delta(delta) if isinstance(delta, Mapping) else ""
+
+    def _delta(self, delta: Mapping[str, Any]) -> str:
+        self._reasoned = self._reasoned or any(delta.get(k) for k in ("reasoning", "reasoning_content"))
+        self.alive = self.alive or self._reasoned or any(delta.get(k) for k in ("content", "tool_calls"))
         self._tools(delta.get("tool_calls"))
         content = delta.get("content")
         return self.think.push(content) if isinstance(content, str) else ""
@@ -180,37 +172,13 @@ def error_text(body: Any) -> str:
     return str(error)[:500]
 
 
-def messages(history: tuple[Item, ...], prompt: str, budget_tokens: int) -> list[dict[str, Any]]:
-    """The request's messages: the prompt, then as many of the latest items as the budget holds, at least the last.
-
-    A cut reply stands as the words heard and a marker. Tool items are kept with the call they belong to.
-    """
-    left = budget_tokens * CHARS_PER_TOKEN - len(prompt)
-    chosen: list[Item] = []
-    answered = {item.call_id for item in history if item.role is Role.TOOL_RESULT}
-    for item in reversed(history):
-        if item.role is Role.TOOL_CALL and item.call_id not in answered:
-            continue  # cut off before its result; endpoints refuse a call without one
-        left -= len(item.text) + 16
-        if left < 0 and chosen:
-            break
-        chosen.append(item)
-    chosen.reverse()
-    while chosen and chosen[0].role is Role.TOOL_RESULT:
-        chosen.pop(0)
-    return [{"role": "system", "content": prompt}, *map(_message, chosen)]
-
-
-def _message(item: Item) -> dict[str, Any]:
-    if item.role is Role.ASSISTANT:
-        return {"role": "assistant", "content": item.text + (CUT_MARKER if item.cut else "")}
-    if item.role is Role.TOOL_CALL:
-        function = {"name": item.name, "arguments": item.text}
-        return {
-            "role": "assistant",
-            "content": None,
-            "tool_calls": [{"id": item.call_id, "type": "function", "function": function}],
-        }
-    if item.role is Role.TOOL_RESULT:
-        return {"role": "tool", "tool_call_id": item.call_id, "content": item.text}
-    return {"role": "user", "content": item.text}
+def when_only_code(reply: str) -> str:
+    """What to add to a reply of which nothing can be spoken, as it is all code; empty for every other."""
+    fences = _FENCE.findall(reply)
+    if not fences:
+        return ""
+    chunker = Chunker()
+    if any(chunk.text.strip() for chunk in (*chunker.push(reply), *chunker.flush())):
+        return ""
+    # A fence that was cut off by the limit is closed, or the sentence would be code as well.
+    return (f"\n{fences[-1]}" if len(fences) % 2 else "") + f"\n\n{ON_SCREEN}"

@@ -67,6 +67,12 @@ STOPPED_AT_ONCE = (
     "I hadn't even started. Please, go first.",
 )
 CARRY_ON = ("Where was I.", "Gladly, from there.", "From where you stopped me.", "Back to it, then.")
+CARRY_ON_SENTENCE = (
+    "I'll begin that sentence again.",
+    "Let me take a run-up, from the start of the sentence.",
+    "That sentence once more, from its beginning.",
+    "You heard a part of this sentence; here is all of it.",
+)
 NOTHING_LEFT = (
     "There's nothing left to finish. {offer}",
     "I had said all I wanted to say. {offer}",
@@ -164,6 +170,7 @@ HOW = (
     "Very well, thank you. I get to talk, and you are listening. {offer}",
     "Cheerful, as always. It's in the script. {offer}",
 )
+OKAY = ("Right you are.", "Very well, then.", "Good to know.", "Fine by me.")
 THANKS = ("You're welcome.", "It was a pleasure.", "Thank you. I do my best.", "You are very kind.")
 HELLO = ("Hello to you. {offer}", "And a good day to you. {offer}", "Nice to hear from you. {offer}")
 BYE = (
@@ -178,11 +185,16 @@ NO = (
     "No hurry. I'll listen.",
 )
 UNKNOWN = (
-    "I think I heard “{words}”, and I don't have an answer to that. {offer}",
+    "I have “{words}” from you, and no answer to that. {offer}",
     "“{words}”, if I got that right. That is beyond a little tour like me. {offer}",
     "Did you say “{words}”? A language model would know what to do with it; I only know a few things. {offer}",
     "What I made of it was “{words}”. I'm sorry, that isn't in my script. {offer}",
     "“{words}”: a fine thing to say, and I have nothing to match it. {offer}",
+)
+WORDLESS = (
+    "That came without a word, so I'll take it as a smile. {offer}",
+    "A sign says a lot, but I only have answers to words. {offer}",
+    "No words in that, or none that I can find. {offer}",
 )
 NO_WORDS = (
     "I heard your voice, but no words came through. {offer}",

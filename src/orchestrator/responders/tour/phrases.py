@@ -58,8 +58,8 @@ SAID: dict[Intent, tuple[str, ...]] = {
     Intent.SLOWER: _either("slower | slow down | speak slower | talk slower | more slowly | speak slowly | too fast"),
     Intent.NORMAL: _either("normal speed | normal pace | normal | usual speed"),
     Intent.VOICE: _either(
-        "another voice | different voice | change your voice | change the voice | new voice | other voice | next "
-        "voice | voice | somebody else | someone else"
+        "another voice | different voice | change your voice | change the voice | change voice | switch voice | new "
+        "voice | other voice | next voice | voice | somebody else | someone else"
     ),
     Intent.TIME: _either(
         "what time is it | what is the time | what's the time | tell me the time | the time | time | how late | o'clock"
@@ -98,6 +98,10 @@ SAID: dict[Intent, tuple[str, ...]] = {
 
 SMALL_TALK = frozenset({Intent.NORMAL, Intent.THANKS, Intent.HELLO, Intent.YES, Intent.NO})
 """Of these a lone word means nothing in a longer sentence: "I have no idea" is not a no."""
+
+LONELY = frozenset({"voice", "please"})
+"""Words that mean something only by themselves, or beside these: "my voice hurts" is no wish, "time please" no yes."""
+COURTESY = frozenset({"a", "an", "and", "hey", "now", "ok", "okay", "please", "so", "the", "then", "uh", "um", "well"})
 
 SOUNDS_LIKE = _misheard(
     {

@@ -81,6 +81,8 @@ def noise_remark(scene: Scene, false_alarms: int) -> str:
 def _interrupted(scene: Scene, wish: Wish, interruption: Interruption) -> Plan:
     cut = find_cut(interruption.heard, interruption.unheard)
     report = (_report(scene, cut),) if cut is not None else ()
+    # Whoever types means it; what was heard over a reply may be anything, and gets the report alone.
+    unknown = wish.intent is None and interruption.typed
     if wish.intent in ADJUSTMENTS:
         said, rest = _answer(scene, wish), _rest(scene)
         if rest is not None:
@@ -89,13 +91,14 @@ def _interrupted(scene: Scene, wish: Wish, interruption: Interruption) -> Plan:
     if wish.intent in (Intent.GO_ON, Intent.AGAIN, Intent.YES) and scene.rest() is not None:
         return _go_on(scene, wish)
     if cut is not None:
-        if wish.intent in WORTH_ANSWERING:
+        if wish.intent in WORTH_ANSWERING or unknown:
             return _after(report, _answer(scene, wish))
         return Plan((*report, scene.line(lines.EXPLAIN)))
     if wish.intent not in (None, Intent.STOP, Intent.NO):
         return _answer(scene, wish)
     words = " ".join(interruption.heard.split()[-5:]).strip(" .,;:!?")
-    return Plan((scene.line(lines.STOPPED, words=words) if words else scene.line(lines.STOPPED_AT_ONCE),))
+    stopped = scene.line(lines.STOPPED, words=words) if words else scene.line(lines.STOPPED_AT_ONCE)
+    return _after((stopped,), _answer(scene, wish)) if unknown else Plan((stopped,))
 
 
 def _report(scene: Scene, cut: Cut) -> str:
@@ -112,7 +115,7 @@ def _rest(scene: Scene) -> Plan | None:
         return None
     if rest.count is not None and rest.count.at is not None:
         return _count(scene, rest.count.at, rest.count.end, done=lines.COUNTED_REST)
-    return Plan(_sentences(rest.words))
+    return Plan(_sentences(rest.sentences))
 
 
 # --- answers -------------------------------------------------------------------------------------------------------
@@ -123,7 +126,9 @@ def _answer(scene: Scene, wish: Wish) -> Plan:
 
 
 def _unknown(scene: Scene) -> Plan:
-    if not words_of(scene.asked):
+    if scene.asked and not words_of(scene.asked):
+        return Plan((scene.line(lines.WORDLESS),))  # an emoji, say: it was typed, so nobody's voice was heard
+    if not scene.asked:
         return Plan((scene.line(lines.DEAF if scene.deaf else lines.NO_WORDS),))
     words = " ".join(scene.asked.split()[:QUOTED_WORDS])
     quoted = "".join(c for c in words if c.isprintable() and c not in "“”")[:120].strip(" .,;:!?")
@@ -135,14 +140,15 @@ def _again(scene: Scene, _wish: Wish) -> Plan:
 
 
 def _go_on(scene: Scene, _wish: Wish) -> Plan:
-    rest = _rest(scene)
-    if rest is None:
+    left, rest = scene.rest(), _rest(scene)
+    if left is None or rest is None:
         return Plan((scene.line(lines.NOTHING_LEFT),))
-    return _after((scene.line(lines.CARRY_ON),), rest)
+    return _after((scene.line(lines.CARRY_ON_SENTENCE if left.begun else lines.CARRY_ON),), rest)
 
 
 def _yes(scene: Scene, wish: Wish) -> Plan:
-    return _go_on(scene, wish) if scene.rest() is not None else _story(scene, wish)
+    offered = scene.offered()
+    return Plan((scene.line(lines.OKAY),)) if offered is None else _ANSWERS[offered](scene, wish)
 
 
 def _at_rate(scene: Scene, rate: float, line: Sequence[str], limit: Sequence[str]) -> Plan:

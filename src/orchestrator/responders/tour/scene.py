@@ -37,15 +37,25 @@ WISHES = {
 }
 """What can be asked for, in the order in which it is offered."""
 
+_POINTS = tuple(",.;:!?…")
+_SENTENCE_END = (".", "!", "?")
+_SENTENCE = re.compile(r"(?<=[.!?])\s+")
 _PLACEHOLDER = re.compile(r"\{[^{}]*\}")
 
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """What was left of a cut reply: a count, or words."""
+    """What was left of a cut reply: a count, or words. `begun`: what was heard of the sentence that they end."""
 
     count: Cut | None = None
     words: str = ""
+    begun: str = ""
+
+    @property
+    def sentences(self) -> str:
+        """The words, from where their first sentence begins."""
+        joint = "" if not self.begun or self.words[:1] in _POINTS else " "
+        return f"{self.begun}{joint}{self.words}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +136,18 @@ class Scene:
                 return None if rest is None or _told(rest, self.history[n + 1 :]) else rest
         return None
 
+    def offered(self) -> Intent | None:
+        """What a yes means: to go on, or the first of the wishes named, where the user heard that just now."""
+        said = self.last_said
+        if "say go on" in said.casefold() and self.rest() is not None:
+            return Intent.GO_ON
+        for wording in (*lines.OFFER, *lines.OFFER_TYPED):
+            _, found, named = said.rpartition(wording.partition("{")[0])
+            for intent, wish in WISHES.items():
+                if found and named.startswith(wish):
+                    return intent
+        return None
+
     def _offer(self) -> str:
         """A sentence that names a few things to ask for: those not asked for yet first, and not always the same."""
         recent = [item.text for item in self.history[-RECENT:] if item.role is Role.USER]
@@ -155,8 +177,11 @@ def rest_of(heard: str, unheard: str) -> Rest | None:
         told = story.split()
         place = _place(words, [" ".join(words_of(word)) for word in told])
         if place:
-            return Rest(words=" ".join(told[place:])) if place < len(told) else None
-    return Rest(words=unheard) if unheard else None
+            ends = [n for n in range(place) if told[n].endswith(_SENTENCE_END)]
+            begun = " ".join(told[ends[-1] + 1 if ends else 0 : place])
+            return Rest(words=" ".join(told[place:]), begun=begun) if place < len(told) else None
+    begun = _SENTENCE.split(heard.strip())[-1]
+    return Rest(words=unheard, begun="" if begun.endswith(_SENTENCE_END) else begun) if unheard else None
 
 
 def _place(heard: list[str], told: list[str]) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from orchestrator.responders.tour.phrases import SAID, SMALL_TALK, SOUNDS_LIKE, Intent
+from orchestrator.responders.tour.phrases import COURTESY, LONELY, SAID, SMALL_TALK, SOUNDS_LIKE, Intent
 from orchestrator.responders.tour.words import NUMBERS, words_of
 
 WORDS_READ = 40
@@ -44,6 +44,8 @@ def understand(text: str, *, fuzzy: bool = True) -> Wish:
     best, best_score = None, 0.0
     for intent, phrase in _PHRASES:
         if len(phrase) == 1 and len(words) > SHORT and intent in SMALL_TALK:
+            continue
+        if len(phrase) == 1 and phrase[0] in LONELY and sum(w not in COURTESY - {*phrase} for w in words) > 1:
             continue
         score = _score(phrase, words, fuzzy and len(words) <= FUZZY_WORDS)
         if score > best_score:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from antiphon.up.brains import Brain, Memory, choose
-from orchestrator.responders.openai import Endpoint
+from orchestrator.responders.openai import Endpoint, look
+from tests.support.openai_server import openai_server
 
 pytestmark = pytest.mark.integration
 
@@ -32,15 +33,42 @@ class Case:
             url,
             model,
             discover=discover,
+            look=look,
             memory=self.memory,
             ask=None if self.answers is None else ask,
             tell=self.told.append,
         )
 
 
-async def test_what_is_named_is_taken_unseen(tmp_path: Path) -> None:
-    assert await Case(tmp_path).choose("http://x/v1", "m") == Brain("http://x/v1", "m")
-    assert await Case(tmp_path, OLLAMA).choose("none") == Brain()
+async def test_what_is_named_is_taken_without_a_word(tmp_path: Path) -> None:
+    case = Case(tmp_path, OLLAMA)
+    async with openai_server() as server:
+        assert await case.choose(server.url, "m") == Brain(server.url, "m")
+    assert await case.choose("none") == Brain()
+    assert case.told == []
+
+
+async def test_an_address_without_a_model_gets_its_first(tmp_path: Path) -> None:
+    async with openai_server() as server:
+        server.models = ["first", "second"]
+        assert await Case(tmp_path).choose(server.url) == Brain(server.url, "first")
+        server.models = []
+        assert await Case(tmp_path).choose(server.url) == Brain(server.url, "")
+
+
+async def test_an_address_without_its_end_is_put_right_and_said(tmp_path: Path) -> None:
+    case = Case(tmp_path)
+    async with openai_server() as server:
+        base = server.url.removesuffix("/v1")
+        assert await case.choose(base) == Brain(server.url, "gguf")
+    assert case.told == [f"--llm {base}: its models are at {server.url}, which is used"]
+
+
+async def test_an_address_where_nothing_answers_is_said_at_once_and_kept(tmp_path: Path) -> None:
+    case = Case(tmp_path)
+    assert await case.choose("http://127.0.0.1:9", "m") == Brain("http://127.0.0.1:9", "m")
+    (line,) = case.told
+    assert "nothing answers there" in line
 
 
 async def test_the_answer_is_asked_for_once(tmp_path: Path) -> None:

@@ -89,3 +89,16 @@ def test_everybody_is_told_of_the_registry_and_watches_its_parent(tmp_path: Path
     assert flags["tts-worker-2"][flags["tts-worker-2"].index("--port") + 1] == "0"
     assert flags["orchestrator"][-6:] == ["--responder", "openai", "--llm-url", "http://x/v1", "--llm-model", "m"]
     assert set(programs["orchestrator"].service.uses) == {"tts-worker", "tts-worker-2", "asr-worker"}
+
+
+def test_who_answers_can_be_named_whatever_the_model() -> None:
+    for brain in (Brain(), Brain("http://x/v1", "m")):
+        layout = Layout(
+            page=Place("page", "127.0.0.1", 0, print),
+            registry=Place("registry", "127.0.0.1", 0, print),
+            brain=brain,
+            responder="parrot_responder:Parrot",
+        )
+        (orchestrator,) = [p for p in layout.programs() if p.service.name == "orchestrator"]
+        argv = list(orchestrator.argv({"orchestrator": "", "registry": "127.0.0.1:7"}))
+        assert argv[-2:] == ["--responder", "parrot_responder:Parrot"]

@@ -21,7 +21,8 @@ import pytest
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
-SRC = Path(__file__).parents[4] / "src"
+ROOT = Path(__file__).parents[4]
+SRC = ROOT / "src"
 LIMIT_S = 60.0
 CONFIG = """
 [tts_worker]
@@ -34,15 +35,20 @@ engine = "scripted"
 class Up:
     """One `antiphon up`, with a terminal of its own or without."""
 
-    def __init__(self, place: Path, *flags: str, terminal: bool = False, config: str = CONFIG, **env: str) -> None:
+    def __init__(
+        self, place: Path, *flags: str, terminal: bool = False, config: str = CONFIG, line: str = "", **env: str
+    ) -> None:
+        """`line`: a line of a shell instead, in the root of the clone."""
         (place / "my.toml").write_text(config)
         command = [sys.executable, "-P", "-m", "antiphon", "up", "--config", "my.toml", "--registry-port", "0"]
         command += ["--llm", "none", "--log-dir", str(place / "log"), *flags]
+        if line:
+            command = ["sh", "-c", line]
         self._lead, follow = pty.openpty() if terminal else (-1, -1)
         self.terminal = terminal
         self.process = subprocess.Popen(
             command,
-            cwd=place,
+            cwd=ROOT if line else place,
             env=os.environ | {"PYTHONPATH": str(SRC), "TERM": "xterm", "ANTIPHON_VAR": str(place)} | env,
             stdin=follow if terminal else subprocess.DEVNULL,
             stdout=follow if terminal else subprocess.PIPE,
@@ -221,3 +227,27 @@ def test_a_terminal_that_closes_stops_everything(start: Callable[..., Up]) -> No
     up.wait_said("Antiphon is at")
     up.hang_up()
     assert up.ends() == 0
+
+
+def test_the_example_of_a_brain_runs_as_it_is_written(start: Callable[..., Up], tmp_path: Path) -> None:
+    readme, module = ((ROOT / "examples" / name).read_text() for name in ("README.md", "parrot_responder.py"))
+    found = re.search(r"`(PYTHONPATH=examples [^`]+)`", readme)
+    assert found
+    assert found[1] in module
+    settings = {"CONFIG": tmp_path / "my.toml", "UP_LOG_DIR": tmp_path, "UP_REGISTRY_PORT": 0, "ORCHESTRATOR_PORT": 0}
+    env = {f"ANTIPHON_{name}": str(value) for name, value in settings.items()}
+    up = start(line=found[1], ANTIPHON_VENV=sys.prefix, **env)
+    url = up.wait_said(r"Antiphon is at (http://\S+)")[1]
+    up.wait_said(r"brain  parrot_responder:Parrot")
+    chat = [sys.executable, "-P", "-m", "antiphon", "chat", "--text", "--url", url]
+    env = os.environ | {"PYTHONPATH": str(SRC)}
+    said = subprocess.run(chat, input="Ahoy\n", env=env, cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT_S)
+    assert "Ahoy! Ahoy! Polly wants a cracker." in said.stdout, said.stderr
+    os.killpg(up.process.pid, signal.SIGTERM)  # the shell and what it runs
+    assert up.ends() in (0, -signal.SIGTERM)
+
+
+def test_who_answers_may_be_a_variable_and_is_checked(start: Callable[..., Up]) -> None:
+    up = start("--port", "0", ANTIPHON_UP_RESPONDER="no_such_module:Parrot")
+    assert up.ends() == 78
+    assert "no_such_module:Parrot" in up.said

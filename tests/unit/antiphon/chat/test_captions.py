@@ -5,7 +5,17 @@ import pytest
 from antiphon.chat.captions import Captions
 from antiphon.chat.recording import as_json
 from antiphon.client import Event, Reconnected, Reconnecting
-from orchestrator.messages import Error, Explain, MarkMessage, Notice, Reply, SessionStarted, Transcript, TurnFinished
+from orchestrator.messages import (
+    Error,
+    Explain,
+    MarkMessage,
+    Notice,
+    Reply,
+    SessionStarted,
+    Transcript,
+    TurnEnded,
+    TurnFinished,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -94,6 +104,29 @@ def test_a_reply_that_is_heard_whole_is_shown_whole() -> None:
 
 def test_what_was_typed_is_not_repeated() -> None:
     assert printed(Transcript(utterance=0, text="hello", final=True), typed=True) == []
+
+
+def ended(transcript: str, reason: str = "silence") -> TurnEnded:
+    return TurnEnded(turn=1, transcript=transcript, reason=reason)
+
+
+def test_a_turn_that_ends_before_its_final_is_shown_as_it_ended() -> None:
+    partial = Transcript(utterance=0, text="what time", final=False)
+    assert printed(partial, ended("what time")) == ["you> what time"]
+    assert printed(partial, ended("what time"), typed=True) == []
+
+
+def test_what_was_shown_as_final_is_not_shown_again() -> None:
+    first, second = (
+        Transcript(utterance=n, text=text, final=True) for n, text in enumerate(("what time", "is it now"))
+    )
+    assert printed(first, second, ended("what time is it now")) == ["you> what time", "you> is it now"]
+    assert printed(first, ended("what time is it now")) == ["you> what time", "you> is it now"]
+    assert printed(first, ended("what time"), ended("what time")) == ["you> what time", "you> what time"]
+
+
+def test_a_typed_line_in_a_spoken_conversation_is_not_repeated() -> None:
+    assert printed(ended("what time is it", "asked")) == []
 
 
 def test_explained_is_one_line_and_leaves_out_what_is_not_known() -> None:

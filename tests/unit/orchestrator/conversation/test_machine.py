@@ -536,7 +536,7 @@ def test_ask_carries_how_the_reply_that_it_stopped_ended() -> None:
     scene = speaking()
     scene.gets(e.Asked("hello"))
     scene.stops("It is", "four.")
-    assert scene.last(c.StartReply).interruption == c.Interruption(1, "It is", "four.")
+    assert scene.last(c.StartReply).interruption == c.Interruption(1, "It is", "four.", typed=True)
 
 
 def test_say_when_nothing_plays_is_spoken_at_once() -> None:
@@ -638,6 +638,16 @@ def test_cancel_of_a_turn_that_a_withdrawn_reply_was_to_answer_forgets_all_of_it
     assert scene.state is State.IDLE
 
 
+@pytest.mark.parametrize("typed", [True, False])
+def test_the_brain_is_told_whether_the_words_that_stopped_it_were_typed(typed: bool) -> None:
+    scene = speaking()
+    scene.gets(e.Asked("and then") if typed else e.Interrupted())
+    scene.gets(e.ReplyStopped(scene.turn, scene.heard("It is", "four.")))
+    if not typed:
+        scene.gets(e.Asked("and then"))
+    assert scene.last(c.StartReply).interruption == c.Interruption(1, "It is", "four.", typed)
+
+
 # --- failures ----------------------------------------------------------------------------------------------------
 
 
@@ -647,6 +657,9 @@ def test_a_failed_reply_is_cut_at_what_was_heard_told_and_apologised_for() -> No
     assert scene.all(c.TellError) == [c.TellError("unavailable", "the worker is gone", fatal=False)]
     assert scene.said() == [("user", "what time is it"), ("cut", "It is")]
     assert scene.replies()[-1] == (c.Cause.APOLOGY, Policy().apology)
+    scene.sounds()
+    scene.finishes(Policy().apology)
+    assert [item.apology for item in scene.machine.history] == [False, False, True], "it is nobody's answer"
 
 
 def test_a_failed_apology_is_not_apologised_for() -> None:

@@ -12,7 +12,15 @@ def said(*texts):
 
 @pytest.mark.parametrize(
     ("text", "turned"),
-    [("my dog likes me", "your dog likes you"), ("I am your friend. Really", "you are my friend"), ("", "")],
+    [
+        ("my dog likes me", "your dog likes you"),
+        ("I am your friend. Really", "you are my friend"),
+        ("my dog likes you", "your dog likes me"),
+        ("what you say when you are with me", "what I say when I am with you"),
+        ("they are what I was", "they are what you were"),
+        ("I dream of you always", "you dream of me always"),
+        ("", ""),
+    ],
 )
 def test_persons_are_turned_round(text, turned):
     assert turn_round(text) == turned
@@ -20,6 +28,47 @@ def test_persons_are_turned_round(text, turned):
 
 def test_the_best_ranked_rule_answers():
     assert answer(said("Well, my mother says I need a new job.")) == "What would change if you had a new job?"
+
+
+@pytest.mark.parametrize(
+    ("text", "answers"),
+    [
+        ("I need you to help me", ["Why do you want me to help you?", "And if you never got me to help you?"]),
+        ("I want to go", ["What would it mean to you to go?", "When did you first want to go?"]),
+        ("I'd like to be with you.", ["What would it mean to you to be with me?"]),
+        ("I love you so much", ["What is it about me that you like?"]),
+        ("I think you are kind", ["What makes you think that I am kind?"]),
+        ("I think about you", ["What comes to mind about me?", "How often do you think about me?"]),
+        ("I like to dance", ["What do you like most when you dance?", "When did you last dance?"]),
+        ("I hate to wait", ["What if you did not have to wait?", "Who makes you wait?"]),
+    ],
+)
+def test_the_grammar_holds(text, answers):
+    assert [answer(said(*[text] * n)) for n in range(1, len(answers) + 1)] == answers
+
+
+@pytest.mark.parametrize("text", ["I think so", "I guess so.", "I believe not, no", "I think not of that so much"])
+def test_so_is_nothing_that_one_thinks(text):
+    for n in range(1, 4):
+        assert "that so" not in answer(said(*[text] * n))
+        assert "that not" not in answer(said(*[text] * n))
+
+
+@pytest.mark.parametrize(
+    ("text", "noun"),
+    [
+        ("my mother hates me", "your mother."),
+        ("I like my old dog Rex", "your old dog."),
+        ("I hate my best friend, you know", "your best friend."),
+    ],
+)
+def test_one_noun_is_remembered(text, noun):
+    plain = ["The weather turned.", "Blue.", "Hm, well."]
+    assert f"Earlier you spoke of {noun}" in answer(said(text, *plain))
+
+
+def test_my_own_is_nothing_to_come_back_to():
+    assert answer(said("I like my own", "The weather turned.", "Blue.", "Hm, well.")) in OPEN_ANSWERS
 
 
 def test_the_same_thing_said_again_gets_another_answer():

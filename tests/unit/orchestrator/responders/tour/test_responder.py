@@ -134,6 +134,20 @@ async def test_a_clear_wish_over_a_count_gets_the_report_and_the_answer():
     assert "twelve minutes past three in the afternoon" in reply
 
 
+async def test_a_typed_question_over_a_count_gets_the_report_and_an_answer():
+    for said, answer in (("what is love", "“what is love”"), ("🙂", "without a word")):
+        here = talk()
+        await here.greet()
+        here.cut_before("four,", typed=True)
+        reply = (await here.user(said)).text
+        assert reply.startswith("You stopped me at four; the last number you heard was three.")
+        assert answer in reply
+    here.cut(reply[:20], typed=True)
+    reply = (await here.user("what is love")).text
+    assert "The last words you heard were: You stopped me at" in reply
+    assert "“what is love”" in reply
+
+
 async def test_faster_over_a_count_goes_on_faster():
     here = talk()
     await here.greet()
@@ -187,6 +201,32 @@ async def test_a_story_goes_on_from_the_first_word_not_heard(story: str, said: s
         here.history = (Item(Role.ASSISTANT, f"Here is a short one. {story}", 1),)
         here.cut(f"Here is a short one. {' '.join(words[:place])}")
         assert (await here.user(said)).text.endswith(" ".join(words[place:]))
+
+
+@pytest.mark.parametrize("story", lines.STORIES)
+async def test_what_goes_on_begins_with_the_beginning_of_its_sentence(story: str):
+    words = story.split()
+    for place in range(1, len(words), 5):
+        here = talk()
+        here.history = (Item(Role.ASSISTANT, f"Here is a short one. {story}", 1),)
+        here.cut(f"Here is a short one. {' '.join(words[:place])}")
+        reply = (await here.user("go on")).text
+        whole = words[place - 1][-1] in ".?!"
+        opening = next(w for w in (lines.CARRY_ON if whole else lines.CARRY_ON_SENTENCE) if reply.startswith(w))
+        rest = reply.removeprefix(opening).strip()
+        assert rest[0].isupper()
+        assert story.endswith(rest)
+        before = story.removesuffix(rest).strip()
+        assert not before or before[-1] in ".?!"
+        assert len(before.split()) <= place, "nothing is left out"
+
+
+async def test_what_is_no_story_goes_on_with_its_sentence_as_well():
+    here = talk()
+    await here.user("help")
+    here.cut("It's simple: talk when you like", ", and I'll stop. A few words are enough.")
+    reply = (await here.user("go on")).text
+    assert reply.endswith("It's simple: talk when you like, and I'll stop. A few words are enough.")
 
 
 async def test_a_story_goes_on_after_other_things_were_asked():
@@ -342,11 +382,75 @@ async def test_a_flood_of_words_is_read_back_in_part():
     assert len(reply) < 500
 
 
-@pytest.mark.parametrize("said", ["", "  ", "…", "🙂"])
+@pytest.mark.parametrize("said", ["", "  "])
 async def test_no_words_get_a_good_reply(said: str):
     reply = (await talk().user(said)).text
     assert "no words came through" in reply
     assert OFFER.search(reply)
+
+
+@pytest.mark.parametrize("said", ["…", "🙂", "👍🏽 !"])
+async def test_a_sign_without_words_was_no_voice(said: str):
+    for facts in (None, {"tts": "espeak", "hears": "no"}):
+        here = talk(facts=facts)
+        for _ in lines.WORDLESS:
+            reply = (await here.user(said)).text
+            assert not re.search("voice, but|heard|spoke|make out", reply)
+            assert OFFER.search(reply)
+
+
+# --- yes, and what it is said to -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("said", ["ok", "okay", "sure", "yes please"])
+async def test_an_ok_to_nothing_is_acknowledged(said: str):
+    here = talk()
+    for before in ("thank you", "what time is it", "faster", "tell me a joke"):
+        await here.user(before)
+        assert (await here.user(said)).text in lines.OKAY
+
+
+async def test_an_ok_after_a_cut_story_and_another_answer_is_acknowledged():
+    here = talk()
+    await here.user("tell me a story")
+    here.cut_after("soup and socks")
+    await here.user("what time is it")
+    assert (await here.user("ok")).text in lines.OKAY
+
+
+async def test_a_yes_takes_what_was_offered():
+    here = talk()
+    await here.greet()
+    assert lines.STORIES[0] in (await here.user("ok")).text
+    assert "Would you like a slower pace, another count or a story?" in (await here.user("hello")).text
+    assert (await here.user("yes please")).adjust == Adjust(rate=0.8)
+
+
+async def test_a_yes_to_an_offer_that_was_not_heard_is_acknowledged():
+    here = talk()
+    await here.user("hello")
+    here.cut("Hello to you.")
+    assert "I stopped" in (await here.user("stop")).text
+    here.history = here.history[:2]
+    assert (await here.user("ok")).text in lines.OKAY
+
+
+async def test_a_yes_goes_on_where_that_was_offered():
+    here = talk()
+    await here.user("tell me a story")
+    here.cut_after("soup and socks")
+    assert "go on" in (await here.user("stop")).text
+    assert "and the price of oil." in (await here.user("okay")).text
+
+
+@pytest.mark.parametrize("said", ["my voice hurts", "your voice is nice", "I lost my voice", "no choice"])
+async def test_who_speaks_of_a_voice_does_not_ask_for_another(said: str):
+    assert (await talk().user(said)).adjust is None
+
+
+@pytest.mark.parametrize("said", ["voice", "voice please", "ok, the voice now", "please change the voice"])
+async def test_who_asks_for_a_voice_gets_one(said: str):
+    assert (await talk().user(said)).adjust == Adjust(voice="en-us")
 
 
 # --- in the long run -----------------------------------------------------------------------------------------------

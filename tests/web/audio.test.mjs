@@ -1,0 +1,99 @@
+// The microphone of a browser that the test plays: opened, unplugged, opened again.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { AudioDevice } from "../../web/audio.js";
+
+class Port {
+  posted = [];
+  onmessage = null;
+
+  postMessage(message) {
+    this.posted.push(message);
+  }
+}
+
+const nodes = [];
+globalThis.AudioWorkletNode = class {
+  constructor(context, name) {
+    Object.assign(this, { name, port: new Port(), sources: 0 });
+    nodes.push(this);
+  }
+
+  connect() {}
+
+  // What its processor would post, were anything connected to it.
+  hears(sample) {
+    if (this.sources) this.port.onmessage?.({ data: { sample, level: 0 } });
+  }
+};
+
+globalThis.AudioContext = class {
+  sampleRate = 48000;
+  audioWorklet = { addModule: async () => {} };
+
+  async resume() {}
+
+  async close() {
+    assert.ok(!this.over, "closed twice");
+    this.over = true;
+  }
+
+  createMediaStreamSource() {
+    assert.ok(!this.over, "closed");
+    return { connect: (to) => (this.to = to).sources++, disconnect: () => this.to.sources-- };
+  }
+};
+
+class Track {
+  readyState = "live";
+  enabled = true;
+
+  stop() {
+    this.readyState = "ended";
+  }
+
+  unplug() {
+    this.stop();
+    this.onended?.();
+  }
+}
+
+const tracks = [];
+async function getUserMedia() {
+  const track = new Track();
+  tracks.push(track);
+  return { getTracks: () => [track], getAudioTracks: () => [track] };
+}
+Object.defineProperty(globalThis, "navigator", { value: { mediaDevices: { getUserMedia } }, configurable: true });
+
+const microphones = () => nodes.filter((n) => n.name === "antiphon-microphone");
+
+test("of a microphone that went away nothing comes any more, whatever is opened after it", async () => {
+  const device = new AudioDevice();
+  const heard = [];
+  device.addEventListener("frame", ({ detail }) => heard.push(detail.sample));
+  let unplugged = 0;
+  device.addEventListener("unplugged", () => unplugged++);
+  await device.openMicrophone();
+  const [first] = microphones();
+  first.hears(0);
+  tracks.at(-1).unplug();
+  assert.deepEqual([unplugged, device.microphone, first.sources], [1, false, 0]);
+  await device.openMicrophone();
+  const second = microphones()[1];
+  first.port.onmessage?.({ data: { sample: 960 } }); // was on its way
+  second.hears(4800);
+  assert.deepEqual(heard, [0, 4800]);
+  assert.deepEqual(first.port.posted, ["close"]);
+  device.close();
+  assert.deepEqual([second.sources, tracks.at(-1).readyState], [0, "ended"]);
+});
+
+test("a microphone that was allowed when all is over is shut at once", async () => {
+  const device = new AudioDevice();
+  const opening = device.openMicrophone();
+  device.close();
+  await opening;
+  assert.deepEqual([device.microphone, tracks.at(-1).readyState], [false, "ended"]);
+});
