@@ -114,23 +114,23 @@ def test_many_share_the_batch_and_each_gets_all_of_its_own(model: Model, batched
     assert model.live == {}
 
 
-def test_the_most_urgent_comes_in_first(model: Model, batched: Batched) -> None:
+def test_the_most_urgent_comes_in_first() -> None:
+    model = Model(batch=1)
     model.gate.clear()
-    running = [batched.synthesize(request(f"early {i}")) for i in range(2)]
-    threads = [threading.Thread(target=list, args=(items,)) for items in running]
-    for thread in threads:
-        thread.start()
-    until(lambda: len(model.added) == 2)
+    batched = Batched(model)
+    threads = [threading.Thread(target=list, args=(batched.synthesize(request("early")),))]
+    threads[0].start()
+    until(lambda: model.added == ["early"])
     for text, ahead in (("calm", 3.0), ("hungry", 0.1), ("fine", 1.0)):
-        threads.append(
-            threading.Thread(target=list, args=(batched.synthesize(request(text, ahead_s=lambda a=ahead: a)),))
-        )
+        items = batched.synthesize(request(text, ahead_s=lambda ahead=ahead: ahead))
+        threads.append(threading.Thread(target=list, args=(items,)))
         threads[-1].start()
     until(lambda: len(batched._waiting) == 3)
     model.gate.set()
     for thread in threads:
         thread.join(LIMIT_S)
-    assert model.added[2:] == ["hungry", "fine", "calm"]
+    batched.close()
+    assert model.added == ["early", "hungry", "fine", "calm"]
 
 
 def test_who_leaves_early_is_dropped_before_the_next_step(model: Model, batched: Batched) -> None:
