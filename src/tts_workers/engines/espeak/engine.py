@@ -2,7 +2,7 @@
 
 Over a hundred languages, formant synthesis, a thousand times faster than real time. Voices are the library's own
 ("en-us", "fr-fr", "cmn"), each of which takes a variant ("en-us+f3", "de+whisper"). Word marks are exact. Rate is a
-multiple of 175 words a minute; pitch follows semitones from -9 to +10, beyond which the library goes no further; range
+multiple of 175 words a minute; pitch follows semitones from -7 to +8.7, beyond which the library goes no further; range
 0 is monotone.
 
 Why processes, and what that costs: docs/decisions/0005-espeak-processes.md. A text is synthesised clause by clause (as
@@ -45,6 +45,8 @@ _PAUSES_S = ((".!?…。！？", 0.30), (";:；：–—", 0.225), (",，、", 0
 _TAIL_S = 0.025
 """Silence after each request: what the worker keeps back for a whole frame is never speech."""
 _FADE_S = 0.003
+_PITCH = ((-7.1, -6.4, -4.5, -2.45, 0.0, 2.5, 4.2, 7.05, 8.75), (0, 5, 20, 35, 50, 65, 75, 90, 100))
+"""Semitones (of the mean of the logarithm, measured over English and German) and the library's parameter for them."""
 _GENDERS = {1: "male", 2: "female"}
 _CLOSERS = " \t\n\"'”’»)]}"
 _TOKEN = re.compile(r"\S+")
@@ -137,8 +139,7 @@ class EspeakModel:
         return {
             "voice": self._file(request.voice or DEFAULT_VOICE),
             "rate": min(max(round(WORDS_A_MINUTE * style.rate), 80), 600),
-            # 5.05 steps a semitone, measured over the range; the library clips nothing by itself.
-            "pitch": min(max(round(50 + 5.05 * style.pitch), 0), 100),
+            "pitch": round(float(np.interp(style.pitch, *_PITCH))),
             "range": min(max(round(50 * style.range), 0), 100),
         }
 
