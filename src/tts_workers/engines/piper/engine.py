@@ -1,0 +1,281 @@
+"""Neural voices that a CPU speaks faster than real time: Piper (piper-tts, GPL-3.0-or-later) on ONNX Runtime.
+
+Sentence by sentence, a long one clause by clause; a cancel ends the run in its middle. Rate is exact, as the voice's
+length scale; it knows no pitch. Word marks come where every voice of the model tells its alignments (see `voice.py`).
+Voices of a model that differ in sample rate are brought to the highest. The text's way to phonemes leads through the
+espeak-ng inside piper-tts, in this process, one text at a time.
+
+Options of its model spec:
+
+    path            a voice's .onnx file (its .onnx.json beside it), or a directory of voices, each a voice of the model
+    models_dir      nothing outside it is read, and relative paths begin here ("": no such limit)
+    voice           the default voice, where there are several; for the ids see `config.py` ("": the first)
+    device          cpu, cuda or cuda:N; never the CPU where CUDA was asked for (cpu)
+    threads         threads of one run (0: half of the cores, 4 at most)
+    length_scale    longer or shorter than the voice's config says, as a factor (1)
+    noise_scale     liveliness of the sound (the config's)
+    noise_w_scale   liveliness of the rhythm (the config's)
+    pause_s         silence between sentences besides the voice's own (0.15)
+    max_concurrent  turns at once, as in EngineInfo (0)
+
+`docs/models.md` says where voices come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+import numpy as np
+from msgspec import Meta
+from numpy.typing import NDArray
+
+from base.audio import StreamResampler, from_float
+from base.errors import NotFound, Unavailable
+from base.language import matches
+from tts_workers.engine import Audio, EngineInfo, Mark, ModelSpec, Request, VoiceInfo
+from tts_workers.engines.piper.config import VoiceConfig, read_config, voice_ids
+from tts_workers.engines.piper.cores import CORES, default_threads
+from tts_workers.engines.piper.files import VoiceFiles, find_voices, licence_on
+from tts_workers.engines.piper.sentences import ends_sentence, plain, split
+from tts_workers.engines.piper.voice import Scales, Spoken, Voice, check_device, import_piper
+from tts_workers.engines.piper.watch import Watch
+from tts_workers.engines.piper.words import Place, places
+from tts_workers.options import read_options
+from tts_workers.text import speakable
+
+FADE_S = 0.003
+LICENCE = "GPL-3.0-or-later"
+RUNTIME_BYTES = 60_000_000
+"""What ONNX Runtime and piper-tts take before the first voice (measured)."""
+VOICE_FACTOR = 1.4
+"""Memory of a voice that speaks, by the size of its file (measured)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    path: str = ""
+    models_dir: str = ""
+    voice: str = ""
+    device: str = "cpu"
+    threads: Annotated[int, Meta(ge=0, le=256)] = 0
+    length_scale: Annotated[float, Meta(gt=0, le=10)] = 1.0
+    noise_scale: Annotated[float, Meta(ge=0, le=10)] | None = None
+    noise_w_scale: Annotated[float, Meta(ge=0, le=10)] | None = None
+    pause_s: Annotated[float, Meta(ge=0, le=5)] = 0.15
+    max_concurrent: Annotated[int, Meta(ge=0)] = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Speaker:
+    voice: Voice
+    number: int
+    info: VoiceInfo
+
+
+class PiperEngine:
+    name = "piper"
+
+    def load(self, spec: ModelSpec) -> PiperModel:
+        options = read_options(_Options, spec)
+        check_device(spec, options.device)
+        import_piper(spec)
+        found = _found(spec, options)
+        if not options.threads:
+            options = replace(options, threads=default_threads())
+        voices = [Voice(spec, f, c, device=options.device, threads=options.threads) for f, c in found]
+        return PiperModel(spec, options, voices)
+
+    def estimate(self, spec: ModelSpec) -> int:
+        """Bytes that the model will take, without loading it. Raises what `load` would for files that aren't there."""
+        return _memory([files for files, _ in _found(spec, read_options(_Options, spec))])
+
+
+class PiperModel:
+    """See the module. Any number of requests at once."""
+
+    def __init__(self, spec: ModelSpec, options: _Options, voices: list[Voice]) -> None:
+        self._spec = spec
+        self._options = options
+        self._speakers = _speakers(voices)
+        self._watch = Watch()
+        self._rate = max(voice.config.sample_rate for voice in voices)
+        infos = tuple(speaker.info for speaker in self._speakers.values())
+        first = voices[0]
+        default = options.voice or voice_ids(first.files.name, first.config)[first.config.default_speaker]
+        self.info = EngineInfo(
+            name="piper",
+            sample_rate=self._rate,
+            languages=tuple(sorted({tag for info in infos for tag in info.languages})),
+            voices=infos,
+            default_voice=self._speaker(default).info.id,
+            licence=_licence(voices),
+            streaming=True,
+            prosody=True,
+            marks=all(voice.aligned for voice in voices),
+            cancellable=True,
+            memory_bytes=_memory([voice.files for voice in voices]),
+            max_concurrent=options.max_concurrent,
+        )
+
+    def synthesize(self, request: Request) -> Iterator[Audio | Mark]:
+        speaker = self._speaker(request.voice or self.info.default_voice)
+        self._check_language(speaker, request.language)
+        made = at = 0
+        before = "" if request.first else request.previous_text
+        for piece in split(request.text, first=request.first):
+            if request.cancelled():
+                return
+            text = plain(piece)
+            if speakable(text):
+                pause = self._options.pause_s / request.style.rate if ends_sentence(before) else 0.0
+                for item in self._piece(request, speaker, text, round(pause * self._rate)):
+                    if isinstance(item, Mark):
+                        yield replace(item, start=at + item.start, end=at + item.end, sample=made + item.sample)
+                    else:
+                        made += len(item.data) // 2
+                        yield item
+                        if request.cancelled():
+                            return
+                before = piece
+            at += len(piece)
+
+    def close(self) -> None:
+        """Ends what still runs; the memory comes back when the last run has ended."""
+        self._watch.close()
+        self._speakers = {}
+
+    def _piece(self, request: Request, speaker: _Speaker, text: str, pause: int) -> Iterator[Audio | Mark]:
+        """One piece, after a pause in samples. Code points and samples of its marks count in the piece."""
+        voice = speaker.voice
+        sentences = [s for s in voice.phonemize(text) if s]
+        words = self._places(voice, text, sentences) if self.info.marks else []
+        done = index = 0
+        for phonemes in sentences:
+            spoken = self._run(request, speaker, phonemes)
+            if spoken is None:
+                return
+            lead, pause = pause, 0
+            end = index + len(phonemes) + 1
+            for place in (place for place in words if index <= place.phoneme < end):
+                begins = spoken.starts[min(place.phoneme - index, len(phonemes) - 1)] if spoken.starts else 0
+                sample = done + lead + self._scaled(voice, begins)
+                yield Mark(place.word.start, place.word.end, sample, place.exact and bool(spoken.starts))
+            data = bytes(2 * lead) + self._sound(voice, spoken.wave)
+            yield Audio(data)
+            done += len(data) // 2
+            index = end
+
+    def _run(self, request: Request, speaker: _Speaker, phonemes: list[str]) -> Spoken | None:
+        """None when it was cancelled."""
+        voice = speaker.voice
+        cores = self._options.threads if self._options.device == "cpu" else 1
+        with CORES.lent(request, cores) as wanted:
+            if not wanted:
+                return None
+            options = voice.run_options()
+            run = self._watch.begin(options, request.cancelled)
+            try:
+                spoken = voice.speak(phonemes, speaker.number, self._scales(voice.config, request), options)
+            except Exception as error:  # ONNX Runtime's have no base of their own
+                if run.cancelled:
+                    spoken = None
+                else:
+                    raise voice.failed(error) from error
+            finally:
+                cancelled = self._watch.finish(run)
+        if cancelled and not request.cancelled():
+            raise Unavailable(f"model {self._spec.id!r} is closed", reason="MODEL_CLOSED")
+        return None if cancelled else spoken
+
+    def _places(self, voice: Voice, text: str, sentences: list[list[str]]) -> list[Place]:
+        """Words by their first phoneme, counted over all sentences with a space behind each."""
+
+        def alone(word: str) -> list[str]:
+            return [p for sentence in voice.phonemize(word) for p in sentence]
+
+        return places(text, [p for sentence in sentences for p in [*sentence, " "]], alone)
+
+    def _scales(self, config: VoiceConfig, request: Request) -> Scales:
+        options = self._options
+        return Scales(
+            length=config.length_scale * options.length_scale / request.style.rate,
+            noise=config.noise_scale if options.noise_scale is None else options.noise_scale,
+            noise_w=config.noise_w if options.noise_w_scale is None else options.noise_w_scale,
+        )
+
+    def _sound(self, voice: Voice, wave: NDArray[np.float32]) -> bytes:
+        """At the model's rate, faded at both ends, where a voice may click."""
+        size = min(len(wave) // 2, round(FADE_S * voice.config.sample_rate))
+        ramp = np.linspace(0.0, 1.0, size, endpoint=False, dtype=np.float32)
+        wave[:size] *= ramp
+        wave[len(wave) - size :] *= ramp[::-1]
+        pcm = from_float(wave)
+        if voice.config.sample_rate == self._rate:
+            return pcm
+        resampler = StreamResampler(voice.config.sample_rate, self._rate)
+        return resampler.process(pcm) + resampler.flush()
+
+    def _scaled(self, voice: Voice, sample: int) -> int:
+        return round(sample * self._rate / voice.config.sample_rate)
+
+    # --- who speaks ---------------------------------------------------------------------------------------------------
+
+    def _speaker(self, id: str) -> _Speaker:
+        """By id, or by the name of a voice with several speakers and, after "#", a speaker's number."""
+        speakers = self._speakers
+        if not speakers:
+            raise Unavailable(f"model {self._spec.id!r} is closed", reason="MODEL_CLOSED")
+        if found := speakers.get(id.lower()):
+            return found
+        name, _, number = id.partition("#")
+        mine = [s for s in speakers.values() if s.info.id.partition("#")[0].lower() == name.lower()]
+        if not mine:
+            names = ", ".join(list(dict.fromkeys(s.info.id.partition("#")[0] for s in speakers.values()))[:8])
+            raise NotFound(
+                f"model {self._spec.id!r} has no voice {id[:80]!r}; it has {names}; `antiphon voices` lists all",
+                reason="UNKNOWN_VOICE",
+            )
+        if not number:
+            return mine[mine[0].voice.config.default_speaker]
+        if number.isascii() and number.isdigit() and int(number) < len(mine) and "#" in mine[0].info.id:
+            return mine[int(number)]
+        has = f"speakers 0 to {len(mine) - 1}" if "#" in mine[0].info.id else "one speaker, and no number"
+        raise NotFound(
+            f"model {self._spec.id!r}: voice {mine[0].voice.files.name} has {has}; there is no {number[:80]!r}",
+            reason="UNKNOWN_SPEAKER",
+        )
+
+    def _check_language(self, speaker: _Speaker, language: str) -> None:
+        if language and not any(matches(language, tag) for tag in speaker.info.languages):
+            raise NotFound(
+                f"model {self._spec.id!r}: voice {speaker.info.id} speaks {', '.join(speaker.info.languages)}, "
+                f"not {language[:40]!r}; the model has {', '.join(self.info.languages)}",
+                reason="UNKNOWN_LANGUAGE",
+            )
+
+
+def _found(spec: ModelSpec, options: _Options) -> list[tuple[VoiceFiles, VoiceConfig]]:
+    return [(f, read_config(spec, f)) for f in find_voices(spec, options.path, options.models_dir)]
+
+
+def _speakers(voices: list[Voice]) -> dict[str, _Speaker]:
+    """By id in lower case, in the order of files and speakers."""
+    found: dict[str, _Speaker] = {}
+    for voice in voices:
+        config = voice.config
+        for number, id in enumerate(voice_ids(voice.files.name, config)):
+            name = f"{voice.files.name}, speaker {config.speakers[number]}" if config.speakers else voice.files.name
+            found[id.lower()] = _Speaker(voice, number, VoiceInfo(id, name, (config.language,)))
+    return found
+
+
+def _licence(voices: list[Voice]) -> str:
+    """Piper's own, and that of the voices as their model cards tell it."""
+    told = dict.fromkeys(voice.config.licence or licence_on(voice.files) or "not stated" for voice in voices)
+    return f"{LICENCE} (piper-tts); voice: {', '.join(told)}"
+
+
+def _memory(files: list[VoiceFiles]) -> int:
+    return RUNTIME_BYTES + round(VOICE_FACTOR * sum(f.size for f in files))
