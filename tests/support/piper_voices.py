@@ -41,20 +41,22 @@ def make_voice(
     rate: int = 22_050,
     pitch: int = 2,
     symbols: Mapping[str, list[int]] = ESPEAK_IDS,
-    work: int = 0,
     megabytes: int = 0,
+    endless: bool = False,
     config: Mapping[str, Any] | None = None,
 ) -> Path:
     """Writes `name`.onnx and its .json to `place`; returns the former's path.
 
-    `names` are of the first speakers. `pitch` is in steps of 86 Hz, one more a speaker. `work`: multiplications of
-    matrices a run does besides, each some milliseconds a second of speech. `megabytes`: how much the graph weighs
-    besides. `config`: what the .json says otherwise than the graph.
+    `names` are of the first speakers. `pitch` is in steps of 86 Hz, one more a speaker. `megabytes`: how much the graph
+    weighs besides. `endless`: what is longer than a word takes for ever. `config`: what the .json says otherwise.
     """
     place.mkdir(parents=True, exist_ok=True)
     graph = place / f"{name}.onnx"
     sounds = [_sounds(symbols, pitch + speaker, speaker) for speaker in range(speakers)]
-    onnx.save(_graph(_durations(symbols), np.stack(sounds), aligned=aligned, work=work, megabytes=megabytes), graph)
+    onnx.save(
+        _graph(_durations(symbols), np.stack(sounds), aligned=aligned, megabytes=megabytes, endless=endless),
+        graph,
+    )
     said: dict[str, Any] = {
         "audio": {"sample_rate": rate, "quality": "low"},
         "espeak": {"voice": "en-us"},
@@ -145,7 +147,9 @@ def _voiced(pitch: int, *formants: int) -> np.ndarray:
 # --- the graph --------------------------------------------------------------------------------------------------------
 
 
-def _graph(durations: np.ndarray, sounds: np.ndarray, *, aligned: bool, work: int, megabytes: int) -> onnx.ModelProto:
+def _graph(
+    durations: np.ndarray, sounds: np.ndarray, *, aligned: bool, megabytes: int, endless: bool
+) -> onnx.ModelProto:
     speakers = len(sounds)
     nodes: list[onnx.NodeProto] = []
     weights: list[onnx.TensorProto] = []
@@ -177,16 +181,14 @@ def _graph(durations: np.ndarray, sounds: np.ndarray, *, aligned: bool, work: in
     mine = node("Gather", [table, "sid" if speakers > 1 else constant("alone", np.int64([0]))], "mine")
     wave = node("Gather", [node("Squeeze", [mine, constant("axis", np.int64([0]))], "mine_2d"), ids], "wave_2d")
     silent = constant("silent", np.float32(0.0))
-    if work:
-        x = node("Mul", [node("MatMul", [column, constant("row", np.ones((1, 512), np.float32))], "x"), silent], "x_0")
-        matrix = constant("matrix", np.eye(512, dtype=np.float32))
-        for i in range(work):
-            x = node("MatMul", [x, matrix], f"x_{i + 1}")
-        wave = node("Add", [wave, node("ReduceSum", [x], "worked", keepdims=0)], "wave_worked")
     if megabytes:
         weight = constant("weight", np.zeros((megabytes * 1024, 256), np.float32))
         heavy = node("ReduceSum", [node("Gather", [weight, ids], "heavy")], "weighed", keepdims=0)
         wave = node("Add", [wave, heavy], "wave_weighed")
+    if endless:
+        long = node("Greater", [node("Size", ["input"], "size"), constant("word", np.int64(40))], "long")
+        rounds = node("Where", [long, constant("for_ever", np.int64(2**60)), zero], "rounds")
+        wave = node("Add", [wave, node("Loop", [rounds, "", silent], "turned", body=_again())], "wave_turned")
     node("Reshape", [wave, constant("shape", np.int64([1, 1, 1, -1]))], "output")
 
     inputs = [
@@ -201,3 +203,12 @@ def _graph(durations: np.ndarray, sounds: np.ndarray, *, aligned: bool, work: in
         outputs.append(helper.make_tensor_value_info("w_ceil", TensorProto.FLOAT, ["batch", 1, "phonemes"]))
     graph = helper.make_graph(nodes, "tiny", inputs, outputs, weights)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+
+
+def _again() -> onnx.GraphProto:
+    """The body of a loop that changes nothing."""
+    scalars = [("round", TensorProto.INT64), ("on", TensorProto.BOOL), ("x", TensorProto.FLOAT)]
+    given = [helper.make_tensor_value_info(name, kind, []) for name, kind in scalars]
+    left = [helper.make_tensor_value_info(f"{name}_next", kind, []) for name, kind in scalars[1:]]
+    nodes = [helper.make_node("Identity", [name], [f"{name}_next"]) for name, _ in scalars[1:]]
+    return helper.make_graph(nodes, "again", given, left)

@@ -87,10 +87,10 @@ def read_config(spec: ModelSpec, files: VoiceFiles) -> VoiceConfig:
     except (ValueError, msgspec.ValidationError) as error:
         raise _broken(spec, files, f"cannot be read as a Piper voice's config: {error}") from error
     if found.phoneme_type not in PHONEME_TYPES:
-        raise _broken(
-            spec,
-            files,
-            f"has phoneme_type {found.phoneme_type!r}; of those, {' and '.join(PHONEME_TYPES)} can be served",
+        raise Misconfigured(
+            f"model {spec.id!r}: voice {files.name} has phoneme_type {found.phoneme_type!r}; "
+            f"those that can be served are {' and '.join(PHONEME_TYPES)}; use another voice",
+            reason="UNSUPPORTED",
         )
     for symbol in (PAD, BOS, EOS):
         if symbol not in found.phoneme_id_map:
