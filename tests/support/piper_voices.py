@@ -48,7 +48,7 @@ def make_voice(
     """Writes `name`.onnx and its .json to `place`; returns the former's path.
 
     `names` are of the first speakers. `pitch` is in steps of 86 Hz, one more a speaker. `megabytes`: how much the graph
-    weighs besides. `endless`: what is longer than a word takes for ever. `config`: what the .json says otherwise.
+    weighs besides. `endless`: more than 150 ids take for ever. `config`: what the .json says otherwise.
     """
     place.mkdir(parents=True, exist_ok=True)
     graph = place / f"{name}.onnx"
@@ -186,7 +186,7 @@ def _graph(
         heavy = node("ReduceSum", [node("Gather", [weight, ids], "heavy")], "weighed", keepdims=0)
         wave = node("Add", [wave, heavy], "wave_weighed")
     if endless:
-        long = node("Greater", [node("Size", ["input"], "size"), constant("word", np.int64(40))], "long")
+        long = node("Greater", [node("Size", ["input"], "size"), constant("many", np.int64(150))], "long")
         rounds = node("Where", [long, constant("for_ever", np.int64(2**60)), zero], "rounds")
         wave = node("Add", [wave, node("Loop", [rounds, "", silent], "turned", body=_again())], "wave_turned")
     node("Reshape", [wave, constant("shape", np.int64([1, 1, 1, -1]))], "output")

@@ -305,6 +305,12 @@ def test_pauses_stand_between_sentences_and_never_after_the_last(tmp_path: Path,
     assert two - apart == 11_025
 
 
+def test_it_takes_as_many_turns_as_the_cores_can_speak(tmp_path: Path, opened: Opened) -> None:
+    graph = make_voice(tmp_path)
+    assert opened(graph).info.max_concurrent > 10, "a tiny voice is fast"
+    assert opened(graph, max_concurrent=3).info.max_concurrent == 3
+
+
 # --- marks ------------------------------------------------------------------------------------------------------------
 
 

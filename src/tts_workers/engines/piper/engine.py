@@ -16,7 +16,7 @@ Options of its model spec:
     noise_scale     liveliness of the sound (the config's)
     noise_w_scale   liveliness of the rhythm (the config's)
     pause_s         silence between sentences besides the voice's own (0.15)
-    max_concurrent  turns at once, as in EngineInfo (0)
+    max_concurrent  turns at once, as in EngineInfo (0: by a measurement at load, of this voice on these cores)
 
 `docs/models.md` says where voices come from.
 """
@@ -36,8 +36,9 @@ from base.errors import NotFound, Unavailable
 from base.language import matches
 from tts_workers.engine import Audio, EngineInfo, Mark, ModelSpec, Request, VoiceInfo
 from tts_workers.engines.piper.config import VoiceConfig, read_config, voice_ids
-from tts_workers.engines.piper.cores import CORES, default_threads
+from tts_workers.engines.piper.cores import CORES, available, default_threads
 from tts_workers.engines.piper.files import VoiceFiles, find_voices, licence_on
+from tts_workers.engines.piper.memory import give_back, needed
 from tts_workers.engines.piper.sentences import ends_sentence, plain, split
 from tts_workers.engines.piper.voice import Scales, Spoken, Voice, check_device, import_piper
 from tts_workers.engines.piper.watch import Watch
@@ -47,10 +48,8 @@ from tts_workers.text import speakable
 
 FADE_S = 0.003
 LICENCE = "GPL-3.0-or-later"
-RUNTIME_BYTES = 30_000_000
-"""What ONNX Runtime and piper-tts take before the first voice (measured: 23 MB)."""
-WORK_BYTES = 40_000_000
-"""What the runs of a voice work in, besides its weights, which take what its file does (measured)."""
+LOAD = 0.7
+"""Of the cores, how much may be taken where every turn is to stay ahead of its listener."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +77,16 @@ class PiperEngine:
     name = "piper"
 
     def load(self, spec: ModelSpec) -> PiperModel:
-        options = read_options(_Options, spec)
-        check_device(spec, options.device)
+        options = _options(spec)
         import_piper(spec)
         found = _found(spec, options)
-        if not options.threads:
-            options = replace(options, threads=default_threads())
         voices = [Voice(spec, f, c, device=options.device, threads=options.threads) for f, c in found]
         return PiperModel(spec, options, voices)
 
     def estimate(self, spec: ModelSpec) -> int:
         """Bytes that the model will take, without loading it. Raises what `load` would for files that aren't there."""
-        return _memory([files for files, _ in _found(spec, read_options(_Options, spec))])
+        options = _options(spec)
+        return _needed([files for files, _ in _found(spec, options)], options)
 
 
 class PiperModel:
@@ -115,8 +112,8 @@ class PiperModel:
             prosody=True,
             marks=all(voice.aligned for voice in voices),
             cancellable=True,
-            memory_bytes=_memory([voice.files for voice in voices]),
-            max_concurrent=options.max_concurrent,
+            memory_bytes=_needed([voice.files for voice in voices], options),
+            max_concurrent=options.max_concurrent or _concurrent(voices, options),
         )
 
     def synthesize(self, request: Request) -> Iterator[Audio | Mark]:
@@ -145,6 +142,7 @@ class PiperModel:
         """Ends what still runs; the memory comes back when the last run has ended."""
         self._watch.close()
         self._speakers = {}
+        give_back()
 
     def _piece(self, request: Request, speaker: _Speaker, text: str, pause: int) -> Iterator[Audio | Mark]:
         """One piece, after a pause in samples. Code points and samples of its marks count in the piece."""
@@ -256,6 +254,12 @@ class PiperModel:
             )
 
 
+def _options(spec: ModelSpec) -> _Options:
+    options = read_options(_Options, spec)
+    check_device(spec, options.device)
+    return options if options.threads else replace(options, threads=default_threads())
+
+
 def _found(spec: ModelSpec, options: _Options) -> list[tuple[VoiceFiles, VoiceConfig]]:
     return [(f, read_config(spec, f)) for f in find_voices(spec, options.path, options.models_dir)]
 
@@ -277,5 +281,13 @@ def _licence(voices: list[Voice]) -> str:
     return f"{LICENCE} (piper-tts); voice: {', '.join(told)}"
 
 
-def _memory(files: list[VoiceFiles]) -> int:
-    return RUNTIME_BYTES + sum(f.size + WORK_BYTES for f in files)
+def _needed(files: list[VoiceFiles], options: _Options) -> int:
+    return needed([f.size for f in files], available() // options.threads)
+
+
+def _concurrent(voices: list[Voice], options: _Options) -> int:
+    """Turns that the cores can speak in real time; 0, for no limit, where it is not they that do."""
+    if options.device != "cpu":
+        return 0
+    slowest = max(voice.cpu_per_second(options.threads) for voice in voices)
+    return max(1, int(LOAD * available() / max(slowest, 1e-6)))

@@ -18,6 +18,8 @@ LONG_FIRST = 40
 """Likewise the first of a turn."""
 SHORT = 20
 """A clause below this is spoken with the one that follows."""
+SHORT_FIRST = 12
+"""Likewise in the first sentence of a turn."""
 LIMIT = 120
 """A clause above this is cut between words."""
 DENSE_LIMIT = 40
@@ -35,7 +37,8 @@ def split(text: str, *, first: bool) -> list[str]:
     """`text` in pieces that add up to it. `first`: nobody has heard anything of the turn yet."""
     out: list[str] = []
     for sentence in _sentences(text):
-        clauses = _clauses(sentence) if len(sentence) > (LONG_FIRST if first and not out else LONG) else [sentence]
+        long, short = (LONG_FIRST, SHORT_FIRST) if first and not out else (LONG, SHORT)
+        clauses = _clauses(sentence, short) if len(sentence) > long else [sentence]
         out += [piece for clause in clauses for piece in pieces(clause, _limit(clause))]
     return out
 
@@ -61,10 +64,10 @@ def _is_end(text: str, mark: re.Match[str]) -> bool:
     return word is not None and len(word[0]) >= 3 and word[0].islower() and not text[mark.end() :][:1].islower()
 
 
-def _clauses(sentence: str) -> list[str]:
+def _clauses(sentence: str, short: int) -> list[str]:
     cuts: list[int] = []
     for mark in _CLAUSE.finditer(sentence):
-        if mark.end() - (cuts[-1] if cuts else 0) >= SHORT and len(sentence) - mark.end() >= SHORT:
+        if mark.end() - (cuts[-1] if cuts else 0) >= short and len(sentence) - mark.end() >= short:
             cuts.append(mark.end())
     return _cut(sentence, cuts)
 

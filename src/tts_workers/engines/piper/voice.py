@@ -9,6 +9,7 @@ takes no `RunOptions`, makes every sentence as loud as it can be, and logs the t
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -24,6 +25,9 @@ from tts_workers.engines.piper.files import VoiceFiles
 
 CUDA = "CUDAExecutionProvider"
 INSTALL = "./antiphon install piper"
+
+MEASURED = 60
+"""Phonemes in the measurement of a voice's speed: four or five seconds of speech."""
 
 _DEVICE = re.compile(r"cpu|cuda(?::([0-9]{1,2}))?")
 _POINTER = b"version https://git-lfs"
@@ -82,6 +86,17 @@ class Voice:
             return Spoken(wave, ())
         ends = np.concatenate(([0], np.cumsum(steps * self.config.hop))).astype(int)
         return Spoken(wave, tuple(int(ends[at]) for at in self._id_starts(phonemes)))
+
+    def cpu_per_second(self, threads: int) -> float:
+        """Core seconds that a second of speech costs, measured now. Others may use the cores meanwhile."""
+        symbols = self.config.symbols
+        sounds = [p for p in symbols if p not in (PAD, BOS, EOS)]
+        phonemes = [sounds[i % len(sounds)] for i in range(MEASURED)]
+        scales = Scales(self.config.length_scale, self.config.noise_scale, self.config.noise_w)
+        before = time.thread_time()
+        spoken = self.speak(phonemes, 0, scales, self.run_options())
+        spent = (time.thread_time() - before) * threads
+        return spent * self.config.sample_rate / max(len(spoken.wave), 1)
 
     def _id_starts(self, phonemes: Sequence[str]) -> list[int]:
         """Which of the ids is each phoneme's first: they follow BOS and PAD, and each has a PAD behind it."""

@@ -26,6 +26,10 @@ pytestmark = pytest.mark.unit
             "Down by the old grey sea, where the gulls are, it rained.",
             ["Down by the old grey sea, ", "where the gulls are, it rained."],
         ),
+        (
+            "Once upon a time, there was a lighthouse keeper.",
+            ["Once upon a time, ", "there was a lighthouse keeper."],
+        ),
         ("你好，今天天气很好。我们走吧！", ["你好，今天天气很好。", "我们走吧！"]),
     ],
 )
