@@ -1,8 +1,4 @@
-"""A voice's `.onnx.json`, as far as it concerns us, checked for what it contradicts itself in.
-
-Ids of voices: a voice of one speaker is called as its file, `en_US-lessac-medium`. Of a voice with several speakers,
-each is a voice, `en_US-libritts-high#p3922`, or `…#17` where the config gives a speaker no name.
-"""
+"""A voice's `.onnx.json`, as far as it concerns us, checked for what it contradicts itself in."""
 
 from __future__ import annotations
 
@@ -108,12 +104,6 @@ def read_config(spec: ModelSpec, files: VoiceFiles) -> VoiceConfig:
         licence=found.license or found.licence,
         raw=raw,
     )
-
-
-def voice_ids(name: str, config: VoiceConfig) -> list[str]:
-    """By speaker id. "+" stands before a variant elsewhere, so it never stands in an id."""
-    base = name.replace("+", "-").strip()
-    return [f"{base}#{speaker}" for speaker in config.speakers] or [base]
 
 
 def _speakers(spec: ModelSpec, files: VoiceFiles, found: _File) -> tuple[str, ...]:

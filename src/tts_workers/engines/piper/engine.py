@@ -9,7 +9,7 @@ Options of its model spec:
 
     path            a voice's .onnx file (its .onnx.json beside it), or a directory of voices, each a voice of the model
     models_dir      nothing outside it is read, and relative paths begin here ("": no such limit)
-    voice           the default voice, where there are several; for the ids see `config.py` ("": the first)
+    voice           the default voice, where there are several; for the ids see `speakers.py` ("": the first)
     device          cpu, cuda or cuda:N; never the CPU where CUDA was asked for (cpu)
     threads         threads of one run (0: half of the cores, 4 at most)
     length_scale    longer or shorter than the voice's config says, as a factor (1)
@@ -34,12 +34,13 @@ from numpy.typing import NDArray
 from base.audio import StreamResampler, from_float
 from base.errors import NotFound, Unavailable
 from base.language import matches
-from tts_workers.engine import Audio, EngineInfo, Mark, ModelSpec, Request, VoiceInfo
-from tts_workers.engines.piper.config import VoiceConfig, read_config, voice_ids
+from tts_workers.engine import Audio, EngineInfo, Mark, ModelSpec, Request
+from tts_workers.engines.piper.config import VoiceConfig, read_config
 from tts_workers.engines.piper.cores import CORES, available, default_threads
 from tts_workers.engines.piper.files import VoiceFiles, find_voices, licence_on
 from tts_workers.engines.piper.memory import give_back, needed
 from tts_workers.engines.piper.sentences import ends_sentence, plain, split
+from tts_workers.engines.piper.speakers import Speaker, Speakers
 from tts_workers.engines.piper.voice import Scales, Spoken, Voice, check_device, import_piper
 from tts_workers.engines.piper.watch import Watch
 from tts_workers.engines.piper.words import Place, places
@@ -66,11 +67,7 @@ class _Options:
     max_concurrent: Annotated[int, Meta(ge=0)] = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Speaker:
-    voice: Voice
-    number: int
-    info: VoiceInfo
+_Found = tuple[VoiceFiles, VoiceConfig]
 
 
 class PiperEngine:
@@ -83,10 +80,14 @@ class PiperEngine:
         voices = [Voice(spec, f, c, device=options.device, threads=options.threads) for f, c in found]
         return PiperModel(spec, options, voices)
 
-    def estimate(self, spec: ModelSpec) -> int:
-        """Bytes that the model will take, without loading it. Raises what `load` would for files that aren't there."""
+    def inspect(self, spec: ModelSpec) -> EngineInfo:
+        """What the model will be, by its voices' configs; whether it has marks, only its graphs tell.
+
+        `memory_bytes` is the estimate. Raises what `load` would for files that aren't there or can't be.
+        """
         options = _options(spec)
-        return _needed([files for files, _ in _found(spec, options)], options)
+        found = _found(spec, options)
+        return _info(options, found, _speakers(spec, found))
 
 
 class PiperModel:
@@ -95,30 +96,23 @@ class PiperModel:
     def __init__(self, spec: ModelSpec, options: _Options, voices: list[Voice]) -> None:
         self._spec = spec
         self._options = options
-        self._speakers = _speakers(voices)
+        self._voices = voices
         self._watch = Watch()
-        self._rate = max(voice.config.sample_rate for voice in voices)
-        infos = tuple(speaker.info for speaker in self._speakers.values())
-        first = voices[0]
-        default = options.voice or voice_ids(first.files.name, first.config)[first.config.default_speaker]
-        self.info = EngineInfo(
-            name="piper",
-            sample_rate=self._rate,
-            languages=tuple(sorted({tag for info in infos for tag in info.languages})),
-            voices=infos,
-            default_voice=self._speaker(default).info.id,
-            licence=_licence(voices),
-            streaming=True,
-            prosody=True,
+        found = [(voice.files, voice.config) for voice in voices]
+        self._speakers = _speakers(spec, found)
+        self.info = replace(
+            _info(options, found, self._speakers),
             marks=all(voice.aligned for voice in voices),
-            cancellable=True,
-            memory_bytes=_needed([voice.files for voice in voices], options),
             max_concurrent=options.max_concurrent or _concurrent(voices, options),
         )
+        self._rate = self.info.sample_rate
 
     def synthesize(self, request: Request) -> Iterator[Audio | Mark]:
-        speaker = self._speaker(request.voice or self.info.default_voice)
+        speaker = self._speakers.find(request.voice or self.info.default_voice)
         self._check_language(speaker, request.language)
+        if not self._voices:
+            raise self._closed()
+        voice = self._voices[speaker.voice]
         made = at = 0
         before = "" if request.first else request.previous_text
         for piece in split(request.text, first=request.first):
@@ -127,7 +121,7 @@ class PiperModel:
             text = plain(piece)
             if speakable(text):
                 pause = self._options.pause_s / request.style.rate if ends_sentence(before) else 0.0
-                for item in self._piece(request, speaker, text, round(pause * self._rate)):
+                for item in self._piece(request, voice, speaker.number, text, round(pause * self._rate)):
                     if isinstance(item, Mark):
                         yield replace(item, start=at + item.start, end=at + item.end, sample=made + item.sample)
                     else:
@@ -141,17 +135,16 @@ class PiperModel:
     def close(self) -> None:
         """Ends what still runs; the memory comes back when the last run has ended."""
         self._watch.close()
-        self._speakers = {}
+        self._voices = []
         give_back()
 
-    def _piece(self, request: Request, speaker: _Speaker, text: str, pause: int) -> Iterator[Audio | Mark]:
+    def _piece(self, request: Request, voice: Voice, speaker: int, text: str, pause: int) -> Iterator[Audio | Mark]:
         """One piece, after a pause in samples. Code points and samples of its marks count in the piece."""
-        voice = speaker.voice
         sentences = [s for s in voice.phonemize(text) if s]
         words = self._places(voice, text, sentences) if self.info.marks else []
         done = index = 0
         for phonemes in sentences:
-            spoken = self._run(request, speaker, phonemes)
+            spoken = self._run(request, voice, speaker, phonemes)
             if spoken is None:
                 return
             lead, pause = pause, 0
@@ -165,9 +158,8 @@ class PiperModel:
             done += len(data) // 2
             index = end
 
-    def _run(self, request: Request, speaker: _Speaker, phonemes: list[str]) -> Spoken | None:
+    def _run(self, request: Request, voice: Voice, speaker: int, phonemes: list[str]) -> Spoken | None:
         """None when it was cancelled."""
-        voice = speaker.voice
         cores = self._options.threads if self._options.device == "cpu" else 1
         with CORES.lent(request, cores) as wanted:
             if not wanted:
@@ -175,7 +167,7 @@ class PiperModel:
             options = voice.run_options()
             run = self._watch.begin(options, request.cancelled)
             try:
-                spoken = voice.speak(phonemes, speaker.number, self._scales(voice.config, request), options)
+                spoken = voice.speak(phonemes, speaker, self._scales(voice.config, request), options)
             except Exception as error:  # ONNX Runtime's have no base of their own
                 if run.cancelled:
                     spoken = None
@@ -184,7 +176,7 @@ class PiperModel:
             finally:
                 cancelled = self._watch.finish(run)
         if cancelled and not request.cancelled():
-            raise Unavailable(f"model {self._spec.id!r} is closed", reason="MODEL_CLOSED")
+            raise self._closed()
         return None if cancelled else spoken
 
     def _places(self, voice: Voice, text: str, sentences: list[list[str]]) -> list[Place]:
@@ -218,34 +210,10 @@ class PiperModel:
     def _scaled(self, voice: Voice, sample: int) -> int:
         return round(sample * self._rate / voice.config.sample_rate)
 
-    # --- who speaks ---------------------------------------------------------------------------------------------------
+    def _closed(self) -> Unavailable:
+        return Unavailable(f"model {self._spec.id!r} is closed", reason="MODEL_CLOSED")
 
-    def _speaker(self, id: str) -> _Speaker:
-        """By id, or by the name of a voice with several speakers and, after "#", a speaker's number."""
-        speakers = self._speakers
-        if not speakers:
-            raise Unavailable(f"model {self._spec.id!r} is closed", reason="MODEL_CLOSED")
-        if found := speakers.get(id.lower()):
-            return found
-        name, _, number = id.partition("#")
-        mine = [s for s in speakers.values() if s.info.id.partition("#")[0].lower() == name.lower()]
-        if not mine:
-            names = ", ".join(list(dict.fromkeys(s.info.id.partition("#")[0] for s in speakers.values()))[:8])
-            raise NotFound(
-                f"model {self._spec.id!r} has no voice {id[:80]!r}; it has {names}; `antiphon voices` lists all",
-                reason="UNKNOWN_VOICE",
-            )
-        if not number:
-            return mine[mine[0].voice.config.default_speaker]
-        if number.isascii() and number.isdigit() and int(number) < len(mine) and "#" in mine[0].info.id:
-            return mine[int(number)]
-        has = f"speakers 0 to {len(mine) - 1}" if "#" in mine[0].info.id else "one speaker, and no number"
-        raise NotFound(
-            f"model {self._spec.id!r}: voice {mine[0].voice.files.name} has {has}; there is no {number[:80]!r}",
-            reason="UNKNOWN_SPEAKER",
-        )
-
-    def _check_language(self, speaker: _Speaker, language: str) -> None:
+    def _check_language(self, speaker: Speaker, language: str) -> None:
         if language and not any(matches(language, tag) for tag in speaker.info.languages):
             raise NotFound(
                 f"model {self._spec.id!r}: voice {speaker.info.id} speaks {', '.join(speaker.info.languages)}, "
@@ -260,29 +228,35 @@ def _options(spec: ModelSpec) -> _Options:
     return options if options.threads else replace(options, threads=default_threads())
 
 
-def _found(spec: ModelSpec, options: _Options) -> list[tuple[VoiceFiles, VoiceConfig]]:
+def _found(spec: ModelSpec, options: _Options) -> list[_Found]:
     return [(f, read_config(spec, f)) for f in find_voices(spec, options.path, options.models_dir)]
 
 
-def _speakers(voices: list[Voice]) -> dict[str, _Speaker]:
-    """By id in lower case, in the order of files and speakers."""
-    found: dict[str, _Speaker] = {}
-    for voice in voices:
-        config = voice.config
-        for number, id in enumerate(voice_ids(voice.files.name, config)):
-            name = f"{voice.files.name}, speaker {config.speakers[number]}" if config.speakers else voice.files.name
-            found[id.lower()] = _Speaker(voice, number, VoiceInfo(id, name, (config.language,)))
-    return found
+def _speakers(spec: ModelSpec, found: list[_Found]) -> Speakers:
+    return Speakers(spec, [(files.name, config) for files, config in found])
 
 
-def _licence(voices: list[Voice]) -> str:
+def _info(options: _Options, found: list[_Found], speakers: Speakers) -> EngineInfo:
+    """As far as files and options tell."""
+    return EngineInfo(
+        name="piper",
+        sample_rate=max(config.sample_rate for _, config in found),
+        languages=speakers.languages,
+        voices=speakers.infos,
+        default_voice=speakers.find(options.voice).info.id,
+        licence=_licence(found),
+        streaming=True,
+        prosody=True,
+        cancellable=True,
+        memory_bytes=needed([files.size for files, _ in found], available() // options.threads),
+        max_concurrent=options.max_concurrent,
+    )
+
+
+def _licence(found: list[_Found]) -> str:
     """Piper's own, and that of the voices as their model cards tell it."""
-    told = dict.fromkeys(voice.config.licence or licence_on(voice.files) or "not stated" for voice in voices)
+    told = dict.fromkeys(config.licence or licence_on(files) or "not stated" for files, config in found)
     return f"{LICENCE} (piper-tts); voice: {', '.join(told)}"
-
-
-def _needed(files: list[VoiceFiles], options: _Options) -> int:
-    return needed([f.size for f in files], available() // options.threads)
 
 
 def _concurrent(voices: list[Voice], options: _Options) -> int:
