@@ -40,6 +40,7 @@ def make_voice(
     aligned: bool = False,
     rate: int = 22_050,
     pitch: int = 2,
+    hurry: float = 1.0,
     symbols: Mapping[str, list[int]] = ESPEAK_IDS,
     megabytes: int = 0,
     endless: bool = False,
@@ -47,14 +48,15 @@ def make_voice(
 ) -> Path:
     """Writes `name`.onnx and its .json to `place`; returns the former's path.
 
-    `names` are of the first speakers. `pitch` is in steps of 86 Hz, one more a speaker. `megabytes`: how much the graph
-    weighs besides. `endless`: more than 150 ids take for ever. `config`: what the .json says otherwise.
+    `names` are of the first speakers. `pitch` is in steps of 86 Hz, one more a speaker. `hurry` shortens phonemes, so
+    that rounding them up weighs more. `megabytes`: how much the graph weighs besides. `endless`: more than 150 ids take
+    for ever. `config`: what the .json says otherwise.
     """
     place.mkdir(parents=True, exist_ok=True)
     graph = place / f"{name}.onnx"
     sounds = [_sounds(symbols, pitch + speaker, speaker) for speaker in range(speakers)]
     onnx.save(
-        _graph(_durations(symbols), np.stack(sounds), aligned=aligned, megabytes=megabytes, endless=endless),
+        _graph(_durations(symbols) / hurry, np.stack(sounds), aligned=aligned, megabytes=megabytes, endless=endless),
         graph,
     )
     said: dict[str, Any] = {

@@ -288,6 +288,13 @@ def test_scales_and_rate_stretch_the_speech(tmp_path: Path, opened: Opened) -> N
     assert len(speak(slow, TEXT, style=Style(rate=2.0))[0]) == pytest.approx(normal, rel=0.02)
 
 
+def test_rate_is_kept_by_a_voice_that_rounds_much_up(tmp_path: Path, opened: Opened) -> None:
+    model = opened(make_voice(tmp_path, hurry=2.5))
+    slow, normal, fast = (len(speak(model, TEXT, style=Style(rate=rate))[0]) for rate in (0.5, 1.0, 2.0))
+    assert slow / normal == pytest.approx(2.0, rel=0.15)
+    assert normal / fast == pytest.approx(2.0, rel=0.15)
+
+
 def test_sentences_keep_their_loudness(tmp_path: Path, opened: Opened) -> None:
     """piper-tts would make each as loud as it can be."""
     model = opened(make_voice(tmp_path))

@@ -1,7 +1,7 @@
 """Neural voices that a CPU speaks faster than real time: Piper (piper-tts, GPL-3.0-or-later) on ONNX Runtime.
 
-Sentence by sentence, a long one clause by clause; a cancel ends the run in its middle. Rate is exact, as the voice's
-length scale; it knows no pitch. Word marks come where every voice of the model tells its alignments (see `voice.py`).
+Sentence by sentence, a long one clause by clause; a cancel ends the run in its middle. Rate is the voice's length
+scale; it knows no pitch. Word marks come where every voice of the model tells its alignments (see `voice.py`).
 Voices of a model that differ in sample rate are brought to the highest. The text's way to phonemes leads through the
 espeak-ng inside piper-tts, in this process, one text at a time.
 
@@ -167,7 +167,7 @@ class PiperModel:
             options = voice.run_options()
             run = self._watch.begin(options, request.cancelled)
             try:
-                spoken = voice.speak(phonemes, speaker, self._scales(voice.config, request), options)
+                spoken = voice.speak(phonemes, speaker, self._scales(voice, request), options)
             except Exception as error:  # ONNX Runtime's have no base of their own
                 if run.cancelled:
                     spoken = None
@@ -187,10 +187,10 @@ class PiperModel:
 
         return places(text, [p for sentence in sentences for p in [*sentence, " "]], alone)
 
-    def _scales(self, config: VoiceConfig, request: Request) -> Scales:
-        options = self._options
+    def _scales(self, voice: Voice, request: Request) -> Scales:
+        options, config = self._options, voice.config
         return Scales(
-            length=config.length_scale * options.length_scale / request.style.rate,
+            length=voice.length_scale(request.style.rate) * options.length_scale,
             noise=config.noise_scale if options.noise_scale is None else options.noise_scale,
             noise_w=config.noise_w if options.noise_w_scale is None else options.noise_w_scale,
         )
@@ -263,5 +263,5 @@ def _concurrent(voices: list[Voice], options: _Options) -> int:
     """Turns that the cores can speak in real time; 0, for no limit, where it is not they that do."""
     if options.device != "cpu":
         return 0
-    slowest = max(voice.cpu_per_second(options.threads) for voice in voices)
+    slowest = max(voice.cpu_per_second for voice in voices)
     return max(1, int(LOAD * available() / max(slowest, 1e-6)))

@@ -22,12 +22,15 @@ from base.errors import AntiphonError, AtCapacity, Internal, Misconfigured
 from tts_workers.engine import ModelSpec
 from tts_workers.engines.piper.config import BOS, EOS, PAD, VoiceConfig
 from tts_workers.engines.piper.files import VoiceFiles
+from tts_workers.warmup import warm_up_text
 
 CUDA = "CUDAExecutionProvider"
 INSTALL = "./antiphon install piper"
 
-MEASURED = 60
-"""Phonemes in the measurement of a voice's speed: four or five seconds of speech."""
+PACES = (0.25, 0.5, 1.0, 2.5)
+"""Scales of length, by the config's own, at which a voice is measured."""
+MEASURED = 40
+"""Phonemes that it is measured with: two or three seconds of speech."""
 
 _DEVICE = re.compile(r"cpu|cuda(?::([0-9]{1,2}))?")
 _POINTER = b"version https://git-lfs"
@@ -51,7 +54,10 @@ class Spoken:
 
 
 class Voice:
-    """Any number of threads at once. Raises `Misconfigured` for files that do not go together."""
+    """Any number of threads at once. Raises `Misconfigured` for files that do not go together.
+
+    `aligned`: it tells where phonemes begin. `cpu_per_second`: core seconds that a second of its speech costs.
+    """
 
     def __init__(self, spec: ModelSpec, files: VoiceFiles, config: VoiceConfig, *, device: str, threads: int) -> None:
         piper, runtime = import_piper(spec)
@@ -63,6 +69,7 @@ class Voice:
         self._piper = piper.PiperVoice(session=self._session, config=piper.PiperConfig.from_dict(dict(config.raw)))
         self._check_inputs()
         self.aligned = self._probe()
+        self.cpu_per_second, self._lengths = self._measure(threads)
 
     def run_options(self) -> Any:
         options = self._runtime.RunOptions()
@@ -87,16 +94,12 @@ class Voice:
         ends = np.concatenate(([0], np.cumsum(steps * self.config.hop))).astype(int)
         return Spoken(wave, tuple(int(ends[at]) for at in self._id_starts(phonemes)))
 
-    def cpu_per_second(self, threads: int) -> float:
-        """Core seconds that a second of speech costs, measured now. Others may use the cores meanwhile."""
-        symbols = self.config.symbols
-        sounds = [p for p in symbols if p not in (PAD, BOS, EOS)]
-        phonemes = [sounds[i % len(sounds)] for i in range(MEASURED)]
-        scales = Scales(self.config.length_scale, self.config.noise_scale, self.config.noise_w)
-        before = time.thread_time()
-        spoken = self.speak(phonemes, 0, scales, self.run_options())
-        spent = (time.thread_time() - before) * threads
-        return spent * self.config.sample_rate / max(len(spoken.wave), 1)
+    def length_scale(self, rate: float) -> float:
+        """The scale at which speech is `rate` times as fast as at the config's own.
+
+        Not its inverse: a voice rounds the length of each id up, which weighs more the shorter they are.
+        """
+        return self.config.length_scale * float(np.interp(1.0 / rate, self._lengths, PACES))
 
     def _id_starts(self, phonemes: Sequence[str]) -> list[int]:
         """Which of the ids is each phoneme's first: they follow BOS and PAD, and each has a PAD behind it."""
@@ -194,6 +197,22 @@ class Voice:
             self._try(ids, count - 1, scales, f"the config has {count} speakers")
         self._try_phonemizer()
         return steps is not None and round(float(steps.sum())) * self.config.hop == len(wave) > 0
+
+    def _measure(self, threads: int) -> tuple[float, list[float]]:
+        """Core seconds that a second of speech costs, now, and how long speech is at each of `PACES`.
+
+        By the beginning of the warm-up text. Others may use the cores meanwhile: only this thread's time counts.
+        """
+        text = warm_up_text(self.config.language)
+        phonemes = next((s for s in self.phonemize(text) if s), [])[:MEASURED]
+        before = time.thread_time()
+        samples = []
+        for pace in PACES:
+            scales = Scales(self.config.length_scale * pace, 0.0, 0.0)
+            samples.append(len(self.speak(phonemes, 0, scales, self.run_options()).wave))
+        spent = (time.thread_time() - before) * threads
+        own = max(samples[PACES.index(1.0)], 1)
+        return spent * self.config.sample_rate / max(sum(samples), 1), [n / own for n in samples]
 
     def _try(
         self, ids: list[int], speaker: int, scales: Scales, claim: str
