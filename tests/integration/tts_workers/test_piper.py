@@ -220,10 +220,10 @@ def test_a_speaker_or_language_that_is_not_there_fails_its_request_alone(tmp_pat
 
 
 def test_a_graph_that_breaks_while_it_speaks_fails_its_turn(tmp_path: Path, opened: Opened) -> None:
-    model = opened(make_voice(tmp_path))
+    model = opened(make_voice(tmp_path, broken=True))
     with pytest.raises(Internal, match="failed in ONNX Runtime"):
-        speak(model, TEXT, style=Style(rate=1e-12))
-    assert len(speak(model, TEXT)[0])
+        speak(model, TEXT)
+    assert len(speak(model, "Still here.")[0])
 
 
 # --- voices -----------------------------------------------------------------------------------------------------------
@@ -289,10 +289,10 @@ def test_scales_and_rate_stretch_the_speech(tmp_path: Path, opened: Opened) -> N
 
 
 def test_rate_is_kept_by_a_voice_that_rounds_much_up(tmp_path: Path, opened: Opened) -> None:
-    model = opened(make_voice(tmp_path, hurry=2.5))
+    model = opened(make_voice(tmp_path, hurry=1.5))
     slow, normal, fast = (len(speak(model, TEXT, style=Style(rate=rate))[0]) for rate in (0.5, 1.0, 2.0))
-    assert slow / normal == pytest.approx(2.0, rel=0.15)
-    assert normal / fast == pytest.approx(2.0, rel=0.15)
+    assert slow / normal == pytest.approx(2.0, rel=0.1)
+    assert normal / fast == pytest.approx(2.0, rel=0.1)
 
 
 def test_sentences_keep_their_loudness(tmp_path: Path, opened: Opened) -> None:
