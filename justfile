@@ -33,6 +33,7 @@ gen-config:
 # the locks from requirements*.in (keeps what is locked; `just lock --upgrade` renews)
 lock *args:
     ./antiphon dev uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q "$@" -o requirements.lock requirements.in
+    ./antiphon dev uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q "$@" -o requirements-piper.lock requirements-piper.in
     ./antiphon dev uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q "$@" -o requirements-dev.lock requirements-dev.in
     ./antiphon dev python scripts/check_lock.py
 

@@ -33,7 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 EPILOG = f"""\b
-From a clone, `./antiphon test` runs the tests.
+From a clone, `./antiphon test` runs the tests, and `./antiphon install piper` adds what Piper's neural voices need.
 
 \b
 Settings come from flags, then environment variables (ANTIPHON_<SECTION>_<NAME>), then the file antiphon.toml in the

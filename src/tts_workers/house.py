@@ -51,6 +51,7 @@ class ModelHouse:
         self.default = default
         self._target_dbfs = target_dbfs
         self._linger_s = linger_s
+        self._budget = limits.budget
         self._runner = runner
         self._infos: dict[str, EngineInfo] = {}
         self.loader: Loader[LoadedModel] = Loader(
@@ -68,7 +69,7 @@ class ModelHouse:
         Raises the default's failure; of the others it is logged, and they are tried again when they are wanted.
         """
         for id, spec in self._specs.items():
-            if id == self.default or id in preload:
+            if not self._budget and (id == self.default or id in preload):
                 # They are loaded in a moment, and tell then.
                 continue
             try:
@@ -78,6 +79,7 @@ class ModelHouse:
                 continue
             if info is not None:
                 self._infos[id] = info
+                self.loader.estimate(id, info.memory_bytes)
         for id in dict.fromkeys([self.default, *preload]):
             try:
                 await self.loader.load(id)

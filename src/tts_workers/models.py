@@ -34,6 +34,7 @@ from tts_workers.warmup import warm_up_text
 
 ENGINES = {
     "espeak": ("tts_workers.engines.espeak.engine", "EspeakEngine"),
+    "piper": ("tts_workers.engines.piper.engine", "PiperEngine"),
     "sine": ("tts_workers.engines.sine", "SineEngine"),
 }
 

@@ -13,7 +13,7 @@ class ModelSettings:
     """One model to serve."""
 
     id: Annotated[str, Meta(description="What clients call it.", min_length=1)]
-    engine: Annotated[str, Meta(description="The engine that loads it: espeak or sine.", min_length=1)]
+    engine: Annotated[str, Meta(description="The engine that loads it: espeak, piper or sine.", min_length=1)]
     options: Annotated[dict[str, Any], Meta(description="The engine's own options.")] = field(default_factory=dict)
     device: Annotated[str, Meta(description="Where it is loaded: models of one device load one after another.")] = "cpu"
     memory_mb: Annotated[int, Meta(description="What it is thought to take, until it is measured.", ge=0)] = 0

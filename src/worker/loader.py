@@ -185,6 +185,10 @@ class Loader(Generic[M]):
         """The model will be wanted soon."""
         self._tell(Prefetch(id, linger_s))
 
+    def estimate(self, id: str, size: int) -> None:
+        """Bytes that a model is thought to take, where its plan does not say."""
+        self._residency.estimate(id, size)
+
     def refusal(self, id: str) -> AntiphonError | None:
         """Why there is no use in waiting for the model now; None: it can be had, or may be soon."""
         return self._residency.refusal(id, self._loop.time())

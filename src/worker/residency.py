@@ -20,7 +20,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from base.errors import AntiphonError, AtCapacity, NotFound, TimedOut, Unavailable, WrongState
 from worker.residency_values import (
@@ -156,6 +156,12 @@ class Residency:
         for model in self._models.values():
             due += self._deadlines(model, now)
         return min(due, default=None)
+
+    def estimate(self, id: str, size: int) -> None:
+        """Bytes that a model is thought to take, where its plan does not say."""
+        model = self._models[id]
+        if not model.plan.estimate:
+            model.plan = replace(model.plan, estimate=size)
 
     def refusal(self, id: str, now: float) -> AntiphonError | None:
         """Why Acquire would be refused at once."""

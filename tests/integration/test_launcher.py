@@ -91,6 +91,77 @@ def test_makes_the_venv_once_then_runs_in_the_callers_directory(tree: Tree, tmp_
     assert "ready" in err, "a changed lock is installed"
 
 
+def test_an_extra_is_installed_and_remembered(tree: Tree) -> None:
+    tree.real_python()
+    lock = tree.root / "requirements-organ.lock"
+    lock.write_text("# pipes\n")
+    log = tree.root / ".venv" / "antiphon-install.log"
+    state = tree.root / ".venv" / "antiphon-state"
+
+    code, out, err = tree.run("install", "harp")
+    assert (code, out) == (69, "")
+    assert err.splitlines() == ["antiphon: there is no extra 'harp' to install; there are:", "    organ "]
+    assert tree.run("install")[0] == 69
+    assert not state.exists(), "nothing was made for nothing"
+
+    code, out, err = tree.run("install", "organ")
+    assert (code, out) == (0, "")
+    assert err.endswith("antiphon: installed: organ\n")
+    assert " organ " in state.read_text()
+    for again in (["install", "organ"], ["up"]):
+        code, _, err = tree.run(*again)
+        assert code == (7 if again == ["up"] else 0)
+        assert "ready" not in err, "it is there already"
+
+    for changed in (lock, tree.root / "requirements.lock"):
+        changed.write_text("# changed\n")
+        log.write_text("")
+        code, _, err = tree.run("up")
+        assert (code, "ready" in err) == (7, True), err
+        assert " organ " in state.read_text(), "what was asked for once is there with the new locks, too"
+
+    lock.unlink()
+    code, _, err = tree.run("up")
+    assert (code, err) == (7, ""), "an extra that is no more is no reason to install"
+
+
+@pytest.mark.parametrize("cut", ["making organ\n", None])
+def test_extras_come_back_with_a_new_venv(tree: Tree, cut: str | None) -> None:
+    tree.real_python()
+    (tree.root / "requirements-organ.lock").write_text("# pipes\n")
+    assert tree.run("install", "organ")[0] == 0
+    state = tree.root / ".venv" / "antiphon-state"
+    if cut:
+        state.write_text(cut)
+    else:
+        (tree.root / ".venv" / "bin" / "python").unlink()
+    code, _, err = tree.run("up")
+    assert code == 7, err
+    assert "making" in err
+    assert " organ " in state.read_text()
+
+
+def test_an_extra_that_cannot_be_installed_is_no_burden(tree: Tree) -> None:
+    tree.real_python()
+    assert tree.run("up")[0] == 7
+    (tree.root / "requirements-organ.lock").write_text("./no-such-thing.whl\n")
+    assert tree.run("install", "organ")[0] == 69
+    code, _, err = tree.run("up")
+    assert code == 7, err
+    assert "organ" not in (tree.root / ".venv" / "antiphon-state").read_text()
+
+
+def test_tests_and_extras_keep_each_other(tree: Tree) -> None:
+    tree.real_python()
+    (tree.root / "requirements-organ.lock").write_text("# pipes\n")
+    state = tree.root / ".venv" / "antiphon-state"
+    for commands in (["dev", "python", "--version"], ["install", "organ"], ["up"], ["dev", "python", "--version"]):
+        tree.run(*commands)
+    has = state.read_text().split()
+    assert has[::2] == ["base", "dev", "organ"]
+    assert tree.run("dev", "python", "--version")[2] == ""
+
+
 def test_a_moved_tree_is_found_again(tree: Tree, tmp_path: Path) -> None:
     tree.real_python()
     assert tree.run()[0] == 7

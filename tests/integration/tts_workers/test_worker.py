@@ -88,7 +88,7 @@ async def test_its_record_says_what_it_can_do_and_how_busy_it_is() -> None:
 @pytest.mark.parametrize(
     ("settings", "error", "says"),
     [
-        ({"engine": "organ"}, Misconfigured, "espeak, sine"),
+        ({"engine": "organ"}, Misconfigured, "espeak, piper, sine"),
         ({"models": (ModelSettings("a", "sine"), ModelSettings("a", "sine"))}, Misconfigured, "same id"),
         ({"engine": "sine", "default_model": "b"}, Misconfigured, "none of the models"),
         ({"models": (ModelSettings("a", "sine", {"lode_s": 1}),)}, Misconfigured, "load_s"),

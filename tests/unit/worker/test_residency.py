@@ -266,6 +266,15 @@ def test_an_estimate_beyond_the_budget_is_refused_before_anything_is_loaded() ->
     assert made.loads == 0
 
 
+def test_an_estimate_may_come_later_unless_the_plan_has_one() -> None:
+    made = loader(plan("a", estimate=0), plan("b", estimate=10 * MIB), budget=200 * MIB)
+    made.residency.estimate("a", 300 * MIB)
+    made.residency.estimate("b", 300 * MIB)
+    assert made.refused[made.acquire("a")].error.reason == "MODEL_TOO_LARGE"
+    made.acquire("b")
+    assert made.loading == {1: "b"}
+
+
 def test_what_proves_too_large_goes_again_and_is_remembered() -> None:
     made = loader(plan("a", estimate=0), budget=200 * MIB)
     ticket = made.acquire("a")
