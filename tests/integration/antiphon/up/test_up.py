@@ -192,6 +192,18 @@ def test_a_wrong_setting_ends_it_with_the_reason(start: Callable[..., Up]) -> No
     assert "trumpet" in up.said
 
 
+def test_packages_in_the_users_folder_do_not_stand_in_for_ours(start: Callable[..., Up], tmp_path: Path) -> None:
+    for name in ("antiphon", "asr", "base", "orchestrator", "registry", "tts_workers"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(f"open({str(tmp_path / 'imported')!r}, 'a').write({name!r})\n")
+    up = start("--port", "0", config='[asr_worker]\nengine = "pocketsphinx"\ndecoders = 1\n')
+    up.wait_said("asr-worker is ready")
+    up.wait_said("Antiphon is at")
+    assert not (tmp_path / "imported").exists()
+    up.process.send_signal(signal.SIGTERM)
+    assert up.ends() == 0
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="the opener is xdg-open")
 def test_at_a_terminal_enter_opens_the_page_and_ctrl_c_stops(start: Callable[..., Up], tmp_path: Path) -> None:
     opener = tmp_path / "xdg-open"
