@@ -58,6 +58,29 @@ def options_for(type_: type[Any], section: str, *, leave_out: tuple[str, ...] = 
     return made
 
 
+def name_variables(command: click.Command, name: str) -> click.Command:
+    """Gives each flag that is no setting a variable, ANTIPHON_<COMMAND>_<FLAG>, which --help shows.
+
+    Those of settings are looked after in `load`; and what only a program says to the process that it starts, none says
+    in a variable, which that process's own children would hear, too (both: allow_from_autoenv=False).
+    """
+    for option in command.params:
+        if isinstance(option, click.Option) and option.allow_from_autoenv and not option.envvar:
+            flag = max(option.opts, key=len).lstrip("-")
+            option.envvar = settings.variable(name.replace("-", "_"), flag.replace("-", "_"))
+            option.show_envvar = True
+    if isinstance(command, click.Group):
+        for inner, found in command.commands.items():
+            name_variables(found, f"{name}-{inner}")
+    return command
+
+
+def variables(command: click.Command) -> set[str]:
+    """Of its flags, as `name_variables` gave them."""
+    own = {o.envvar for o in command.params if isinstance(o, click.Option) and isinstance(o.envvar, str)}
+    return own.union(*map(variables, command.commands.values())) if isinstance(command, click.Group) else own
+
+
 def load(type_: type[T], section: str, flags: Mapping[str, Any], *, config: str | None) -> T:
     """The settings of a section from all sources. `flags` may hold more than settings; the rest is left alone."""
     return settings.load(

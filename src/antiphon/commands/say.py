@@ -42,7 +42,12 @@ the loudspeaker plays it.
 )
 @click.option("--registry", default="", help="host:port of the registry; default: what `up` runs here.")
 @click.option("--address", default="", help="host:port of a TTS worker, passing the registry over.")
-@click.option("--config", metavar="FILE", help="The configuration file, for a worker of its own.")
+@click.option(
+    "--config",
+    metavar="FILE",
+    allow_from_autoenv=False,
+    help="The configuration file, for a worker of its own.  [env: ANTIPHON_CONFIG]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print what was made, and by whom, as JSON.")
 def command(
     text: str,
