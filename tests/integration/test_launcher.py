@@ -72,7 +72,8 @@ def slowly(words: str, started: Path) -> str:
     """A Python that takes a minute for what begins with these words; who it is stands in `started` meanwhile."""
     # A shell that forks may miss a SIGINT in between; a Python does not. So: one process.
     wait = f"import os, time; open({str(started)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
-    return f'case "$*" in "{words}"*) exec "{sys.executable}" -c "{wait}" "$0" "$@";; esac; exec "{sys.executable}" "$@"'
+    python = f'exec "{sys.executable}"'
+    return f'case "$*" in "{words}"*) {python} -c "{wait}" "$0" "$@";; esac; {python} "$@"'
 
 
 def until(condition: Callable[[], bool]) -> None:

@@ -60,6 +60,8 @@ async def up(settings: UpSettings, page: OrchestratorSettings, *, config: Path |
             layout.programs(), screen, log_dir=log_dir, policy=Policy(stop_s=settings.stop_s), cwd=None
         )
         screen.phases = supervisor.phases
+        if isinstance(screen, JsonScreen):
+            screen.on_gone = supervisor.stop_nowait
         async with asyncio.TaskGroup() as tasks:
             welcome = _Welcome(settings, screen, keyboard, brain, log_dir, supervisor, running)
             screen.on_ready = welcome.ready

@@ -118,6 +118,21 @@ def test_lines_from_a_pipe_are_answered_one_by_one(system: System) -> None:
     assert "first audio after" in done.stdout
 
 
+def test_a_reader_that_goes_away_ends_a_conversation_without_a_word(system: System) -> None:
+    command = f"'{sys.executable}' -P -m antiphon chat --text | head -n 1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(
+        ["bash", "-c", command],
+        input="first\nsecond\nthird\n",
+        cwd=system.folder,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(SRC), "ANTIPHON_VAR": str(system.folder)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) == 1
+
+
 def test_a_file_is_spoken_heard_kept_and_on_request_recorded(system: System) -> None:
     write_wav(system.folder / "question.wav", synthetic_speech(1.2), 16_000)
     flags = ["--wav", "question.wav", "--out", "reply.wav", "--record", "tapes", "--json"]

@@ -169,6 +169,38 @@ def test_a_taken_port_is_passed_over_and_a_crash_survived_and_sigterm_leaves_not
     assert "\x1b" not in up.said, "plain output where there is no terminal"
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")
+@pytest.mark.parametrize(
+    ("sink", "code", "says"),
+    [("| head -n 1 > first", 0, ""), ("> /dev/full", 1, "cannot write the output: No space left on device\n")],
+)
+def test_when_nobody_reads_its_output_it_stops_in_order(tmp_path: Path, sink: str, code: int, says: str) -> None:
+    (tmp_path / "my.toml").write_text(CONFIG)
+    flags = "--config my.toml --registry-port 0 --port 0 --llm none --json"
+    done = subprocess.run(
+        ["bash", "-c", f"'{sys.executable}' -P -m antiphon up {flags} {sink}; exit ${{PIPESTATUS[0]}}"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(SRC), "ANTIPHON_VAR": str(tmp_path)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", says)
+    logs = list((tmp_path / "log").rglob("registry.log"))
+    assert '"service.stopped"' in logs[0].read_text()
+
+
+def test_a_second_ctrl_c_says_that_it_was_stopped(start: Callable[..., Up]) -> None:
+    up = start("--port", "0", terminal=True)
+    up.wait_said("Antiphon is at")
+    up.child("orchestrator").suspend()
+    up.type("\x03")
+    up.wait_said("once more to insist")
+    up.type("\x03")
+    assert up.ends() == 130
+
+
 def test_killed_itself_it_leaves_nothing(start: Callable[..., Up]) -> None:
     up = start("--port", "0", "--json")
     up.wait_said(r'"event": "up"')
