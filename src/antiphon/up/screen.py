@@ -19,7 +19,7 @@ from antiphon.up.plan import Crashed, Phase
 class Screen:
     """A `supervisor.Watcher`. `phases` is asked for the status line."""
 
-    def __init__(self, line: StatusLine, *, verbose: bool, log_dir: Path, moving: bool) -> None:
+    def __init__(self, line: StatusLine, *, verbose: bool, log_dir: Path | None, moving: bool) -> None:
         self._line = line
         self._verbose = verbose
         self._log_dir = log_dir
@@ -59,7 +59,8 @@ class Screen:
         if not self._verbose:
             for line in tail:
                 self.say(f"    {printable(readable(line))[:300]}")
-            self.say(f"    (all of it: {self._log_dir / (crash.name + '.log')})")
+            if self._log_dir is not None:
+                self.say(f"    (all of it: {self._log_dir / (crash.name + '.log')})")
         self.refresh()
 
     def stopping(self, *, hurried: bool) -> None:

@@ -191,6 +191,50 @@ def test_when_nobody_reads_its_output_it_stops_in_order(tmp_path: Path, sink: st
     assert '"service.stopped"' in logs[0].read_text()
 
 
+def test_where_nothing_can_be_written_it_says_so_and_runs(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    file = str(tmp_path / "file")
+    place = Up(tmp_path, "--port", "0", "--log-dir", f"{file}/log", ANTIPHON_VAR=file)
+    try:
+        place.wait_said(r"cannot write logs to \S+/file/log: Not a directory; none are kept")
+        url = place.wait_said(r"Antiphon is at (http://\S+)")[1]
+        place.wait_said(rf"cannot write to \S+/file: File exists; other commands find this system with --url {url}")
+        assert "  logs " not in place.said
+        place.process.send_signal(signal.SIGTERM)
+        assert place.ends() == 0
+    finally:
+        place.close()
+
+
+def test_a_folder_that_has_been_deleted_is_no_bad_place_to_start_from(tmp_path: Path) -> None:
+    (tmp_path / "my.toml").write_text(CONFIG)
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    flags = f"--config {tmp_path}/my.toml --registry-port 0 --port 0 --llm none"
+    up = subprocess.Popen(
+        ["sh", "-c", f"rmdir '{gone}'; exec '{sys.executable}' -P -m antiphon up {flags}"],
+        cwd=gone,
+        env=os.environ | {"PYTHONPATH": str(SRC), "ANTIPHON_VAR": str(tmp_path)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert up.stdout is not None
+    said = []
+    try:
+        for line in up.stdout:
+            said.append(line)
+            if line.startswith("  or "):
+                break
+        up.send_signal(signal.SIGTERM)
+        assert up.wait(LIMIT_S) == 0, said
+    finally:
+        up.kill()
+        up.stdout.close()
+    assert " chat --url " in said[-1]
+
+
 def test_a_second_ctrl_c_says_that_it_was_stopped(start: Callable[..., Up]) -> None:
     up = start("--port", "0", terminal=True)
     up.wait_said("Antiphon is at")
