@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from base import settings
+from base.address import check_address_or_none
 from base.errors import Misconfigured
 
 T = TypeVar("T")
@@ -34,6 +35,24 @@ CONFIG = click.Option(
     metavar="FILE",
     help="The configuration file.  [env: ANTIPHON_CONFIG; default: antiphon.toml here, if there is one]",
     allow_from_autoenv=False,
+)
+
+
+class Address(click.ParamType[str]):
+    """A flag that takes host:port; empty is left to whoever reads it."""
+
+    name = "host:port"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            check_address_or_none(value)
+        except Misconfigured as error:
+            self.fail(error.message, param, ctx)
+        return str(value)
+
+
+REGISTRY = click.option(
+    "--registry", type=Address(), default="", help="host:port of the registry; default: what `up` runs here."
 )
 
 

@@ -72,6 +72,20 @@ def test_an_unknown_command_or_value_is_a_usage_error() -> None:
     assert run("say", "x", "--rate", "99").returncode == exits.USAGE
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1:99999", "1.2.3", "localhost"])
+def test_an_address_that_cannot_be_one_is_a_usage_error(address: str) -> None:
+    for arguments in (("voices",), ("workers",), ("say", "x", "-o", "x.wav")):
+        done = run(*arguments, "--registry", address)
+        assert done.returncode == exits.USAGE, done
+        assert "is not host:port" in done.stderr
+
+
+def test_ctrl_c_while_it_still_loads_is_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("raise KeyboardInterrupt\n")
+    done = run("voices", PYTHONPATH=os.pathsep.join((str(tmp_path), str(ROOT / "src"))))
+    assert (done.returncode, done.stdout, done.stderr) == (exits.STOPPED, "", "")
+
+
 def test_exit_codes_are_the_services_own() -> None:
     assert (exits.OK, exits.FAILURE, exits.USAGE) == (lifecycle.EXIT_OK, lifecycle.EXIT_FAULT, lifecycle.EXIT_USAGE)
     assert exits.UNAVAILABLE == lifecycle.EXIT_UNAVAILABLE
