@@ -22,7 +22,7 @@ from base.metrics import http_server, new_registry
 from pb.antiphon.v1 import synthesis_pb2_grpc
 from registry.records import ModelRecord, ModelState, Voice, WorkerKind, WorkerRecord
 from registry.stores.remote import remote_store
-from tts_workers import checks, models, wire
+from tts_workers import models, wire
 from tts_workers.engine import EngineInfo, ModelSpec
 from tts_workers.measures import Measures
 from tts_workers.models import LoadedModel
@@ -45,7 +45,6 @@ log = get_logger("tts")
 
 async def run(settings: TtsWorkerSettings, *, ready: Callable[[str], None] | None = None) -> int:
     """Serves until SIGTERM or SIGINT; `ready` gets "host:port". Returns the exit code."""
-    checks.check(settings)
     return await serve("tts", serving(settings), ready=ready, drain_s=settings.drain_s)
 
 
