@@ -42,6 +42,9 @@ port = 50061
 
 - The file is named by `--config FILE`, else by `ANTIPHON_CONFIG`, else it is `antiphon.toml` in the current folder, if
   there is one. A section or key that nobody knows is an error that names the closest one there is.
+- Flags that are no settings have a variable as well, `ANTIPHON_` with the command and the flag in capitals:
+  `ANTIPHON_UP_JSON=1`, `ANTIPHON_CHAT_TEXT=1`, `ANTIPHON_SAY_VOICE=en-gb`; `--help` of each command shows them. A flag
+  that may be given again takes several, with `:` between files (`ANTIPHON_CHAT_WAV=one.wav:two.wav`), else with spaces.
 - A list in a variable or flag is written with commas (`ANTIPHON_CHAT_PHRASES="yes,no thanks"`), or as JSON where an
   item has a comma; a table is written as JSON. True is `true`, `yes`, `on` or `1`.
 - A variable that is set and empty counts as not set, unless the setting is text or a list.

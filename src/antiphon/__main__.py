@@ -1,4 +1,12 @@
-from antiphon.cli import main
+"""`python -m antiphon`."""
+
+import sys
 
 if __name__ == "__main__":
-    main()
+    try:
+        from antiphon.cli import main
+
+        main()
+    except KeyboardInterrupt:
+        # Before `main` could look after it, or while the process ends: as everywhere (`antiphon.exits.STOPPED`).
+        sys.exit(130)

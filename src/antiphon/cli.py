@@ -6,10 +6,12 @@ is quick and a command loads only what it needs.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import importlib
 import os
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -37,7 +39,8 @@ From a clone, `./antiphon test` runs the tests, and `./antiphon install piper` a
 
 \b
 Settings come from flags, then environment variables (ANTIPHON_<SECTION>_<NAME>), then the file antiphon.toml in the
-current folder (or --config, or ANTIPHON_CONFIG), then defaults. Each command's --help lists them.
+current folder (or --config, or ANTIPHON_CONFIG), then defaults. Flags that are no settings have a variable, too
+(ANTIPHON_<COMMAND>_<FLAG>). Each command's --help lists them.
 
 \b
 Exit codes:
@@ -45,7 +48,25 @@ Exit codes:
 """
 
 
+class OutputEnded(Exception):
+    """Nobody reads what we write, or there is no room for it. Not an OSError: click would make an exit of that."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 class LazyGroup(click.Group):
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except OSError as error:
+            if _is_of_output(error):
+                raise OutputEnded(error) from error
+            raise
+        return result
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
@@ -54,7 +75,9 @@ class LazyGroup(click.Group):
             return None
         module = importlib.import_module(COMMANDS[cmd_name][0])
         command: click.Command = module.command(cmd_name) if cmd_name in SERVICES else module.command
-        return command
+        from antiphon import options
+
+        return options.name_variables(command, cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """From the table, without importing a command."""
@@ -70,7 +93,6 @@ SERVICES = ("registry", "orchestrator", "tts-worker", "asr-worker")
     epilog=EPILOG,
     context_settings={
         "help_option_names": ["-h", "--help"],
-        "auto_envvar_prefix": "ANTIPHON",
         "max_content_width": 118,
     },
 )
@@ -80,6 +102,15 @@ def antiphon() -> None:
 
     `antiphon up` starts everything; then open the address that it prints, or `antiphon chat`.
     """
+
+
+def variables() -> set[str]:
+    """Of every flag of every command that is no setting. Imports all commands."""
+    from antiphon import options
+
+    context = click.Context(antiphon)
+    commands = (antiphon.get_command(context, name) for name in COMMANDS)
+    return set().union(*(options.variables(c) for c in commands if c is not None))
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -95,17 +126,32 @@ def main(arguments: list[str] | None = None) -> None:
         _fail(error)
     except ExceptionGroup as group:
         # Several tasks of a command failed; the first of ours says what of.
-        ours = group.subgroup(AntiphonError)
+        ours = group.subgroup(AntiphonError) or group.subgroup(_is_of_output)
         if ours is None:
             raise
-        _fail(_leaf(ours))
+        leaf = _leaf(ours)
+        _end_output(leaf) if isinstance(leaf, OSError) else _fail(leaf)
     except KeyboardInterrupt:
         sys.exit(exits.STOPPED)
-    except BrokenPipeError:
-        # Whoever read our output has gone (`antiphon voices | head`): nothing to say, and nobody to say it to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(exits.OK)
+    except OutputEnded as ended:
+        _end_output(ended.error)
     sys.exit(code if isinstance(code, int) else exits.OK)
+
+
+def _is_of_output(error: BaseException) -> bool:
+    """Whoever reads what we write has gone (`antiphon voices | head`), or has no room for it (/dev/full)."""
+    return isinstance(error, OSError) and error.errno in (errno.EPIPE, errno.ENOSPC, errno.EIO) and not error.filename
+
+
+def _end_output(error: OSError) -> NoReturn:
+    """Of a reader that has gone, there is nothing to say."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if error.errno == errno.EPIPE:
+        sys.exit(exits.OK)
+    with contextlib.suppress(OSError):
+        click.echo(f"antiphon: cannot write the output: {error.strerror}", err=True)
+    sys.exit(exits.FAILURE)
 
 
 def _fail(error: BaseException) -> NoReturn:

@@ -56,6 +56,8 @@ EVENTS = 10_000
 AUDIO_PIECES = 100
 BACKOFF_S = (0.2, 5.0)
 CONNECT_S = 10.0
+LINE = 100
+"""Characters of what somebody else said that are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +225,9 @@ class Session:
         except aiohttp.WSServerHandshakeError as error:
             if error.status in (403, 421):
                 raise Denied(f"{url} refused the connection ({error.status}): this address may not be used") from error
-            raise _Broken(f"{url} answered {error.status} {error.message}") from error
+            raise _Broken(f"{url} answered {error.status} {_one_line(error.message)}") from error
+        except aiohttp.ClientResponseError as error:
+            raise _Broken(f"what answers at {url} is no web server: {_one_line(error.message)}") from error
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise _Broken(f"nothing answers at {url}{_why(error)}") from error
         try:
@@ -324,7 +328,13 @@ def _first(group: BaseExceptionGroup[Any]) -> BaseException:
 def _why(error: BaseException) -> str:
     """What the system said, without what aiohttp puts around it."""
     said = error.os_error.strerror if isinstance(error, aiohttp.ClientConnectorError) else str(error)
-    return f" ({said})" if said else ""
+    return f" ({_one_line(said)})" if said else ""
+
+
+def _one_line(text: str) -> str:
+    """What somebody else said, for one line of a terminal."""
+    plain = "".join(c if c.isprintable() else " " for c in text)
+    return " ".join(plain.split())[:LINE]
 
 
 def _words(error: BaseException) -> str:

@@ -151,8 +151,9 @@ async def record(seconds: float, microphone: str, level: Callable[[float], None]
         pcm.extend(piece)
         level(rms_dbfs(piece))
 
-    with devices.open_microphone(take, microphone):
-        await asyncio.sleep(seconds)
+    with devices.open_microphone(take, microphone) as watch, contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await watch.wait_failed()
     return bytes(pcm)
 
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from base import settings
+from base.address import check_address_or_none
 from base.errors import Misconfigured
 
 T = TypeVar("T")
@@ -37,6 +38,24 @@ CONFIG = click.Option(
 )
 
 
+class Address(click.ParamType[str]):
+    """A flag that takes host:port; empty is left to whoever reads it."""
+
+    name = "host:port"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            check_address_or_none(value)
+        except Misconfigured as error:
+            self.fail(error.message, param, ctx)
+        return str(value)
+
+
+REGISTRY = click.option(
+    "--registry", type=Address(), default="", help="host:port of the registry; default: what `up` runs here."
+)
+
+
 def options_for(type_: type[Any], section: str, *, leave_out: tuple[str, ...] = ()) -> list[click.Option]:
     """An option a setting. None, the default, means that it was not given, and the next source counts."""
     made = []
@@ -56,6 +75,29 @@ def options_for(type_: type[Any], section: str, *, leave_out: tuple[str, ...] = 
             )
         )
     return made
+
+
+def name_variables(command: click.Command, name: str) -> click.Command:
+    """Gives each flag that is no setting a variable, ANTIPHON_<COMMAND>_<FLAG>, which --help shows.
+
+    Those of settings are looked after in `load`; and what only a program says to the process that it starts, none says
+    in a variable, which that process's own children would hear, too (both: allow_from_autoenv=False).
+    """
+    for option in command.params:
+        if isinstance(option, click.Option) and option.allow_from_autoenv and not option.envvar:
+            flag = max(option.opts, key=len).lstrip("-")
+            option.envvar = settings.variable(name.replace("-", "_"), flag.replace("-", "_"))
+            option.show_envvar = True
+    if isinstance(command, click.Group):
+        for inner, found in command.commands.items():
+            name_variables(found, f"{name}-{inner}")
+    return command
+
+
+def variables(command: click.Command) -> set[str]:
+    """Of its flags, as `name_variables` gave them."""
+    own = {o.envvar for o in command.params if isinstance(o, click.Option) and isinstance(o.envvar, str)}
+    return own.union(*map(variables, command.commands.values())) if isinstance(command, click.Group) else own
 
 
 def load(type_: type[T], section: str, flags: Mapping[str, Any], *, config: str | None) -> T:

@@ -17,8 +17,9 @@ def is_terminal(stream: TextIO) -> bool:
         return False
 
 
-def print_json(value: Any) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+def print_json(value: Any, *, err: bool = False) -> None:
+    """`err`: where stdout has something else."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2), err=err)
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -32,7 +33,9 @@ def own_command(here: Path | None = None) -> str:
     launcher = ROOT / "antiphon"
     if not launcher.is_file():
         return "antiphon"
-    return "./antiphon" if (here or Path.cwd()) == ROOT else str(launcher)
+    with contextlib.suppress(FileNotFoundError):  # the folder that the user is in has been deleted
+        here = here or Path.cwd()
+    return "./antiphon" if here == ROOT else shlex.quote(str(launcher))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,34 +48,58 @@ class Running:
 
 
 class RunningFile:
-    """A small file beside the logs. One that cannot be read or written counts as none."""
+    """Small files beside the logs, `running-PID.json`, one an `up`: the newest whose writer lives counts.
 
-    def __init__(self, path: Path | None = None) -> None:
-        self._path = path or var_dir() / "running.json"
+    One that cannot be read counts as none.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder or var_dir()
 
     def read(self) -> Running | None:
-        """None also when the process that wrote it is gone."""
-        try:
-            kept = json.loads(self._path.read_text())
-            running = Running(str(kept["url"]), str(kept["registry"]), int(kept["pid"]))
-            os.kill(running.pid, 0)
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-        return running
+        newest_first = sorted(self._files(), key=_written, reverse=True)
+        return next((running for path in newest_first if (running := _read(path))), None)
 
     def write(self, running: Running) -> None:
-        with contextlib.suppress(OSError):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            new = self._path.with_suffix(f".{os.getpid()}")
-            new.write_text(json.dumps(asdict(running)))
-            os.replace(new, self._path)
+        """Raises OSError. Files of those who were killed go."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._path(running.pid)
+        new = path.with_suffix(".new")
+        new.write_text(json.dumps(asdict(running)))
+        os.replace(new, path)
+        for old in self._files():
+            if _read(old) is None:
+                with contextlib.suppress(OSError):
+                    old.unlink()
 
     def remove(self, pid: int) -> None:
-        """If it is still that process's: another `up` may have written its own since."""
-        running = self.read()
-        if running is not None and running.pid == pid:
-            with contextlib.suppress(OSError):
-                self._path.unlink()
+        with contextlib.suppress(OSError):
+            self._path(pid).unlink()
+
+    def _path(self, pid: int) -> Path:
+        return self._folder / f"running-{pid}.json"
+
+    def _files(self) -> list[Path]:
+        return list(self._folder.glob("running-*.json"))
+
+
+def _read(path: Path) -> Running | None:
+    """None also when the process that wrote it is gone."""
+    try:
+        kept = json.loads(path.read_text())
+        running = Running(str(kept["url"]), str(kept["registry"]), int(kept["pid"]))
+        os.kill(running.pid, 0)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return running
+
+
+def _written(path: Path) -> float:
+    """When; 0 for one that has gone meanwhile."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 PAGE = "http://127.0.0.1:8765"

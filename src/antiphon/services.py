@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +32,11 @@ class ServiceModule:
         module = importlib.import_module(f"{self.package}.app")
         found: Callable[..., Coroutine[Any, Any, int]] = module.run
         return found
+
+    def check(self, settings: Any) -> None:
+        """What its `checks` say of its settings: raises Misconfigured for what `run` would refuse."""
+        if importlib.util.find_spec(f"{self.package}.checks") is not None:
+            importlib.import_module(f"{self.package}.checks").check(settings)
 
 
 SERVICES = {

@@ -358,6 +358,7 @@ class _Child:
         path = os.pathsep.join((str(SOURCE), *filter(None, (os.environ.get("PYTHONPATH"),))))
         return await asyncio.create_subprocess_exec(
             sys.executable,
+            "-P",  # an `asr` in the user's folder must not stand in for ours
             "-m",
             "asr.child",
             spec.factory,

@@ -7,15 +7,18 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from base.address import check_address_or_none
+
 
 @dataclass(frozen=True, slots=True)
 class AsrWorkerSettings:
     host: Annotated[str, Meta(description="Address to serve gRPC on.")] = "127.0.0.1"
     port: Annotated[int, Meta(description="Port to serve on; 0 picks a free one.", ge=0, le=65535)] = 0
     advertise: Annotated[str, Meta(description="host or host:port that others reach us under; empty: our own.")] = ""
-    registry: Annotated[str, Meta(description="host:port of the registry; empty: announce nowhere.")] = (
-        "127.0.0.1:50050"
-    )
+    registry: Annotated[
+        str,
+        Meta(description="host:port of the registry; empty: announce nowhere.", extra={"check": check_address_or_none}),
+    ] = "127.0.0.1:50050"
     id: Annotated[str, Meta(description="Name of this worker; empty: made from host and process.")] = ""
     engine: Annotated[Literal["pocketsphinx", "scripted"], Meta(description="What recognises.")] = "pocketsphinx"
     decoders: Annotated[int, Meta(description="Utterances decoded at once; 0: by cores and memory.", ge=0, le=256)] = 0

@@ -28,6 +28,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from base.address import split_address as split_address
 from base.errors import BY_GRPC_CODE, AntiphonError, BadRequest, Internal, Misconfigured, Unavailable
 from base.rpc_guard import ErrorGuard
 
@@ -95,14 +96,6 @@ def bind(server: grpc.aio.Server, host: str, port: int) -> str:
 
 def join_address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host and not host.startswith("[") else f"{host}:{port}"
-
-
-def split_address(address: str) -> tuple[str, int]:
-    """ "host:port" or "[v6]:port" in two; raises `Misconfigured` for anything else."""
-    host, _, port = address.rpartition(":")
-    if not host or not port.isascii() or not port.isdigit() or int(port) > 65_535 or (":" in host and host[0] != "["):
-        raise Misconfigured(f"address {address!r} is not host:port, such as 127.0.0.1:50051", reason="BAD_ADDRESS")
-    return host.strip("[]"), int(port)
 
 
 def reachable_address(bound: str, advertise: str = "") -> str:

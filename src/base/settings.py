@@ -2,7 +2,8 @@
 
 A service has one frozen dataclass whose fields are `Annotated[type, msgspec.Meta(description=…, ge=…)]` with defaults.
 `load` fills it; `describe` lists it, for documentation and command line options; `explain` says where each value came
-from. A value that must not be shown is marked `Meta(extra={"secret": True})`.
+from. A value that must not be shown is marked `Meta(extra={"secret": True})`; what its type cannot tell is told by a
+function, `Meta(extra={"check": …})`, which raises ValueError or one of ours.
 
 The file is TOML with a table per section. The variable of a field is ANTIPHON_<SECTION>_<FIELD>; a list is written
 with commas, a table as JSON, and an empty variable counts as not set unless the field is text or a list. The caller
@@ -147,9 +148,14 @@ def variable(section: str, name: str) -> str:
     return f"ANTIPHON_{section}_{name}".upper()
 
 
-def unknown_variables(type_: type[Any], section: str, env: Mapping[str, str]) -> list[str]:
-    """Variables that look like this section's and set nothing: a warning, as others may own them (Kubernetes does)."""
-    known = {row.env for row in describe(type_, section)}
+def unknown_variables(
+    type_: type[Any], section: str, env: Mapping[str, str], *, known: Collection[str] = ()
+) -> list[str]:
+    """Variables that look like this section's and set nothing: a warning, as others may own them (Kubernetes does).
+
+    `known`: those of flags that are no settings.
+    """
+    known = {*known, *(row.env for row in describe(type_, section))}
     return sorted(name for name in env if name.startswith(variable(section, "")) and name not in known)
 
 
@@ -225,8 +231,12 @@ def _convert(given: _Given, hint: object, row: Row) -> object:
     if inner is not None:
         _check_keys(given, inner)
     try:
-        return msgspec.convert(given.value, type=hint, strict=not given.lenient, dec_hook=_decode_other)
-    except (msgspec.ValidationError, ValueError, TypeError) as error:
+        value: object = msgspec.convert(given.value, type=hint, strict=not given.lenient, dec_hook=_decode_other)
+        for meta in _unwrap(hint)[1]:
+            if check := (meta.extra or {}).get("check"):
+                check(value)
+        return value
+    except (msgspec.ValidationError, AntiphonError, ValueError, TypeError) as error:
         shown = "(hidden)" if row.secret else repr(given.value)
         why = "" if row.secret else f" ({error})"
         about = f": {row.description}" if row.description else ""

@@ -17,6 +17,7 @@ from asr.vad import FrameVad, VadSettings
 from base import lifecycle, log, metrics, rpc
 from base.errors import Misconfigured
 from orchestrator.catalogue import Catalogue
+from orchestrator.checks import access_keys
 from orchestrator.clients.workers import Workers
 from orchestrator.downlink import Ticker
 from orchestrator.http import Guard, Health, make_app
@@ -44,7 +45,7 @@ async def orchestrator(settings: OrchestratorSettings) -> AsyncIterator[lifecycl
     """A started orchestrator; leaving ends every session."""
     rpc.split_address(settings.registry)
     catalogue = Catalogue(settings)
-    keys = _keys(settings.access_key_file)
+    keys = access_keys(settings.access_key_file)
     registry = metrics.new_registry()
     async with (
         remote_store(settings.registry) as store,
@@ -69,19 +70,6 @@ async def orchestrator(settings: OrchestratorSettings) -> AsyncIterator[lifecycl
             ticking.cancel()
             await workers.close()
             await catalogue.close()
-
-
-def _keys(path: str) -> tuple[str, ...]:
-    """Access keys, one a line. Raises Misconfigured for a file without any."""
-    if not path:
-        return ()
-    try:
-        keys = tuple(line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip())
-    except (OSError, UnicodeError) as error:
-        raise Misconfigured(f"access_key_file {path!r} cannot be read: {error}") from error
-    if not keys:
-        raise Misconfigured(f"access_key_file {path!r} has no key in it; write one a line, or leave the setting empty")
-    return keys
 
 
 def _services(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
+
+from base.address import check_address
 
 Milliseconds = Annotated[int, Meta(ge=50, le=10_000)]
 
@@ -14,7 +16,9 @@ Milliseconds = Annotated[int, Meta(ge=50, le=10_000)]
 class OrchestratorSettings:
     host: Annotated[str, Meta(description="Address to serve HTTP and WebSocket on.")] = "127.0.0.1"
     port: Annotated[int, Meta(description="Port to serve on; 0 picks a free one.", ge=0, le=65535)] = 8765
-    registry: Annotated[str, Meta(description="host:port of the registry that knows the workers.")] = "127.0.0.1:50050"
+    registry: Annotated[
+        str, Meta(description="host:port of the registry that knows the workers.", extra={"check": check_address})
+    ] = "127.0.0.1:50050"
     web_dir: Annotated[str, Meta(description="Folder of the web page; empty: the one beside src/.")] = ""
     allowed_origins: Annotated[
         tuple[str, ...], Meta(description="Origins besides our own whose pages may open a session.")
@@ -64,5 +68,5 @@ class OrchestratorSettings:
         float, Meta(description="Responder `client`: longest wait for its next reply_delta.", ge=1)
     ] = 30.0
     drain_s: Annotated[float, Meta(description="How long sessions may finish their turns at shutdown.", ge=0)] = 5.0
-    log_level: Annotated[str, Meta(description="debug, info, warning or error.")] = "info"
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="How much is logged.")] = "info"
     log_pii: Annotated[bool, Meta(description="Log what people said, under pii. keys. Off unless you mean it.")] = False

@@ -11,7 +11,6 @@ from dataclasses import replace
 
 from base import rpc
 from base.audio import AudioFormat
-from base.errors import Misconfigured
 from base.lifecycle import EXIT_OK, EXIT_WEDGED, Serving, serve
 from base.log import get_logger
 from base.metrics import http_server, new_registry
@@ -19,6 +18,7 @@ from pb.antiphon.v1 import models_pb2_grpc, synthesis_pb2_grpc
 from registry.records import WorkerKind, WorkerRecord
 from registry.stores.remote import remote_store
 from tts_workers import wire
+from tts_workers.checks import check
 from tts_workers.engine import ModelSpec
 from tts_workers.house import ModelHouse
 from tts_workers.measures import Measures
@@ -202,15 +202,9 @@ class _Worker:
 
 def _specs(settings: TtsWorkerSettings) -> list[ModelSpec]:
     """The models to serve; raises Misconfigured."""
+    check(settings)
     specs = [ModelSpec(m.id, m.engine, m.options) for m in settings.models]
-    specs = specs or [ModelSpec(settings.engine, settings.engine)]
-    ids = [spec.id for spec in specs]
-    if len(set(ids)) != len(ids):
-        raise Misconfigured(f"two models have the same id; ids are {', '.join(ids)}")
-    for name, wanted in [("default_model", settings.default_model), *(("preload", id) for id in settings.preload)]:
-        if wanted and wanted not in ids:
-            raise Misconfigured(f"{name} is {wanted!r}, which is none of the models: {', '.join(ids)}")
-    return specs
+    return specs or [ModelSpec(settings.engine, settings.engine)]
 
 
 def _plans(settings: TtsWorkerSettings, specs: list[ModelSpec]) -> list[ModelPlan]:

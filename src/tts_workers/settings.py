@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
+from base.address import check_address_or_none
+
 
 @dataclass(frozen=True, slots=True)
 class ModelSettings:
@@ -30,7 +32,13 @@ class TtsWorkerSettings:
     advertise: Annotated[
         str, Meta(description="Host, or host:port, that others reach it at; empty: the address it serves on.")
     ] = ""
-    registry: Annotated[str, Meta(description="Registry to announce itself to, host:port; empty: none.")] = ""
+    registry: Annotated[
+        str,
+        Meta(
+            description="Registry to announce itself to, host:port; empty: none.",
+            extra={"check": check_address_or_none},
+        ),
+    ] = ""
     id: Annotated[str, Meta(description="Its name in the registry; empty: made from host and process.")] = ""
     engine: Annotated[str, Meta(description="Engine of its one model, where `models` is empty: espeak or sine.")] = (
         "espeak"

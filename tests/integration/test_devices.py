@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -225,6 +228,72 @@ def test_the_doctor_tells_what_is_wrong_with_the_microphone(
     assert found["verdict"] == verdict, found
     assert done.returncode == (0 if verdict == "good" else 1)
     assert found["advice"]
+
+
+def kill_when_it_sounds(sounds: SoundSystem) -> None:
+    """The sound system dies once a program uses it; nobody tells the program."""
+    deadline = time.monotonic() + LIMIT_S
+    while not subprocess.run(
+        ["pactl", "list", "short", "source-outputs"], env=sounds.env, capture_output=True, text=True
+    ).stdout.count("protocol-native"):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    time.sleep(1.0)
+    os.kill(sounds.pid, signal.SIGKILL)
+
+
+async def test_a_sound_system_that_dies_ends_the_conversation() -> None:
+    require()
+    with tempfile.TemporaryDirectory(prefix="snd") as place, sound_system(Path(place)) as sounds:
+        async with serving(RecordingHub()) as server:
+            chat = await asyncio.create_subprocess_exec(
+                *antiphon("chat", "--url", str(server.make_url("/"))),
+                env=environment(sounds),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.PIPE,
+            )
+            try:
+                await asyncio.to_thread(kill_when_it_sounds, sounds)
+                _, said = await asyncio.wait_for(chat.communicate(), LIMIT_S)
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    chat.kill()
+    assert said.decode().endswith("antiphon: the microphone or the loudspeaker is gone\n"), said
+    assert chat.returncode == 69
+
+
+def test_the_doctor_does_not_wait_for_a_sound_system_that_died() -> None:
+    require()
+    with tempfile.TemporaryDirectory(prefix="snd") as place, sound_system(Path(place)) as sounds:
+        doctor = subprocess.Popen(
+            antiphon("doctor", "--mic", "--json", "--seconds", "50"),
+            env=environment(sounds),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            kill_when_it_sounds(sounds)
+            out, _ = doctor.communicate(timeout=LIMIT_S)
+        finally:
+            doctor.kill()
+    assert json.loads(out)["error"] == "the microphone is gone"
+    assert doctor.returncode == 69
+
+
+def test_alsa_does_not_talk_into_the_captions() -> None:
+    require()
+    code = "import ctypes\nfrom antiphon.chat.devices import portaudio\nportaudio()\nfound = ctypes.c_void_p()\n"
+    code += "print(ctypes.CDLL('libasound.so.2').snd_pcm_open(ctypes.byref(found), b'no such device', 0, 0))"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.stdout, done.stderr) == ("-2\n", "")
 
 
 async def test_say_plays_where_no_file_is_named(sounds: SoundSystem) -> None:

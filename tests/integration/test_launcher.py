@@ -7,8 +7,11 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -63,6 +66,28 @@ class Tree:
 
     def leftovers(self) -> list[str]:
         return [p.name for p in self.root.iterdir() if ".lock" in p.name and p.name.startswith(".venv")]
+
+
+def slowly(words: str, started: Path) -> str:
+    """A Python that takes a minute for what begins with these words; who it is stands in `started` meanwhile."""
+    # A shell that forks may miss a SIGINT in between; a Python does not. So: one process.
+    wait = f"import os, time; open({str(started)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    python = f'exec "{sys.executable}"'
+    return f'case "$*" in "{words}"*) {python} -c "{wait}" "$0" "$@";; esac; {python} "$@"'
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 @pytest.fixture
@@ -186,21 +211,84 @@ def test_an_interrupted_installation_is_started_afresh(tree: Tree) -> None:
 @pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGKILL])
 def test_killed_while_installing_recovers(tree: Tree, sig: signal.Signals) -> None:
     slow = tree.bin / "slow"
-    # A shell that forks may miss a SIGINT in between; a Python does not. So: one process.
-    wait = f"import time; open({str(slow)!r}, 'w').close(); time.sleep(60)"
-    tree.program(
-        "python3",
-        f'case "$*" in "-m venv"*) exec "{sys.executable}" -c "{wait}";; esac; exec "{sys.executable}" "$@"',
-    )
+    tree.program("python3", slowly("-m venv", slow))
     process = tree.start()
-    while not slow.exists():
-        assert process.poll() is None, process.communicate()
+    until(slow.exists)
     os.killpg(process.pid, sig)
     process.communicate(timeout=60)
     tree.real_python()
     code, _, err = tree.run()
     assert code == 7, err
     assert tree.leftovers() == []
+
+
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGKILL])
+def test_what_installs_ends_with_the_launcher_or_before_the_next_start_installs(
+    tree: Tree, sig: signal.Signals
+) -> None:
+    tree.real_python()
+    assert tree.run()[0] == 7
+    (tree.root / "requirements.lock").write_text("# changed\n")
+    slow = tree.bin / "slow"
+    python = tree.root / ".venv" / "bin" / "python"
+    python.unlink()
+    python.write_text(f"#!/bin/sh\n{slowly('-m pip', slow)}\n")
+    python.chmod(0o755)
+    process = tree.start()
+    until(lambda: slow.exists() and slow.read_text() != "")
+    pip = int(slow.read_text())
+    assert is_alive(pip)
+    began = time.monotonic()
+    process.send_signal(sig)
+    assert process.wait(30) == (143 if sig == signal.SIGTERM else -sig)
+    if sig == signal.SIGTERM:
+        assert time.monotonic() - began < 20, "nobody waits for the end of the installation"
+        assert not is_alive(pip)
+        assert tree.leftovers() == []
+    code, _, err = tree.run()
+    assert code == 7, err
+    assert not is_alive(pip)
+    assert tree.leftovers() == []
+    process.communicate(timeout=60)
+
+
+def test_a_place_that_may_not_be_written_to_is_said_at_once(tree: Tree, tmp_path: Path) -> None:
+    # Also root cannot make a folder in /proc.
+    place = Path("/proc") if sys.platform == "linux" else tmp_path / "closed"
+    place.mkdir(mode=0o555, exist_ok=True)
+    tree.real_python()
+    tree.env["ANTIPHON_VENV"] = str(place / "venv")
+    code, out, err = tree.run("--version")
+    assert (code, out) == (69, "")
+    assert err == f"antiphon: cannot write to {place}; set ANTIPHON_VENV to a place you may write\n"
+
+
+def test_the_source_is_the_clones_own_whoever_shares_its_venv(tree: Tree, tmp_path: Path) -> None:
+    child = "import sys\nif len(sys.argv) > 1:\n    print(__file__)\n    sys.exit()\nprint('up', flush=True)\ninput()\n"
+    child += "import subprocess\nsubprocess.run([sys.executable, '-P', '-m', 'antiphon', 'service'])\n"
+    tree.real_python()
+    tree.env["ANTIPHON_VENV"] = str(tmp_path / "shared")
+    main = tree.root / "src" / "antiphon" / "__main__.py"
+    main.write_text(child)
+    other = tmp_path / "other"
+    shutil.copytree(tree.root, other)
+    up = subprocess.Popen(
+        [str(tree.root / "antiphon")], env=tree.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert up.stdout is not None
+    assert up.stdout.readline() == "up\n"
+    _, out, _ = tree.run("service", script=other / "antiphon")
+    assert out == f"{other / 'src' / 'antiphon' / '__main__.py'}\n"
+    assert up.communicate("\n", timeout=60)[0] == f"{main}\n"
+
+
+def test_a_dev_set_that_cannot_be_installed_leaves_the_base(tree: Tree) -> None:
+    tree.real_python()
+    assert tree.run()[0] == 7
+    (tree.root / "requirements-dev.lock").write_text("./no-such-thing.whl\n")
+    assert tree.run("test")[0] == 69
+    code, _, err = tree.run()
+    assert (code, err) == (7, ""), "nothing is made afresh"
 
 
 def test_two_starts_at_once_make_one_venv(tree: Tree) -> None:
@@ -268,6 +356,13 @@ def test_a_forced_python_is_taken_or_refused(tree: Tree) -> None:
     code, _, err = tree.run()
     assert code == 69
     assert "3.6" in err
+    assert err.splitlines()[1].startswith("    curl "), "what helps"
+    tree.real_python("python3.13")
+    code, _, err = tree.run()
+    assert code == 69
+    assert err.splitlines()[1] == f"    export ANTIPHON_PYTHON='{tree.bin}/python3.13'"
+    tree.env["ANTIPHON_PYTHON"] = "nowhere"
+    assert "does not run" in tree.run()[2]
     tree.env["ANTIPHON_PYTHON"] = "mine"
     tree.env["ANTIPHON_VENV"] = str(tree.root.parent / "else where")
     assert tree.run()[0] == 7

@@ -28,6 +28,7 @@ ASOUNDRC = "pcm.!default { type pulse }\nctl.!default { type pulse }\n"
 class SoundSystem:
     place: Path
     env: Mapping[str, str]
+    pid: int
 
     def play(self, pcm: bytes, *, rate: int = 48_000, repeat: bool = False) -> subprocess.Popen[bytes]:
         """Sounds in the room: mono s16le, once, or over and over until it is killed."""
@@ -105,7 +106,7 @@ def sound_system(place: Path) -> Iterator[SoundSystem]:
             assert daemon.poll() is None, daemon.stderr and daemon.stderr.read()
             assert time.monotonic() < deadline, "PulseAudio does not answer"
             time.sleep(0.05)
-        yield SoundSystem(place, env)
+        yield SoundSystem(place, env, daemon.pid)
     finally:
         daemon.kill()
         daemon.wait(LIMIT_S)

@@ -8,9 +8,12 @@ how long the one takes to come back in the other. The canceller is the one of We
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
+import ctypes
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +28,12 @@ RATE = 48_000
 BLOCK = RATE // 100
 LATENCY_S = 0.04
 """Asked of the sound card: less makes a Python callback late under load, more delays a hold."""
+FIRST_S = 10.0
+"""Devices that have not asked for sound by then never will: a headset over Bluetooth takes its time."""
+GONE_S = 2.0
+"""Once they have, this long without a callback means that they are gone: a sound system that dies says nothing."""
+LOOK_S = 0.25
+CLOSE_S = 2.0
 
 
 class NoSound(Unavailable):
@@ -108,11 +117,27 @@ class Devices:
 
 def portaudio() -> Any:
     """The module `sounddevice`, or NoSound with what to install."""
+    _hush_alsa()
     try:
         import sounddevice
     except OSError as error:
         raise NoSound(f"the sound library PortAudio is missing; get it with: {how_to_get_portaudio()}") from error
     return sounddevice
+
+
+_Handler = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p)
+_silent = _Handler(lambda *_: None)
+"""ALSA keeps the address of it and calls it for as long as the process lives."""
+
+
+def _hush_alsa() -> None:
+    """ALSA writes what it thinks of each device straight to the terminal, in the midst of captions.
+
+    What is wrong with a device that we open, PortAudio says as an error.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL("libasound.so.2").snd_lib_error_set_handler(_silent)
 
 
 def check_there(named: Devices) -> None:
@@ -146,7 +171,46 @@ def how_to_get_portaudio(platform: str = sys.platform) -> str:
     return "your system's package of PortAudio"
 
 
-class _Duplex:
+class Watch:
+    """Whether a stream lives. `called` may come from any thread, the rest belongs to the event loop."""
+
+    def __init__(self, what: str) -> None:
+        self.is_active: Callable[[], bool] = lambda: True
+        self._loop = asyncio.get_running_loop()
+        self._gone = f"{what} is gone"
+        self._failed: asyncio.Future[None] = self._loop.create_future()
+        self._began_at = time.monotonic()
+        self._called_at: float | None = None
+
+    def called(self) -> None:
+        """The stream asked for sound, or brought some."""
+        self._called_at = time.monotonic()
+
+    async def wait_failed(self) -> None:
+        """Raises NoSound when the devices stop by themselves, as an unplugged headset does."""
+        while not self._failed.done():
+            await asyncio.wait([self._failed], timeout=LOOK_S)
+            quiet_s = time.monotonic() - (self._called_at or self._began_at)
+            if quiet_s > (FIRST_S if self._called_at is None else GONE_S) or not self.is_active():
+                self.fail(self._gone)
+        await self._failed
+
+    def fail(self, why: str) -> None:
+        if not self._failed.done():
+            self._failed.set_exception(NoSound(why))
+
+    def finished(self) -> None:
+        """On PortAudio's thread: the stream has ended, by `close` or by itself."""
+        with contextlib.suppress(RuntimeError):  # the loop is gone
+            self._loop.call_soon_threadsafe(self.fail, self._gone)
+
+    def close(self) -> None:
+        self._failed.cancel()
+        if self._failed.done() and not self._failed.cancelled():
+            self._failed.exception()  # nobody waits for it any more
+
+
+class _Duplex(Watch):
     """The callback and what it needs. `take` is called on the event loop with 16 kHz s16le."""
 
     def __init__(
@@ -156,17 +220,21 @@ class _Duplex:
         take: Callable[[bytes], None],
         heard: Callable[[bytes], None] | None,
     ) -> None:
+        super().__init__("the microphone or the loudspeaker")
         self._player = player
         self._canceller = canceller
         self._take = take
         self._heard = heard
-        self._loop = asyncio.get_running_loop()
-        self._resampler = StreamResampler(RATE, UPLINK_RATE)
-        self._failed: asyncio.Future[None] = self._loop.create_future()
+        self._resampler: StreamResampler | None = StreamResampler(RATE, UPLINK_RATE)
         self.overruns = 0
 
     def callback(self, indata: Any, outdata: Any, frames: int, times: Any, status: Any) -> None:
         """On PortAudio's thread. What it raises would be lost there, so it is told."""
+        self.called()
+        resampler = self._resampler
+        if resampler is None:
+            outdata[:] = bytes(len(outdata))
+            return
         try:
             if status:
                 self.overruns += 1
@@ -182,26 +250,14 @@ class _Duplex:
                 pcm = b"".join(
                     self._canceller.near(pcm[at : at + BLOCK * 2], delay_ms) for at in range(0, len(pcm), BLOCK * 2)
                 )
-            self._loop.call_soon_threadsafe(self._hand_over, self._resampler.process(pcm), out)
+            self._loop.call_soon_threadsafe(self._hand_over, resampler.process(pcm), out)
         except BaseException as error:
             self._loop.call_soon_threadsafe(self.fail, f"the sound card's callback failed: {error!r}")
             raise
 
-    async def wait_failed(self) -> None:
-        """Raises NoSound when the devices stop by themselves, as an unplugged headset does."""
-        await asyncio.shield(self._failed)
-
-    def fail(self, why: str) -> None:
-        if not self._failed.done():
-            self._failed.set_exception(NoSound(why))
-
     def close(self) -> None:
-        self._failed.cancel()
-
-    def finished(self) -> None:
-        """On PortAudio's thread: the stream has ended, by `close` or by itself."""
-        with contextlib.suppress(RuntimeError):  # the loop is gone
-            self._loop.call_soon_threadsafe(self.fail, "the microphone or the loudspeaker is gone")
+        super().close()
+        self._resampler = None  # a stream that cannot be closed must not keep it beyond the end of the process
 
     def _hand_over(self, pcm: bytes, out: bytes) -> None:
         self._take(pcm)
@@ -237,13 +293,23 @@ def open_devices(
             finished_callback=duplex.finished,
         )
         stream.start()
+        duplex.is_active = lambda: bool(stream.active)
     except (sounddevice.PortAudioError, ValueError) as error:
         raise NoSound(f"cannot open microphone and loudspeaker: {_first_line(error)}; see: antiphon doctor") from error
     try:
         yield duplex
     finally:
-        stream.close(ignore_errors=True)
+        _close(sounddevice, stream)
         duplex.close()
+
+
+def _close(sounddevice: Any, stream: Any) -> None:
+    """Where the sound system died, PortAudio waits for ever to close a stream of it, here and once more at our end."""
+    closing = threading.Thread(target=stream.close, kwargs={"ignore_errors": True}, name="close", daemon=True)
+    closing.start()
+    closing.join(CLOSE_S)
+    if closing.is_alive():
+        atexit.unregister(sounddevice._exit_handler)
 
 
 def _device(name: str) -> int | str | None:
@@ -255,26 +321,36 @@ def _first_line(error: BaseException) -> str:
 
 
 @contextmanager
-def open_microphone(take: Callable[[bytes], None], name: str = "") -> Iterator[None]:
+def open_microphone(take: Callable[[bytes], None], name: str = "") -> Iterator[Watch]:
     """The microphone alone, untouched: 16 kHz s16le to `take`, on the event loop. Raises NoSound."""
     sounddevice = portaudio()
     loop = asyncio.get_running_loop()
     resampler = StreamResampler(RATE, UPLINK_RATE)
+    watch = Watch("the microphone")
 
     def callback(indata: Any, _frames: int, _times: Any, _status: Any) -> None:
+        watch.called()
         loop.call_soon_threadsafe(take, resampler.process(bytes(indata)))
 
     try:
         stream = sounddevice.RawInputStream(
-            samplerate=RATE, blocksize=BLOCK * 2, channels=1, dtype="int16", device=_device(name), callback=callback
+            samplerate=RATE,
+            blocksize=BLOCK * 2,
+            channels=1,
+            dtype="int16",
+            device=_device(name),
+            callback=callback,
+            finished_callback=watch.finished,
         )
         stream.start()
+        watch.is_active = lambda: bool(stream.active)
     except (sounddevice.PortAudioError, ValueError) as error:
         raise NoSound(f"cannot open the microphone: {_first_line(error)}") from error
     try:
-        yield
+        yield watch
     finally:
-        stream.close(ignore_errors=True)
+        _close(sounddevice, stream)
+        watch.close()
 
 
 def play(pcm: bytes, rate: int) -> None:

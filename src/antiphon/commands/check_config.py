@@ -11,6 +11,7 @@ import click
 from antiphon import exits, options
 from antiphon.output import print_json, table
 from antiphon.sections import sections
+from antiphon.services import SERVICES
 from base import settings
 from base.errors import Misconfigured
 
@@ -36,14 +37,31 @@ def check(file: Path | None, section: str, type_: type[Any]) -> dict[str, Any]:
     values: list[dict[str, Any]] = []
     try:
         found = settings.explain(type_, section=section, file=file, env=os.environ)
-        settings.load(type_, section=section, file=file, env=os.environ)
+        loaded = settings.load(type_, section=section, file=file, env=os.environ)
         values = [{"name": v.row.name, "value": _shown(v), "source": v.source, "default": v.row.default} for v in found]
     except Misconfigured as error:
         errors.append(error.message)
-    warnings = [
-        f"{name} is set, but is not a setting" for name in settings.unknown_variables(type_, section, os.environ)
-    ]
+    else:
+        errors += _refused(section, loaded)
+    from antiphon import cli
+
+    unknown = settings.unknown_variables(type_, section, os.environ, known=cli.variables())
+    warnings = [f"{name} is set, but is not a setting" for name in unknown]
     return {"section": section, "errors": errors, "warnings": warnings, "values": values}
+
+
+def _refused(section: str, loaded: object) -> list[str]:
+    """What the section's service itself would say at its start."""
+    for service in SERVICES.values():
+        if service.section == section:
+            try:
+                service.check(loaded)
+            except Misconfigured as error:
+                return [f"[{section}] {error.message}"]
+            except Exception as error:
+                # The operator's own responder, whatever happens in it.
+                return [f"[{section}] {type(error).__name__}: {error}"]
+    return []
 
 
 def _shown(value: settings.Value) -> Any:

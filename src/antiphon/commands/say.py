@@ -40,10 +40,17 @@ the loudspeaker plays it.
     show_default=True,
     help="Of the file, in Hz.",
 )
-@click.option("--registry", default="", help="host:port of the registry; default: what `up` runs here.")
-@click.option("--address", default="", help="host:port of a TTS worker, passing the registry over.")
-@click.option("--config", metavar="FILE", help="The configuration file, for a worker of its own.")
-@click.option("--json", "as_json", is_flag=True, help="Print what was made, and by whom, as JSON.")
+@options.REGISTRY
+@click.option(
+    "--address", type=options.Address(), default="", help="host:port of a TTS worker, passing the registry over."
+)
+@click.option(
+    "--config",
+    metavar="FILE",
+    allow_from_autoenv=False,
+    help="The configuration file, for a worker of its own.  [env: ANTIPHON_CONFIG]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print what was made, and by whom, as JSON; to stderr with -o -.")
 def command(
     text: str,
     out: Path | None,
@@ -88,7 +95,8 @@ def command(
     _put(pcm, int(sample_rate), out)
     if as_json:
         seconds = round(len(pcm) / 2 / int(sample_rate), 3)
-        print_json({"file": str(out) if out else None, "seconds": seconds, "rate": int(sample_rate), "worker": worker})
+        made = {"file": str(out) if out else None, "seconds": seconds, "rate": int(sample_rate), "worker": worker}
+        print_json(made, err=str(out) == "-")
     return exits.OK
 
 

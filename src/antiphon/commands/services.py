@@ -48,7 +48,12 @@ def _run(module: ServiceModule, *, announce_ready: bool, parent_watch: bool, con
         lifecycle.exit_with_parent()
     log.configure(level=getattr(settings, "log_level", "info"), pii=getattr(settings, "log_pii", False))
     ready = functools.partial(announce, module.kind) if announce_ready else None
-    return lifecycle.main(module.run()(settings, ready=ready))
+
+    async def checked() -> int:
+        module.check(settings)
+        return await module.run()(settings, ready=ready)
+
+    return lifecycle.main(checked())
 
 
 def announce(kind: str, address: str) -> None:

@@ -6,13 +6,13 @@ import asyncio
 
 import click
 
-from antiphon import exits
+from antiphon import exits, options
 from antiphon.output import print_json, table
 
 
 @click.command(help="List the voices of the running system's workers.")
 @click.option("--language", default="", help="Only voices of this language (BCP 47, or its first part).")
-@click.option("--registry", default="", help="host:port of the registry; default: what `up` runs here.")
+@options.REGISTRY
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 def command(language: str, registry: str, as_json: bool) -> int:
     from antiphon.places import registry_of

@@ -9,12 +9,12 @@ from typing import Any
 
 import click
 
-from antiphon import exits
+from antiphon import exits, options
 from antiphon.output import print_json, table
 
 
 @click.command(help="List the workers that the registry knows, and how busy they are.")
-@click.option("--registry", default="", help="host:port of the registry; default: what `up` runs here.")
+@options.REGISTRY
 @click.option("--json", "as_json", is_flag=True, help="For scripts: all that a worker says of itself.")
 def command(registry: str, as_json: bool) -> int:
     from antiphon.places import registry_of

@@ -90,6 +90,8 @@ class Finish:
 Command = Start | Terminate | Kill | Crashed | Finish
 
 EXIT_FAULT = 1
+EXIT_STOPPED = 130
+"""Stopped at once: what a service had begun was not finished."""
 USELESS = frozenset({2, 78})
 """Exit codes that say that starting again will not help: usage and configuration."""
 
@@ -178,6 +180,7 @@ class Plan:
             self._code = code
         if self._stopping and not self._hurried:
             self._hurried = True
+            self._code = self._code or EXIT_STOPPED
             return [Kill(s.service.name, s.life) for s in self._states.values() if s.alive]
         self._stopping = True
         for state in self._states.values():

@@ -17,6 +17,7 @@ from antiphon.places import Running, RunningFile, own_command, var_dir
 from antiphon.settings import UpSettings
 from antiphon.up.brains import NONE, Brain, Memory, choose
 from antiphon.up.keyboard import Keyboard, is_somebody_there, open_keyboard
+from antiphon.up.logs import log_folder
 from antiphon.up.plan import Policy
 from antiphon.up.programs import Layout, Place, is_set
 from antiphon.up.screen import JsonScreen, Screen
@@ -36,14 +37,17 @@ PATIENCE_S = 20.0
 
 async def up(settings: UpSettings, page: OrchestratorSettings, *, config: Path | None, as_json: bool) -> int:
     """Returns the exit code when everything has stopped. `page` says where the orchestrator is to be."""
-    log_dir = Path(settings.log_dir) if settings.log_dir else var_dir() / "log"
-    line = StatusLine()
-    screen: Screen | JsonScreen = (
-        JsonScreen()
-        if as_json
-        else Screen(line, verbose=settings.verbose, log_dir=log_dir, moving=is_terminal(sys.stdout))
-    )
     async with contextlib.AsyncExitStack() as stack:
+        troubles: list[str] = []
+        wanted = Path(settings.log_dir) if settings.log_dir else var_dir() / "log"
+        log_dir = stack.enter_context(log_folder(wanted, troubles.append))
+        screen: Screen | JsonScreen = (
+            JsonScreen()
+            if as_json
+            else Screen(StatusLine(), verbose=settings.verbose, log_dir=log_dir, moving=is_terminal(sys.stdout))
+        )
+        for trouble in troubles:
+            screen.say(trouble)
         somebody = is_somebody_there() and not as_json
         keyboard = await stack.enter_async_context(open_keyboard()) if somebody else None
         running = RunningFile()
@@ -63,6 +67,8 @@ async def up(settings: UpSettings, page: OrchestratorSettings, *, config: Path |
             layout.programs(), screen, log_dir=log_dir, policy=Policy(stop_s=settings.stop_s), cwd=None
         )
         screen.phases = supervisor.phases
+        if isinstance(screen, JsonScreen):
+            screen.on_gone = supervisor.stop_nowait
         async with asyncio.TaskGroup() as tasks:
             welcome = _Welcome(settings, screen, keyboard, brain, log_dir, supervisor, running)
             screen.on_ready = welcome.ready
@@ -130,7 +136,7 @@ class _Welcome:
         screen: Screen | JsonScreen,
         keyboard: Keyboard | None,
         brain: Brain,
-        log_dir: Path,
+        log_dir: Path | None,
         supervisor: Supervisor,
         running: RunningFile,
     ) -> None:
@@ -154,12 +160,22 @@ class _Welcome:
         if name == "orchestrator":
             moved = bool(self.url) and self.url != page_url(address)
             self.url = page_url(address)
-            self._running.write(Running(self.url, self._registry, os.getpid()))
+            self._tell_others()
             self._page.set()
             if moved:
                 self._screen.say(f"Antiphon is now at {self.url}")
         if self._there.issuperset(self._supervisor.phases()):
             self._all.set()
+
+    def _tell_others(self) -> None:
+        """Where we are, for the other commands."""
+        try:
+            self._running.write(Running(self.url, self._registry, os.getpid()))
+        except OSError as error:
+            self._screen.say(
+                f"cannot write to {var_dir()}: {error.strerror}; other commands find this system "
+                f"with --url {self.url}, or --registry {self._registry}"
+            )
 
     async def run(self) -> None:
         await self._page.wait()
@@ -203,7 +219,8 @@ class _Welcome:
         say(f"\nAntiphon is at {self.url}")
         if brain:
             say(f"  brain  {brain}")
-        say(f"  logs   {self._log_dir}")
+        if self._log_dir is not None:
+            say(f"  logs   {self._log_dir}")
         say(f"  or     {own_command()} chat{'' if self.url.endswith(':8765') else f' --url {self.url}'}")
         if self._keyboard is not None:
             enter = "Enter opens it in your browser; " if can_open and self._settings.open != "no" else ""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from antiphon import exits
 from antiphon.output import StatusLine, printable
 from antiphon.up.plan import Crashed, Phase
 
@@ -15,7 +19,7 @@ from antiphon.up.plan import Crashed, Phase
 class Screen:
     """A `supervisor.Watcher`. `phases` is asked for the status line."""
 
-    def __init__(self, line: StatusLine, *, verbose: bool, log_dir: Path, moving: bool) -> None:
+    def __init__(self, line: StatusLine, *, verbose: bool, log_dir: Path | None, moving: bool) -> None:
         self._line = line
         self._verbose = verbose
         self._log_dir = log_dir
@@ -55,7 +59,8 @@ class Screen:
         if not self._verbose:
             for line in tail:
                 self.say(f"    {printable(readable(line))[:300]}")
-            self.say(f"    (all of it: {self._log_dir / (crash.name + '.log')})")
+            if self._log_dir is not None:
+                self.say(f"    (all of it: {self._log_dir / (crash.name + '.log')})")
         self.refresh()
 
     def stopping(self, *, hurried: bool) -> None:
@@ -68,17 +73,40 @@ class Screen:
 
 
 class JsonScreen:
-    """The same for programs: one JSON object a line on stdout."""
+    """The same for programs: one JSON object a line on stdout.
+
+    `on_gone` is called, once, with an exit code when nobody reads that any more, unless all is being stopped anyway.
+    """
 
     def __init__(self) -> None:
+        self.on_gone: Callable[[int], None] = lambda _code: None
+        self._gone = False
+        self._stopping = False
         self.phases: Callable[[], Mapping[str, Phase]] = dict
         self.on_ready: Callable[[str, str], None] = lambda _name, _address: None
 
     def say(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        with contextlib.suppress(OSError, ValueError):
+            print(text, file=sys.stderr, flush=True)
 
     def tell(self, event: str, **fields: object) -> None:
-        print(json.dumps({"event": event, **fields}, ensure_ascii=False), flush=True)
+        if self._gone:
+            return
+        try:
+            print(json.dumps({"event": event, **fields}, ensure_ascii=False), flush=True)
+        except OSError as error:
+            self._lose(error)
+
+    def _lose(self, error: OSError) -> None:
+        self._gone = True
+        # What waits to be written would be tried once more at the end.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        left = error.errno == errno.EPIPE
+        if not left:
+            self.say(f"cannot write the output: {error.strerror}")
+        if not self._stopping:
+            self.on_gone(exits.OK if left else exits.FAILURE)
 
     def facts(self, facts: Mapping[str, object]) -> None:
         pass
@@ -97,6 +125,7 @@ class JsonScreen:
         self.tell("crashed", name=crash.name, code=crash.code, again_s=crash.again_s, hung=crash.hung, tail=tail)
 
     def stopping(self, *, hurried: bool) -> None:
+        self._stopping = True
         self.tell("stopping", hurried=hurried)
 
     def line(self, name: str, line: str) -> None:

@@ -56,14 +56,17 @@ class _Exited:
 
 
 class Supervisor:
-    """`run` returns the exit code once no process is left; `stop_nowait` asks for that, and said twice, insists."""
+    """`run` returns the exit code once no process is left; `stop_nowait` asks for that, and said twice, insists.
+
+    `log_dir` None: no logs are kept.
+    """
 
     def __init__(
         self,
         programs: Sequence[Program],
         watcher: Watcher,
         *,
-        log_dir: Path,
+        log_dir: Path | None,
         policy: Policy | None = None,
         jitter: Callable[[], float] = random.random,
         cwd: Path | None = None,
@@ -93,7 +96,8 @@ class Supervisor:
         return {n: c.pid for n, (_, c) in self._children.items() if c.pid is not None}
 
     async def run(self) -> int:
-        self._logs = {name: LogFile(self._log_dir / f"{name}.log") for name in self._programs}
+        folder = self._log_dir
+        self._logs = {name: LogFile(folder / f"{name}.log") for name in self._programs} if folder is not None else {}
         try:
             # Cancelled or failed, the group cancels each child's task, and that kills the child.
             async with asyncio.TaskGroup() as tasks:
@@ -161,7 +165,7 @@ class Supervisor:
         child = Child(
             name,
             self._programs[name].argv(addresses),
-            log=self._logs[name],
+            log=self._logs.get(name),
             on_ready=lambda address: self._tell(_Ready(name, life, address)),
             on_line=self._watcher.line,
             cwd=self._cwd,

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from antiphon import exits
@@ -69,6 +70,20 @@ def test_every_setting_is_a_flag_and_a_variable() -> None:
 def test_an_unknown_command_or_value_is_a_usage_error() -> None:
     assert run("sing").returncode == exits.USAGE
     assert run("say", "x", "--rate", "99").returncode == exits.USAGE
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:99999", "1.2.3", "localhost"])
+def test_an_address_that_cannot_be_one_is_a_usage_error(address: str) -> None:
+    for arguments in (("voices",), ("workers",), ("say", "x", "-o", "x.wav")):
+        done = run(*arguments, "--registry", address)
+        assert done.returncode == exits.USAGE, done
+        assert "is not host:port" in done.stderr
+
+
+def test_ctrl_c_while_it_still_loads_is_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("raise KeyboardInterrupt\n")
+    done = run("voices", PYTHONPATH=os.pathsep.join((str(tmp_path), str(ROOT / "src"))))
+    assert (done.returncode, done.stdout, done.stderr) == (exits.STOPPED, "", "")
 
 
 def test_exit_codes_are_the_services_own() -> None:
@@ -152,12 +167,73 @@ def test_a_service_announces_itself_and_ends_with_its_parent() -> None:
     process.wait(30)
 
 
-def test_a_reader_that_goes_away_is_no_error() -> None:
-    shell = f"'{sys.executable}' -P -m antiphon check-config | head -n 1"
-    done = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", shell],
+def in_a_shell(words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", "-o", "pipefail", "-c", f"'{sys.executable}' -P -m antiphon {words}"],
         capture_output=True,
         text=True,
         env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
     )
-    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("reader", ["head -n 1", "true"])
+def test_a_reader_that_goes_away_is_no_error(reader: str) -> None:
+    done = in_a_shell(f"check-config | {reader}")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")
+def test_no_room_for_the_output_is_said_in_one_line() -> None:
+    done = in_a_shell("check-config > /dev/full")
+    assert done.stderr == "antiphon: cannot write the output: No space left on device\n"
+    assert done.returncode == exits.FAILURE
+
+
+def test_every_flag_is_a_variable_that_its_help_shows() -> None:
+    from antiphon.cli import antiphon, variables
+
+    context = click.Context(antiphon)
+    by_programs = {"announce_ready", "parent_watch"}
+    for name in COMMANDS:
+        command = antiphon.get_command(context, name)
+        assert command is not None
+        shown = re.sub(r"\s+", "", run(name, "--help").stdout)
+        for option in command.params:
+            if not isinstance(option, click.Option) or option.name in by_programs:
+                continue
+            known = option.envvar or re.search(r"\[env: (\w+)", option.help or "")
+            assert known, (name, option)
+            assert (known if isinstance(known, str) else known[1]) in shown, (name, option)
+    assert {"ANTIPHON_CHAT_JSON", "ANTIPHON_CHAT_WAV", "ANTIPHON_UP_JSON", "ANTIPHON_SAY_OUT"} <= variables()
+
+
+def test_a_flags_variable_counts_and_is_no_unknown_setting() -> None:
+    assert json.loads(run("check-config", ANTIPHON_CHECK_CONFIG_JSON="1").stdout)["ok"] is True
+    done = run("check-config", ANTIPHON_CHAT_TEXT="1", ANTIPHON_UP_JSON="1", ANTIPHON_CHAT_PROT="1")
+    assert done.stderr == "warning: ANTIPHON_CHAT_PROT is set, but is not a setting\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "service", "says"),
+    [
+        ('[orchestrator]\nlog_level = "loud"\n', "orchestrator", "one of debug, info, warning, error"),
+        ('[orchestrator]\nresponder = "nobody"\n', "orchestrator", "responder 'nobody' is not here"),
+        ('[orchestrator]\nresponder = "json:no_such"\n', "orchestrator", "responder 'json:no_such' cannot be loaded"),
+        ('[orchestrator]\nregistry = "1.2.3"\n', "orchestrator", "is not host:port"),
+        ('[orchestrator]\naccess_key_file = "nowhere"\n', "orchestrator", "access_key_file 'nowhere' cannot be read"),
+        ('[tts_worker]\nengine = "trumpet"\n', "tts-worker", "engine 'trumpet'; there are"),
+        ('[tts_worker]\nengine = "sine"\ndefault_model = "x"\n', "tts-worker", "which is none of the models: sine"),
+        ('[tts_worker]\nregistry = "127.0.0.1:99999"\n', "tts-worker", "is not host:port"),
+        ('[asr_worker]\nregistry = "1.2.3"\n', "asr-worker", "is not host:port"),
+    ],
+)
+def test_what_a_service_refuses_check_config_finds_as_well(
+    tmp_path: Path, content: str, service: str, says: str
+) -> None:
+    file = tmp_path / "my.toml"
+    file.write_text(content)
+    for arguments in (["check-config", str(file)], [service, "--config", str(file), "--port", "0"]):
+        done = run(*arguments, cwd=tmp_path)
+        assert done.returncode == exits.MISCONFIGURED, (arguments, done)
+        assert says in done.stderr
+        assert "Traceback" not in done.stderr

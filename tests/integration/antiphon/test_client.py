@@ -184,6 +184,22 @@ async def test_nobody_there_is_said_in_one_line() -> None:
                 pass
 
 
+async def test_another_kind_of_server_is_said_in_one_readable_line() -> None:
+    async def greet(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"SSH-2.0-OpenSSH_9.6\r\n\x00\x1b[2J" + bytes(range(256)))
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(greet, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(Unavailable) as refused:
+            async with connect(f"127.0.0.1:{port}"):
+                pass
+    assert refused.value.message.startswith(f"what answers at ws://127.0.0.1:{port}/v1/converse is no web server: ")
+    assert refused.value.message.isprintable()
+    assert len(refused.value.message) < 250
+
+
 async def test_the_callers_own_error_stays_what_it_is() -> None:
     async with serving(ResumingHub()) as server:
         with pytest.raises(ZeroDivisionError):

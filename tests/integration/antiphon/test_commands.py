@@ -75,6 +75,14 @@ def test_say_asks_the_running_system(system: System) -> None:
     assert loudness(system.folder / "say.wav") > 1_000
 
 
+def test_a_file_on_stdout_is_a_file_whatever_else_is_told(system: System) -> None:
+    command = [sys.executable, "-P", "-m", "antiphon", "say", "Good evening.", "-o", "-", "--json"]
+    env = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(SRC), "ANTIPHON_VAR": str(system.folder)}
+    done = subprocess.run(command, cwd=system.folder, env=env, capture_output=True, timeout=60)
+    told = json.loads(done.stderr)
+    assert len(done.stdout) == 44 + 2 * round(told["seconds"] * told["rate"])
+
+
 def test_say_with_a_voice_that_is_not_there_names_those_that_are(system: System) -> None:
     done = antiphon("say", "x", "-o", "x.wav", "--voice", "caruso", cwd=system.folder)
     assert done.returncode == 2
@@ -85,7 +93,7 @@ def test_say_with_a_voice_that_is_not_there_names_those_that_are(system: System)
 @pytest.fixture
 def alone(tmp_path: Path) -> Path:
     """A folder from which no system is found, whatever else runs on this machine at the usual ports."""
-    RunningFile(tmp_path / "running.json").write(Running("http://127.0.0.1:1", "127.0.0.1:1", os.getpid()))
+    RunningFile(tmp_path).write(Running("http://127.0.0.1:1", "127.0.0.1:1", os.getpid()))
     return tmp_path
 
 
@@ -116,6 +124,21 @@ def test_lines_from_a_pipe_are_answered_one_by_one(system: System) -> None:
     assert [any(word in line for word in ("first", "second", "third")) for line in said] == [True] * 3
     assert "never" not in done.stdout
     assert "first audio after" in done.stdout
+
+
+def test_a_reader_that_goes_away_ends_a_conversation_without_a_word(system: System) -> None:
+    command = f"'{sys.executable}' -P -m antiphon chat --text | head -n 1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(
+        ["bash", "-c", command],
+        input="first\nsecond\nthird\n",
+        cwd=system.folder,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(SRC), "ANTIPHON_VAR": str(system.folder)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) == 1
 
 
 def test_a_file_is_spoken_heard_kept_and_on_request_recorded(system: System) -> None:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
 
+from antiphon import places
 from antiphon.places import ROOT, own_command, var_dir
 
 pytestmark = pytest.mark.unit
@@ -17,3 +19,11 @@ def test_things_lie_where_the_user_says_else_beside_the_source() -> None:
 def test_in_a_clone_the_launcher_is_what_is_typed() -> None:
     assert own_command(ROOT) == "./antiphon"
     assert own_command(ROOT / "docs") == str(ROOT / "antiphon")
+
+
+def test_a_clone_with_a_space_in_its_name_can_be_pasted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    clone = tmp_path / "my clone"
+    clone.mkdir()
+    (clone / "antiphon").write_text("")
+    monkeypatch.setattr(places, "ROOT", clone)
+    assert shlex.split(own_command(tmp_path)) == [str(clone / "antiphon")]

@@ -175,6 +175,82 @@ def test_a_taken_port_is_passed_over_and_a_crash_survived_and_sigterm_leaves_not
     assert "\x1b" not in up.said, "plain output where there is no terminal"
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")
+@pytest.mark.parametrize(
+    ("sink", "code", "says"),
+    [("| head -n 1 > first", 0, ""), ("> /dev/full", 1, "cannot write the output: No space left on device\n")],
+)
+def test_when_nobody_reads_its_output_it_stops_in_order(tmp_path: Path, sink: str, code: int, says: str) -> None:
+    (tmp_path / "my.toml").write_text(CONFIG)
+    flags = "--config my.toml --registry-port 0 --port 0 --llm none --json"
+    done = subprocess.run(
+        ["bash", "-c", f"'{sys.executable}' -P -m antiphon up {flags} {sink}; exit ${{PIPESTATUS[0]}}"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(SRC), "ANTIPHON_VAR": str(tmp_path)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", says)
+    logs = list((tmp_path / "log").rglob("registry.log"))
+    assert '"service.stopped"' in logs[0].read_text()
+
+
+def test_where_nothing_can_be_written_it_says_so_and_runs(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    file = str(tmp_path / "file")
+    place = Up(tmp_path, "--port", "0", "--log-dir", f"{file}/log", ANTIPHON_VAR=file)
+    try:
+        place.wait_said(r"cannot write logs to \S+/file/log: Not a directory; none are kept")
+        url = place.wait_said(r"Antiphon is at (http://\S+)")[1]
+        place.wait_said(rf"cannot write to \S+/file: File exists; other commands find this system with --url {url}")
+        assert "  logs " not in place.said
+        place.process.send_signal(signal.SIGTERM)
+        assert place.ends() == 0
+    finally:
+        place.close()
+
+
+def test_a_folder_that_has_been_deleted_is_no_bad_place_to_start_from(tmp_path: Path) -> None:
+    (tmp_path / "my.toml").write_text(CONFIG)
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    flags = f"--config {tmp_path}/my.toml --registry-port 0 --port 0 --llm none"
+    up = subprocess.Popen(
+        ["sh", "-c", f"rmdir '{gone}'; exec '{sys.executable}' -P -m antiphon up {flags}"],
+        cwd=gone,
+        env=os.environ | {"PYTHONPATH": str(SRC), "ANTIPHON_VAR": str(tmp_path)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert up.stdout is not None
+    said = []
+    try:
+        for line in up.stdout:
+            said.append(line)
+            if line.startswith("  or "):
+                break
+        up.send_signal(signal.SIGTERM)
+        assert up.wait(LIMIT_S) == 0, said
+    finally:
+        up.kill()
+        up.stdout.close()
+    assert " chat --url " in said[-1]
+
+
+def test_a_second_ctrl_c_says_that_it_was_stopped(start: Callable[..., Up]) -> None:
+    up = start("--port", "0", terminal=True)
+    up.wait_said("Antiphon is at")
+    up.child("orchestrator").suspend()
+    up.type("\x03")
+    up.wait_said("once more to insist")
+    up.type("\x03")
+    assert up.ends() == 130
+
+
 def test_killed_itself_it_leaves_nothing(start: Callable[..., Up]) -> None:
     up = start("--port", "0", "--json")
     up.wait_said(r'"event": "up"')
@@ -196,6 +272,18 @@ def test_a_wrong_setting_ends_it_with_the_reason(start: Callable[..., Up]) -> No
     up = start("--port", "0", config='[tts_worker]\nengine = "trumpet"\n')
     assert up.ends() == 78
     assert "trumpet" in up.said
+
+
+def test_packages_in_the_users_folder_do_not_stand_in_for_ours(start: Callable[..., Up], tmp_path: Path) -> None:
+    for name in ("antiphon", "asr", "base", "orchestrator", "registry", "tts_workers"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(f"open({str(tmp_path / 'imported')!r}, 'a').write({name!r})\n")
+    up = start("--port", "0", config='[asr_worker]\nengine = "pocketsphinx"\ndecoders = 1\n')
+    up.wait_said("asr-worker is ready")
+    up.wait_said("Antiphon is at")
+    assert not (tmp_path / "imported").exists()
+    up.process.send_signal(signal.SIGTERM)
+    assert up.ends() == 0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the opener is xdg-open")

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import errno
 import io
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,25 @@ def test_json_is_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["event"] for line in lines] == ["ready", "crashed"]
     assert lines[1]["tail"] == ["why"]
+
+
+def test_a_reader_that_has_gone_is_told_of_once_and_a_stop_is_not_hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    for stopped_before, expected in ((False, [0]), (True, [])):
+        codes: list[int] = []
+        shown = JsonScreen()
+        shown.on_gone = codes.append
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stdout", Gone())
+            if stopped_before:
+                shown.stopping(hurried=False)
+            shown.ready("registry", "a:1", again=False)
+            shown.ready("tts-worker", "a:2", again=False)
+            shown.stopping(hurried=False)
+        assert codes == expected
 
 
 def test_a_wildcard_is_reached_as_localhost() -> None:

@@ -1,0 +1,24 @@
+"""Addresses of servers, as settings and flags have them: pure."""
+
+from __future__ import annotations
+
+from base.errors import Misconfigured
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """ "host:port" or "[v6]:port" in two; raises `Misconfigured` for anything else."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isascii() or not port.isdigit() or int(port) > 65_535 or (":" in host and host[0] != "["):
+        raise Misconfigured(f"address {address!r} is not host:port, such as 127.0.0.1:50051", reason="BAD_ADDRESS")
+    return host.strip("[]"), int(port)
+
+
+def check_address(address: str) -> None:
+    """For settings (`Meta(extra={"check": …})`): raises as `split_address` does."""
+    split_address(address)
+
+
+def check_address_or_none(address: str) -> None:
+    """The same where empty means none."""
+    if address:
+        split_address(address)
