@@ -1,20 +1,26 @@
-"""`voices`: who can speak."""
+"""`voices`: who can speak; `voices get`: more who could."""
 
 from __future__ import annotations
 
 import asyncio
+import json
+import sys
+from pathlib import Path
 
 import click
 
 from antiphon import exits, options
-from antiphon.output import print_json, table
+from antiphon.output import is_terminal, print_json, table
 
 
-@click.command(help="List the voices of the running system's workers.")
+@click.group(help="List the voices of the running system's workers, or get more.", invoke_without_command=True)
 @click.option("--language", default="", help="Only voices of this language (BCP 47, or its first part).")
 @options.REGISTRY
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
-def command(language: str, registry: str, as_json: bool) -> int:
+@click.pass_context
+def command(ctx: click.Context, language: str, registry: str, as_json: bool) -> int:
+    if ctx.invoked_subcommand is not None:
+        return exits.OK
     from antiphon.places import registry_of
     from antiphon.speech.client import workers
     from registry.records import Voice, WorkerKind
@@ -44,6 +50,54 @@ def command(language: str, registry: str, as_json: bool) -> int:
     else:
         click.echo("no voices" + (f" for {language}" if language else "") + " are registered", err=True)
     return exits.OK if rows else exits.UNAVAILABLE
+
+
+@command.command(help="Fetch the Piper voice NAME, such as en_US-lessac-medium, and say how to serve it.")
+@click.argument("name")
+@click.option("--from", "mirror", default="", help="A mirror's address, or a folder; default: the voices' own store.")
+@click.option("--into", default="", help="Where to; default: var/voices.")
+@click.option("--json", "as_json", is_flag=True, help="For scripts.")
+def get(name: str, mirror: str, into: str, as_json: bool) -> int:
+    from antiphon import voice_files
+    from antiphon.output import StatusLine
+    from antiphon.places import var_dir
+
+    line = StatusLine(sys.stderr)
+    last = ""
+
+    def progress(file: str, done: int, size: int) -> None:
+        nonlocal last
+        share = f"{100 * done // size} %" if size else f"{done >> 20} MiB"
+        step = share if is_terminal(sys.stderr) else f"{10 * (10 * done // size)} %" if size else ""
+        if f"{file}: {step}" != last:
+            last = f"{file}: {step}"
+            line.show(last)
+
+    place = Path(into) if into else var_dir() / "voices"
+    try:
+        found = voice_files.fetch(name, place, mirror=mirror or voice_files.STORE, progress=progress)
+    finally:
+        line.close()
+    if as_json:
+        print_json(
+            {
+                "voice": name,
+                "path": str(found.path),
+                "bytes": found.size,
+                "sha256": found.sha256,
+                "licence": found.licence,
+                "checked": found.checked,
+            }
+        )
+        return exits.OK
+    click.echo(f"{name}: {found.size / 2**20:.1f} MiB, licence: {found.licence or 'not stated; look yourself'}")
+    click.echo(f"sha256 {found.sha256}{'' if found.checked else ' (not checked: nobody told what it should be)'}")
+    click.echo("To serve it: ./antiphon install piper, and in antiphon.toml")
+    click.echo(
+        f'\n[[tts_worker.models]]\nid = "{name}"\nengine = "piper"\n'
+        f"options = {{ path = {json.dumps(str(found.path.resolve()))} }}"
+    )
+    return exits.OK
 
 
 def _matches(wanted: str, known: str) -> bool:
