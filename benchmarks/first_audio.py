@@ -47,7 +47,7 @@ async def _scene(voice: str, address: str, count: int) -> tuple[list[float], lis
 
 async def _at_worker(voice: str, count: int) -> list[float]:
     async with rpc.channel(voice) as channel:
-        worker = Worker(channel, await _session(channel, 48_000))
+        worker = Worker(channel, await session(channel, 48_000))
         reading = asyncio.create_task(worker.run())
         found = [await worker.first_audio(turn) * 1000 for turn in range(1, count + 1)]
         worker.leave()
@@ -60,7 +60,7 @@ async def _at_listener(address: str, count: int) -> list[float]:
         return [await _through(listener) * 1000 for _ in range(count)]
 
 
-async def _session(channel: grpc.aio.Channel, rate: int) -> str:
+async def session(channel: grpc.aio.Channel, rate: int) -> str:
     stub = synthesis_pb2_grpc.TextToSpeechStub(channel)
     started = await stub.StartSession(pb.StartSessionRequest(format=pb.AudioFormat(sample_rate=rate)))
     return str(started.session_id)
@@ -69,8 +69,9 @@ async def _session(channel: grpc.aio.Channel, rate: int) -> str:
 class Worker:
     """The worker itself, spoken to by the orchestrator's own client code."""
 
-    def __init__(self, channel: grpc.aio.Channel, session: str) -> None:
+    def __init__(self, channel: grpc.aio.Channel, session: str, text: str = TEXT) -> None:
         self._session = session
+        self._text = text
         call = synthesis_pb2_grpc.TextToSpeechStub(channel).Synthesize()
         self._stream: Stream[pb.TextChunk, pb.AudioFrame] = Stream(call, "bench")
         self._send(0, flush=pb.Flush())
@@ -89,12 +90,12 @@ class Worker:
         self._finished.clear()
         begun = time.monotonic()
         self._send(turn, credit=pb.Credit(until_sample=48_000))
-        self._send(turn, text=pb.Text(text=TEXT))
+        self._send(turn, text=pb.Text(text=self._text))
         self._send(turn, end_of_turn=pb.EndOfTurn())
         async with asyncio.timeout(10):
             await self._finished.wait()
         if self._first_s is None:
-            raise Lost(f"the worker gave no audio for {TEXT!r}")
+            raise Lost(f"the worker gave no audio for {self._text!r}")
         return self._first_s - begun
 
     def _send(self, turn: int, **body: Any) -> None:

@@ -45,6 +45,7 @@ BENCHMARKS = (
     Benchmark("recognition", "How many PocketSphinx streams this machine carries"),
     Benchmark("intelligible", "Whether what is said can be understood"),
     Benchmark("residency", "Models that come and go"),
+    Benchmark("piper", "Piper: first audio, and memory that comes back"),
     Benchmark("waste", "Audio made and never heard"),
 )
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
 from orchestrator.clients import tts as tts_client
 from tests.support.house import house
-from tests.support.user import User, user
+from tests.support.piper_voices import make_voice
+from tests.support.user import QUICK, User, user
 from tts_workers.settings import ModelSettings
 
 pytestmark = pytest.mark.integration
@@ -20,6 +22,11 @@ def sine(id: str, **options: object) -> ModelSettings:
     return ModelSettings(id, "sine", options)
 
 
+def piper(id: str, place: Path) -> ModelSettings:
+    voice = make_voice(place, f"en_US-{id}-low", pitch=2 + ord(id) - ord("a"))
+    return ModelSettings(id, "piper", {"path": str(voice), "max_concurrent": 4})
+
+
 async def heard_whole(u: User) -> None:
     finished = await u.asks(SAYS)
     assert (finished.reason, finished.heard) == ("complete", SAYS)
@@ -27,9 +34,10 @@ async def heard_whole(u: User) -> None:
     assert u.player.statistics().gaps == 0
 
 
-async def test_three_voices_under_a_cap_of_two_and_no_listener_runs_dry() -> None:
+@pytest.mark.parametrize("engine", ["sine", "piper"])
+async def test_three_voices_under_a_cap_of_two_and_no_listener_runs_dry(engine: str, tmp_path: Path) -> None:
     """Two sessions talk in turns on voices A and B; C is loaded, used and evicted between them."""
-    models = (sine("a"), sine("b"), sine("c"))
+    models = tuple(sine(id) if engine == "sine" else piper(id, tmp_path) for id in "abc")
     settings = {"models": models, "default_model": "a", "max_models": 2, "linger_s": 0.0, "room_wait_s": 15.0}
     # The default stays, so of B and C one at a time has the other place.
     async with (
@@ -47,6 +55,23 @@ async def test_three_voices_under_a_cap_of_two_and_no_listener_runs_dry() -> Non
         states = {m["id"]: m["state"] for m in worker["models"]}
         assert states["a"] == states["b"] == "ready"
         assert states["c"] == "absent"
+
+
+async def test_a_conversation_on_a_piper_voice_by_configuration_alone(tmp_path: Path) -> None:
+    config = tmp_path / "antiphon.toml"
+    voice = make_voice(tmp_path, aligned=True)
+    config.write_text(
+        f'[[tts_worker.models]]\nid = "anna"\nengine = "piper"\noptions = {{ path = "{voice}", max_concurrent = 4 }}\n'
+    )
+    async with house(tts=0) as here:
+        await here.process("tts-worker", "--id", "piper", "--config", str(config))
+        await here.wait_workers("piper", "asr0")
+        async with user(here.url, speaks=True, phrases=["hello there", "go on"], endpointing=QUICK) as u:
+            await u.speaks()
+            finished = await u.finished()
+            assert (finished.reason, finished.heard) == ("complete", "hello there")
+            assert len(u.heard(finished.turn)) > 48_000 // 5
+            assert [m.exact for m in u.all_marks()] == [True, True]
 
 
 async def test_a_reply_waits_for_a_voice_that_takes_longer_to_load_than_a_worker_may_be_silent(
