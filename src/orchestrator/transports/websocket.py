@@ -93,6 +93,8 @@ class WebSocketTransport:
     def play_nowait(self, turn: int, sample: int, pcm: bytes) -> None:
         if self._unplayed is not None:
             self._unplayed.add(turn, sample, pcm)
+        if self._held is not None and turn > self._held:
+            self._held = None
         if turn != self._held:
             self._link.play_nowait(Audio(turn, sample, pcm))
 
