@@ -45,7 +45,8 @@ class CloseCode(IntEnum):
 Name = Annotated[str, Meta(max_length=200)]
 LongText = Annotated[str, Meta(max_length=20_000)]
 Turn = Annotated[int, Meta(ge=0, lt=2**32)]
-Sample = Annotated[int, Meta(ge=0, le=2**62)]
+SAMPLE_MAX = 2**62
+Sample = Annotated[int, Meta(ge=0, le=SAMPLE_MAX)]
 
 
 class HistoryItem(Struct, frozen=True, kw_only=True):
@@ -346,6 +347,8 @@ def unpack_audio(data: bytes) -> Audio:
     kind, _flags, _zero, turn, sample = HEADER.unpack_from(data)
     if kind != PCM:
         raise BadRequest(f"binary message of type {kind} (byte 0) is unknown; 1 is PCM")
+    if sample > SAMPLE_MAX:
+        raise BadRequest(f"sample {sample} (bytes 8 to 15) is more than {SAMPLE_MAX}", reason="SAMPLE_AHEAD")
     return Audio(turn, sample, data[HEADER.size :])
 
 

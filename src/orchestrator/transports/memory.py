@@ -169,7 +169,8 @@ class MemoryTransport:
         if isinstance(message, Played):
             self._played(message.turn, message.samples)
         elif isinstance(message, AudioInput):
-            side.audio_nowait(message.sample or 0, decode_base64(message.data), 0.0)
+            at = side.next_input_sample if message.sample is None else message.sample
+            side.audio_nowait(at, decode_base64(message.data), 0.0)
         else:
             side.message_nowait(message)
 

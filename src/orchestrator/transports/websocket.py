@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from aiohttp import WSMessage, WSMsgType, web
 
-from base.audio import BYTES_PER_SAMPLE, AudioFormat
+from base.audio import BYTES_PER_SAMPLE, UPLINK_RATE, AudioFormat
 from base.errors import AntiphonError, AtCapacity, BadRequest, Denied, TimedOut, Unavailable, WrongState
 from base.log import get_logger
 from orchestrator.edge import Allowance, InputAudio
@@ -353,7 +353,7 @@ class _Incoming:
                 where="protocol",
                 reason="BAD_PROTOCOL",
             )
-        audio = InputAudio(AudioFormat(start.input_rate, start.encoding).sample_rate)
+        AudioFormat(start.input_rate, start.encoding)
         AudioFormat(start.output_rate)
         self._link.tune(start.output_rate)
         transport = WebSocketTransport(self._link, start, lead_s=self._lead_s)
@@ -364,7 +364,9 @@ class _Incoming:
         except AntiphonError as e:
             self._link.fail_nowait(_error(e, fatal=True), _close_code(e))
             return
-        self._transport, self._audio = transport, audio
+        self._transport = transport
+        begin = self._side.next_input_sample * start.input_rate // UPLINK_RATE
+        self._audio = InputAudio(start.input_rate, begin)
 
 
 async def serve_websocket(

@@ -164,6 +164,8 @@ async def test_audio_that_is_none() -> None:
         await refused(client, b"\x01\x00", "bad_request")
         await refused(client, b"\x07" + pcm(320)[1:], "bad_request")
         await refused(client, pcm(320, turn=3), "bad_request")
+        for first in (2**62, 2**63, 2**64 - 1):
+            await refused(client, pcm(320, sample=first), "bad_request", "SAMPLE_AHEAD")
         await client.ws.send_bytes(pcm(320))
         await refused(client, pcm(320, sample=2**62), "bad_request", "SAMPLE_AHEAD")
         await refused(client, json.dumps({"type": "audio", "data": "!"}), "bad_request", "NOT_BASE64")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 
 import pytest
 
@@ -101,6 +102,28 @@ async def test_what_was_said_until_the_line_broke_is_answered_when_it_is_back() 
             assert u.all(Reconnected)[0].started.next_input_sample > 0
             await u.speaks(0.4)
             assert (await u.finished()).heard == "and on"
+
+
+@pytest.mark.parametrize("opens", [True, False])
+async def test_a_client_that_names_no_samples_is_heard_on_its_next_connection(opens: bool) -> None:
+    def audio(pcm: bytes) -> dict[str, str]:
+        return {"type": "audio", "data": base64.b64encode(pcm).decode()}
+
+    async with house() as here, raw(here.url) as first, raw(here.url) as second:
+        started = await first.start(phrases=["hello again"])
+        await first.send(**audio(bytes(640)), sample=48_000)
+        await first.send(type="input", state="muted")
+        await first.send(type="input", state="open")
+        await here.wait_metric("antiphon_sessions_connected", 1)
+        await second.send(type="session_start", resume=started["resume"])
+        assert (await second.wait("session_started"))["next_input_sample"] == 48_320
+        if opens:
+            await second.send(type="input", state="open")
+        speech = synthetic_speech(0.6)
+        for at in range(0, len(speech), 640):
+            await second.send(**audio(speech[at : at + 640].ljust(640, b"\0")))
+            await asyncio.sleep(0.01)
+        assert (await second.wait("turn_ended"))["transcript"] == "hello again"
 
 
 async def test_another_connection_takes_over_from_a_live_one() -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from base.errors import BadRequest
 from orchestrator.messages import (
     CLIENT_TYPES,
+    HEADER,
     Audio,
     ClientMessage,
     Malformed,
@@ -89,7 +90,7 @@ def test_every_client_type_is_known_by_name() -> None:
         assert parse_client(msgspec.json.encode(message)) == message
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1), st.binary(max_size=100))
+@given(st.integers(0, 2**32 - 1), st.integers(0, 2**62), st.binary(max_size=100))
 def test_binary_round_trip(turn: int, sample: int, pcm: bytes) -> None:
     assert unpack_audio(pack_audio(Audio(turn, sample, pcm))) == Audio(turn, sample, pcm)
 
@@ -99,7 +100,11 @@ def test_the_header_is_the_documented_one() -> None:
     assert packed.hex(" ") == "01 00 00 00 07 00 00 00 c0 03 00 00 00 00 00 00 01 02"
 
 
-@pytest.mark.parametrize(("data", "says"), [(b"", "0 bytes"), (bytes(15), "15 bytes"), (b"\x02" + bytes(20), "type 2")])
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [(b"", "0 bytes"), (bytes(15), "15 bytes"), (b"\x02" + bytes(20), "type 2"),
+     (HEADER.pack(1, 0, 0, 0, 2**62 + 1), "more than"), (HEADER.pack(1, 0, 0, 0, 2**64 - 1), "more than")],
+)  # fmt: skip
 def test_binary_that_is_none_is_told_why(data: bytes, says: str) -> None:
     with pytest.raises(BadRequest, match=says):
         unpack_audio(data)
