@@ -22,9 +22,9 @@ AHEAD_S = 30.0
 class InputAudio:
     """One connection's audio: any lengths at the client's rate in, 20 ms frames of 16 kHz out.
 
-    `begin` is where audio without an offset begins. The first offset may be any up to `FARTHEST`. After it: a gap is left to the uplink (which feeds zeros for it), what was already
-    there is cut off, and an offset far in the future is refused. Less than one 20 ms frame waits here; none does for a
-    client that sends whole frames on multiples of 20 ms.
+    `begin` is where audio without an offset begins. The first offset may be any up to `FARTHEST`. After it: a gap is
+    left to the uplink (which feeds zeros for it), what was already there is cut off, and an offset far in the future is
+    refused. Less than one 20 ms frame waits here; none does for a client that sends whole frames on multiples of 20 ms.
     """
 
     def __init__(self, rate: int, begin: int = 0) -> None:
