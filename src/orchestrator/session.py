@@ -331,6 +331,8 @@ class Session:
                 self._tell(m.Transcript(utterance=command.utterance, text=command.text, final=command.final))
             case c.TellTurnEnded():
                 self._turn_log.ended(command, now)
+                if isinstance(self._responder, ClientResponder):
+                    self._responder.named_nowait(command.turn)
                 self._tell(m.TurnEnded(turn=command.turn, transcript=command.transcript, reason=command.reason))
             case c.TellTurnFinished():
                 self._tell(

@@ -370,7 +370,10 @@ async def test_the_client_may_be_the_brain() -> None:
         user(here.url, speaks=True, responder="client", greeting=True, phrases=["question"]) as u,
     ):
         await u.speaks()
+        # To a turn that is not there yet: ignored.
+        u.answers(2**32 - 1, "Nobody asked.")
         ended = await u.wait(TurnEnded)
+        u.answers(ended.turn + 1, "Nobody asked.")
         u.answers(ended.turn, "This is ", "my ans", "wer.")
         finished = await u.finished(turn=ended.turn)
         assert finished.heard == "This is my answer."
