@@ -371,6 +371,25 @@ def test_the_last_word_of_a_listener_is_not_awaited_for_ever() -> None:
     assert world.downlink.statistics()["played_awaited_in_vain"] == 1
 
 
+@pytest.mark.parametrize("holds", [True, False])
+def test_a_listener_that_answers_at_once_is_believed_before_the_time_is_up(holds: bool) -> None:
+    """It plays in blocks of 5 ms, and the stop comes at the end of one: the clock is ahead of it."""
+    world = World()
+    world.attach(holds=holds)
+    world.reply(2 * RATE)
+    world.run(0.52)
+    world.transport.mute = True
+    world.now += 0.004
+    world.downlink.stop_nowait(1)
+    world.now += 0.002
+    heard = len(world.heard()) // BYTES_PER_SAMPLE
+    world.downlink.played_nowait(1, heard)
+    world.run_until(lambda: world.outcome() is not None, 0.06)
+    outcome = world.outcome()
+    assert isinstance(outcome, ReplyStopped)
+    assert outcome.heard.samples == heard
+
+
 def test_every_stop_is_answered(near: World) -> None:
     near.reply(RATE // 2)
     near.run_until(lambda: near.outcome() is not None)
