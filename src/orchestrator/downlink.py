@@ -458,9 +458,9 @@ class Downlink(SynthSink):
 
     def _conclude(self, turn: _Turn, now: float) -> None:
         heard = turn.head.heard(now)
+        self._over(turn, heard)
         if turn.held and not turn.stopping:
             self._clear(turn)
-        self._over(turn, heard)
         if turn.failure is not None:
             self._send(ReplyFailed(turn.turn, heard, *turn.failure))
         elif turn.stopping:

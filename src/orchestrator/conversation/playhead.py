@@ -176,7 +176,7 @@ class Playhead:
 
         What comes sooner than the way there and back may have set out before the hold arrived: it counts when an answer
         had the time to come. One that lies before where the clock was is doubted for a frame longer. The clock is a
-        little ahead of an honest listener, which plays and counts in blocks, so that this is no reason to wait for ever.
+        little ahead of an honest listener, which plays and counts in blocks: this is no reason to wait for ever.
         """
         return now >= self._settled_s
 

@@ -283,6 +283,18 @@ def test_a_hold_ends_with_its_turn_and_the_next_one_is_heard(holds: bool, delay_
     assert world.heard() == audio
 
 
+@pytest.mark.parametrize("holds", [True, False])
+def test_a_turn_whose_end_comes_with_the_answer_to_a_hold_ends_once(holds: bool) -> None:
+    world = World(speed=100)
+    world.attach(holds=holds)
+    world.reply(1)
+    world.run(0.001)
+    world.downlink.hold_nowait(1)
+    world.run_until(lambda: world.outcome() is not None)
+    assert world.transport.told[-1] == Clear(turn=1)
+    assert not world.transport.listener.held
+
+
 def test_a_held_turn_that_breaks_holds_nobody(near: World) -> None:
     near.reply(2 * RATE)
     near.run(0.5)
