@@ -493,7 +493,11 @@ class Session:
         """A message was not carried out; nothing else has changed."""
         if isinstance(error, AntiphonError):
             error = m.Error(
-                code=error.code, message=error.message, reason=error.reason, retry_after_s=error.retry_after_s
+                code=error.code,
+                message=error.message,
+                where=error.where,
+                reason=error.reason,
+                retry_after_s=error.retry_after_s,
             )
         if self._errors.take(self._clock()):
             self._tell(error)

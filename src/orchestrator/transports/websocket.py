@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from aiohttp import WSMessage, WSMsgType, web
 
-from base.audio import BYTES_PER_SAMPLE, UPLINK_RATE, AudioFormat
+from base.audio import BYTES_PER_SAMPLE, UPLINK_RATE
 from base.errors import AntiphonError, AtCapacity, BadRequest, Denied, TimedOut, Unavailable, WrongState
 from base.log import get_logger
 from orchestrator.edge import Allowance, InputAudio
@@ -43,6 +43,7 @@ from orchestrator.messages import (
 from orchestrator.outbox import Kind, Outbox, OutboxStatistics
 from orchestrator.ports import ClientSide, Hub, Peer
 from orchestrator.resend import Unplayed
+from orchestrator.wishes import check_formats
 
 log = get_logger("websocket")
 
@@ -353,8 +354,7 @@ class _Incoming:
                 where="protocol",
                 reason="BAD_PROTOCOL",
             )
-        AudioFormat(start.input_rate, start.encoding)
-        AudioFormat(start.output_rate)
+        check_formats(start)
         self._link.tune(start.output_rate)
         transport = WebSocketTransport(self._link, start, lead_s=self._lead_s)
         try:
@@ -451,9 +451,8 @@ def _tag(message: ClientMessage) -> str:
 
 
 def _error(e: AntiphonError, *, fatal: bool) -> Error:
-    where = e.where if isinstance(e, Malformed) else ""
     return Error(
-        code=e.code, message=e.message, fatal=fatal, where=where, reason=e.reason, retry_after_s=e.retry_after_s
+        code=e.code, message=e.message, fatal=fatal, where=e.where, reason=e.reason, retry_after_s=e.retry_after_s
     )
 
 

@@ -186,13 +186,15 @@ async def test_openings_that_are_none() -> None:
             ({"protocol": 2}, "bad_request", "BAD_PROTOCOL"),
             ({"voice": "alto"}, "not_found", "VOICE_UNKNOWN"),
             ({"voice": "../../etc/passwd"}, "not_found", "VOICE_UNKNOWN"),
+            ({"model": "xtts"}, "not_found", "MODEL_UNKNOWN"),
             ({"responder": "os:system"}, "not_found", "RESPONDER_UNKNOWN"),
             ({"history": [{"role": "user"}]}, "bad_request", "MALFORMED"),
             ({"history": [{"role": "system", "text": "x"}]}, "bad_request", "MALFORMED"),
             ({"phrases": ["x"] * 501}, "bad_request", "MALFORMED"),
             ({"resume": "forged"}, "not_found", "RESUME_UNKNOWN"),
         ):
-            await refused(client, json.dumps({"type": "session_start"} | wishes), code, reason)
+            error = await refused(client, json.dumps({"type": "session_start"} | wishes), code, reason)
+            assert error["where"].startswith(next(iter(wishes))), error
         await client.start(language="xx-" + "x" * 190)
         assert (await client.wait("notice"))["code"] == "cannot_hear"
         await refused(client, '{"type": "session_start"}', "wrong_state")

@@ -299,6 +299,7 @@ async def test_a_voice_that_is_not_there_is_refused_and_nothing_changes() -> Non
             u.session.update(voice="alto", rate=2.0)
             error = await u.wait(Error)
             assert (error.code, error.reason, error.fatal) == ("not_found", "VOICE_UNKNOWN", False)
+            assert error.where == "voice"
             after = await u.asks("hello")
             assert u.heard(before.turn) == u.heard(after.turn)
 

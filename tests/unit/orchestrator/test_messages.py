@@ -68,6 +68,30 @@ def test_malformed_is_told_what_and_where(text: str | bytes, where: str, says: s
     assert error.code == "bad_request"
 
 
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ('{"type": "%s"}', "type"),
+        ('{"type": "input", "state": "%s"}', "state"),
+        ('{"type": "session_start", "history": [{"role": "%s", "text": ""}]}', "history[0].role"),
+        ('{"type": "input", "state": "%s - at `$.elsewhere"}', "state"),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 500_000])
+def test_what_is_wrong_is_told_in_few_words(text: str, where: str, size: int) -> None:
+    error = refusal(text % ("x" * size))
+    assert len(error.message) < 400
+    assert error.where == where
+    assert "'x" in error.message
+
+
+@pytest.mark.parametrize("field", ["input_rate", "output_rate", "protocol"])
+def test_a_number_that_is_none_is_not_read_out(field: str) -> None:
+    error = refusal(f'{{"type": "session_start", "{field}": {"1" * 4000}}}')
+    assert error.where == field
+    assert len(error.message) < 100
+
+
 def test_a_text_of_100_kb_is_refused_by_its_length() -> None:
     assert "20000" in refusal(json.dumps({"type": "text", "text": "a" * 100_000})).message
 
