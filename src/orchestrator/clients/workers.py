@@ -108,9 +108,9 @@ class Workers:
                 where="model",
             )
         if choice.voice and self.find(wanted_voice(VoiceChoice(voice=choice.voice))) is not None:
-            within = f" in model {choice.model!r}" if choice.model else ""
+            by = f" in model {choice.model!r}" if choice.model else ""
             raise NotFound(
-                f"voice {choice.voice!r} does not speak {choice.language!r}{within}; name no voice, or its own language",
+                f"voice {choice.voice!r} does not speak {choice.language!r}{by}; name no voice, or its own language",
                 reason="VOICE_LANGUAGE",
                 where="voice",
             )
