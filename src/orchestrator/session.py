@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -31,6 +30,7 @@ from orchestrator.edge import Allowance
 from orchestrator.explain import TurnLine, TurnLog
 from orchestrator.faults import fault
 from orchestrator.inbox import Inbox
+from orchestrator.missed import Missed
 from orchestrator.ports import Adjust, Context, Responder, ToolCall, ToolResult, Transport, VoiceChoice
 from orchestrator.reply import ReplyHooks, ReplyProgress, ReplyTask
 from orchestrator.responders.client import ClientResponder
@@ -39,7 +39,6 @@ from orchestrator.wishes import changed_choice, changed_policy, clean_text
 
 log = logs.get_logger("session")
 
-MISSED_MESSAGES = 100
 ERRORS_PER_S = 5.0
 ERROR_BURST = 20.0
 SHUTDOWN = "shutdown"
@@ -84,7 +83,7 @@ class Session:
         # Now: a client that sends everything at once has asked before our task runs.
         self._inbox.post_nowait(e.Opened(greet=start.greeting is True, greeting=greeting))
         self._transport: Transport | None = None
-        self._missed: deque[m.ServerMessage] = deque(maxlen=MISSED_MESSAGES)
+        self._missed = Missed()
         self._errors = Allowance(ERRORS_PER_S, ERROR_BURST, services.clock())
         """Of errors about messages; more are counted, not sent."""
         self._unsaid = 0
@@ -191,8 +190,8 @@ class Session:
             old.close_nowait(m.CloseCode.RESUMED_ELSEWHERE, "the session goes on over another connection")
         self._transport = transport
         transport.send_nowait(started)
-        while self._missed:
-            transport.send_nowait(self._missed.popleft())
+        for message in self._missed.take():
+            transport.send_nowait(message)
         self._downlink.attach_nowait(transport)
         if started.resumed:
             transport.send_nowait(m.State(state=self._machine.state.value))
@@ -512,8 +511,8 @@ class Session:
     def _tell(self, message: m.ServerMessage) -> None:
         if self._transport is not None:
             self._transport.send_nowait(message)
-        elif not isinstance(message, m.State | m.MarkMessage):
-            self._missed.append(message)
+        else:
+            self._missed.add(message)
 
     def _finish_log(self, command: c.TellTurnFinished) -> None:
         line = self._turn_log.finished(command)

@@ -11,6 +11,7 @@ from antiphon.client import Reconnected, Reconnecting, SessionLost
 from benchmarks.speech import synthetic_speech
 from orchestrator.messages import CloseCode, State, Transcript, TurnEnded
 from orchestrator.settings import OrchestratorSettings
+from tests.support.brains import Obedient
 from tests.support.house import House, free_port, house, until
 from tests.support.user import Cable, User, cable, raw, user
 
@@ -144,6 +145,26 @@ async def test_another_connection_takes_over_from_a_live_one() -> None:
                 await here.wait_metric("antiphon_sessions_connected", 1)
                 assert not first.all(Reconnected), "it must not take the session back"
         assert await here.metric("antiphon_sessions_opened") == 2
+
+
+async def test_what_was_written_while_nobody_was_there_is_told_whole() -> None:
+    async with (
+        house(responder="tests.support.brains:Obedient") as here,
+        cable(here.url) as line,
+        raw(line.url) as first,
+        raw(here.url) as second,
+    ):
+        started = await first.start(hold=True)
+        await first.send(type="text", text="count later")
+        await first.wait("turn_ended")
+        line.cut()
+        await here.wait_metric("antiphon_sessions_connected", 0)
+        Obedient.go.set()
+        await asyncio.sleep(0.2)  # time to write it; it is whole in any case
+        await second.send(type="session_start", resume=started["resume"], hold=True)
+        whole = "".join(f"{number} " for number in range(150))
+        await until(lambda: "".join(m["text"] for m in second.all("reply")) == whole, "the whole of it")
+        assert "messages_lost" not in [m["code"] for m in second.all("notice")]
 
 
 # --- or not ----------------------------------------------------------------------------------------------------------
