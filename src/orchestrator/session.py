@@ -41,6 +41,8 @@ log = logs.get_logger("session")
 
 ERRORS_PER_S = 5.0
 ERROR_BURST = 20.0
+NOTICES_PER_S = 1.0
+NOTICE_BURST = 3.0
 SHUTDOWN = "shutdown"
 """Why a session ends that could go on, were the server not to stop."""
 
@@ -86,7 +88,11 @@ class Session:
         self._missed = Missed()
         self._errors = Allowance(ERRORS_PER_S, ERROR_BURST, services.clock())
         """Of errors about messages; more are counted, not sent."""
+        self._notices = Allowance(NOTICES_PER_S, NOTICE_BURST, services.clock())
+        """Of notices about what the client changes; more wait, or are counted."""
         self._unsaid = 0
+        self._deaf = ""
+        """The language that the client is to be told nobody hears."""
         self._reply: asyncio.Task[None] | None = None
         self._progress: ReplyProgress | None = None
         self._task: ReplyTask | None = None
@@ -114,6 +120,7 @@ class Session:
         self._ended = False
         self._reason = ""
         self._tasks: asyncio.TaskGroup | None = None
+        self._warming: asyncio.Task[None] | None = None
 
     # --- ClientSide -------------------------------------------------------------------------------------------------
 
@@ -140,6 +147,7 @@ class Session:
                 self._uplink.end_speech_nowait()
                 self._inbox.post_nowait(e.TurnCommitted())
             case m.TurnCancel():
+                self._uplink.end_speech_nowait()
                 self._inbox.post_nowait(e.TurnCancelled())
             case m.Interrupt():
                 self._inbox.post_nowait(e.Interrupted())
@@ -207,6 +215,7 @@ class Session:
             self._uplink.tick(now)
             self._synth.tick(now)
             self._ears.tick(now)
+            self._tell_deaf(now)
         except Exception as error:
             self._broken(error)
 
@@ -233,16 +242,17 @@ class Session:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
                 self._synth.prepare_nowait(self._choice)
+                self._warm_nowait()
                 parts = [
                     tasks.create_task(self._uplink.run()),
                     tasks.create_task(self._ears.run()),
                     tasks.create_task(self._synth.run()),
-                    tasks.create_task(self._warm()),
                 ]
                 await self._drive()
                 self._cancel_reply()
-                for part in parts:
-                    part.cancel()
+                for part in (*parts, self._warming):
+                    if part is not None:
+                        part.cancel()
         except ExceptionGroup as group:
             self._broken(group)
         finally:
@@ -430,9 +440,20 @@ class Session:
         """From the next turn; a language from the next utterance."""
         if choice.language != self._choice.language:
             self._ears.hear_nowait(choice.language)
-            if not self._services.workers.can_hear(choice.language):
-                self.notice_nowait("cannot_hear", cannot_hear(self._services.workers, choice.language))
+            self._deaf = choice.language
         self._choice = choice
+        self._tell_deaf(self._clock())
+
+    def _tell_deaf(self, now: float) -> None:
+        """A language that nobody hears: told once it has stayed, if it changes all the time."""
+        language = self._deaf
+        if not language:
+            return
+        if self._services.workers.can_hear(language):
+            self._deaf = ""
+        elif self._notices.take(now):
+            self._deaf = ""
+            self.notice_nowait("cannot_hear", cannot_hear(self._services.workers, language))
 
     def _credit(self, turn: int, until_sample: int) -> None:
         self._synth.credit_nowait(turn, until_sample)
@@ -447,7 +468,11 @@ class Session:
         if not text:
             self._refuse(m.Error(code="bad_request", message="text: there is nothing in it to read", where="text"))
             return
-        event: e.Event = e.Asked(text) if message.mode == "ask" else e.Said(text)
+        event: e.Event = e.Said(text)
+        if message.mode == "ask":
+            # What was said until now goes with it, what is said from now on does not.
+            self._uplink.end_speech_nowait()
+            event = e.Asked(text)
         if not self._inbox.post_nowait(event):
             self._refuse(m.Error(code="at_capacity", message="too much text waits already; send it again later"))
 
@@ -478,8 +503,7 @@ class Session:
         both_client = isinstance(responder, ClientResponder) and isinstance(self._responder, ClientResponder)
         if responder is not self._responder and not both_client:
             self._responder = responder
-            if self._tasks is not None:
-                self._tasks.create_task(self._warm())
+            self._warm_nowait()
         self._choose(choice)
         if update.instructions is not None:
             self._instructions = update.instructions
@@ -525,14 +549,28 @@ class Session:
         log.info("turn", session=self.id, turn=command.turn, **facts, **pii)
         self._tell(m.Explain(turn=command.turn, facts=facts))
 
+    def _warm_nowait(self) -> None:
+        """One at a time: who is there last is warmed last."""
+        if self._tasks is not None and (self._warming is None or self._warming.done()):
+            self._warming = self._tasks.create_task(self._warm())
+
     async def _warm(self) -> None:
+        warmed: Responder | None = None
+        while warmed is not self._responder:
+            warmed = self._responder
+            await self._warm_one(warmed)
+
+    async def _warm_one(self, responder: Responder) -> None:
         try:
-            await self._responder.warm()
+            await responder.warm()
         except Exception as error:
             # Whatever it is: a brain may be anybody's code, and it may yet answer.
             log.warning("responder_not_ready", session=self.id, **fault(error))
             what = error.message if isinstance(error, AntiphonError) else f"it broke ({type(error).__name__})"
-            self.notice_nowait("responder_not_ready", f"the responder is not ready: {what}")
+            if self._notices.take(self._clock()):
+                self.notice_nowait("responder_not_ready", f"the responder is not ready: {what}")
+            else:
+                self._unsaid += 1
 
     def _close_transport(self, code: int, reason: str) -> None:
         if self._transport is not None:

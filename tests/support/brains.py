@@ -66,3 +66,23 @@ class Obedient:
 
     async def close(self) -> None:
         pass
+
+
+class Sleepy:
+    """One that never gets ready; `warming` counts how often it is at it."""
+
+    name = "sleepy"
+    warming = 0
+
+    def reply(self, history: tuple[Item, ...], context: Context) -> AsyncIterator[Delta]:
+        raise NotImplementedError
+
+    async def warm(self) -> None:
+        Sleepy.warming += 1
+        try:
+            await asyncio.Event().wait()
+        finally:
+            Sleepy.warming -= 1
+
+    async def close(self) -> None:
+        pass

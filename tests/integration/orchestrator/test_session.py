@@ -266,6 +266,29 @@ async def test_a_client_may_end_turns_itself() -> None:
         assert (await u.wait(Notice)).code == "no_words"
 
 
+async def test_speech_that_goes_on_after_a_cancel_counts() -> None:
+    async with (
+        house(tts_settings=FAST) as here,
+        user(here.url, speaks=True, phrases=["forget me", "but keep this"]) as u,
+    ):
+        u.microphone.say_nowait(synthetic_speech(3.0))
+        await u.wait(Transcript)
+        u.session.send(TurnCancel())
+        assert (await u.wait(TurnEnded)).transcript == "but keep this"
+
+
+async def test_speech_that_goes_on_after_a_typed_question_counts() -> None:
+    async with (
+        house(tts_settings=FAST) as here,
+        user(here.url, speaks=True, phrases=["so far", "and one thing more"]) as u,
+    ):
+        u.microphone.say_nowait(synthetic_speech(3.0))
+        await u.wait(Transcript, text="so far")
+        u.session.ask("what then")
+        assert (await u.wait(TurnEnded)).transcript == "so far what then"
+        assert (await u.wait(TurnEnded)).transcript.endswith("and one thing more")
+
+
 # --- voices, languages, brains ---------------------------------------------------------------------------------------
 
 
