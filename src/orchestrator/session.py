@@ -147,7 +147,6 @@ class Session:
                 self._uplink.end_speech_nowait()
                 self._inbox.post_nowait(e.TurnCommitted())
             case m.TurnCancel():
-                self._uplink.end_speech_nowait()
                 self._inbox.post_nowait(e.TurnCancelled())
             case m.Interrupt():
                 self._inbox.post_nowait(e.Interrupted())
@@ -468,11 +467,7 @@ class Session:
         if not text:
             self._refuse(m.Error(code="bad_request", message="text: there is nothing in it to read", where="text"))
             return
-        event: e.Event = e.Said(text)
-        if message.mode == "ask":
-            # What was said until now goes with it, what is said from now on does not.
-            self._uplink.end_speech_nowait()
-            event = e.Asked(text)
+        event: e.Event = e.Asked(text) if message.mode == "ask" else e.Said(text)
         if not self._inbox.post_nowait(event):
             self._refuse(m.Error(code="at_capacity", message="too much text waits already; send it again later"))
 
