@@ -9,7 +9,8 @@ export class PlayQueue {
   // `report(turn, samples)` is called every 100 ms of playing, and at once on hold, on clear and when nothing is left.
   constructor(rate, report) {
     this.report = report;
-    this.held = false;
+    this.held = false; // playout of turn `heldTurn` is to stand still; a later turn's audio ends that
+    this.heldTurn = 0;
     this.turn = 0;
     this.position = 0; // samples of `turn` that were heard
     this.queue = []; // {turn, sample, pcm, at}: `at` samples of it are done
@@ -28,6 +29,7 @@ export class PlayQueue {
 
   push(turn, sample, pcm) {
     if (turn < this.turn) return;
+    if (this.held && turn > this.heldTurn) this.letGo();
     // What was there before is cut off: after a reconnection the server may send a little twice.
     const cut = Math.max(0, (this.ends.get(turn) ?? 0) - sample);
     if (cut >= pcm.length) return;
@@ -37,8 +39,18 @@ export class PlayQueue {
   }
 
   hold(turn) {
-    this.held = true;
+    if (turn >= Math.max(this.turn, this.queue.at(-1)?.turn ?? 0)) {
+      this.held = true;
+      this.heldTurn = turn;
+    }
     this.tell(turn);
+  }
+
+  // The held turn is over: what is left of it is not to be heard, and its hold does not concern the next.
+  letGo() {
+    this.held = false;
+    this.queue = this.queue.filter((s) => s.turn > this.heldTurn);
+    this.risen = 0;
   }
 
   resume(turn, sample) {

@@ -62,7 +62,9 @@ class Player:
     def __init__(self, rate: int, *, latency: int = 0) -> None:
         self.rate = rate
         self.latency = latency
-        self.held = False
+        self._held: int | None = None
+        """The turn that is held; a later one's audio ends that."""
+        self._away = False
         self._queue: list[_Turn] = []
         self._over = -1
         self._reported: Played | None = None
@@ -70,6 +72,10 @@ class Player:
         self._since_audio = 0
         self._news: list[Played] = []
         self._played = self._silence = self._dry = self._late = self._gaps = 0
+
+    @property
+    def held(self) -> bool:
+        return self._away or self._held is not None
 
     # --- from the server -----------------------------------------------------------------------------------------
 
@@ -79,6 +85,8 @@ class Player:
         if turn <= self._over:
             self._late += samples
             return
+        if self._held is not None and turn > self._held:
+            self.clear(self._held)  # it is over, and its hold with it
         if not self._queue or turn > self._queue[-1].turn:
             self._queue.append(_Turn(turn, sample))
         queue = next((q for q in self._queue if q.turn == turn), None)
@@ -92,8 +100,8 @@ class Player:
 
     def hold(self, turn: int) -> None:
         """Silence from the next `read` on; the place is kept."""
-        if self._concerns(turn):
-            self.held = True
+        if self._concerns(turn) and (not self._queue or turn >= self._queue[-1].turn):
+            self._held = turn
             self._report(all_read=True)
 
     def resume(self, turn: int, sample: int) -> None:
@@ -103,7 +111,7 @@ class Player:
         """
         if not self._concerns(turn):
             return
-        self.held = False
+        self._held = None
         for queue in self._queue:
             if queue.turn == turn:
                 queue.at = max(queue.floor, queue.base, min(sample, queue.end))
@@ -120,7 +128,8 @@ class Player:
         elif current is None or current.turn > turn:
             self._news.append(known)
         self._queue = [q for q in self._queue if q.turn > turn]
-        self.held = False
+        if self._held is not None and self._held <= turn:
+            self._held = None
 
     def disconnected(self) -> None:
         """The server holds its own place at what it heard last, and sends again from there: so do we."""
@@ -130,10 +139,11 @@ class Player:
                 queue.floor = queue.at
                 del queue.data[max(0, queue.at - queue.base) * BYTES :]
             del self._queue[1:]
-        self.held = True
+        self._held = None
+        self._away = True
 
     def reconnected(self) -> None:
-        self.held = False
+        self._away = False
 
     # --- from the loudspeaker ------------------------------------------------------------------------------------
 

@@ -58,7 +58,8 @@ def as_exception(error: Error) -> AntiphonError:
     """What the server said as the error that it is in our tree."""
     kind = _ERRORS.get(error.code, Internal)
     where = f"{error.where}: " if error.where and not error.message.startswith(error.where) else ""
-    return kind(where + error.message, reason=error.reason or None, retry_after_s=error.retry_after_s)
+    reason = error.reason or None
+    return kind(where + error.message, reason=reason, retry_after_s=error.retry_after_s, where=error.where)
 
 
 def socket_url(url: str) -> str:

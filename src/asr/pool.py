@@ -14,6 +14,7 @@ Children are spawned, never forked. They end with their standard input, so also 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import sys
@@ -280,8 +281,15 @@ class _Child:
         data = pipe.encode(message)
         if self._process is None or self._process.stdin is None:
             self._early.append(data)
-        elif not self._process.stdin.is_closing():
-            self._process.stdin.write(data)
+        else:
+            self._write(self._process.stdin, data)
+
+    def _write(self, stdin: asyncio.StreamWriter, data: bytes) -> None:
+        """To a child that is dead already nothing is written: `run` notices, and ends what it was at."""
+        if not stdin.is_closing():
+            # uvloop raises where the pipe broke and it has not said so yet.
+            with contextlib.suppress(RuntimeError, OSError):
+                stdin.write(data)
 
     def give_up(self, error: AntiphonError | None) -> None:
         """The job's news ends here; the child is free again once it says so."""
@@ -336,8 +344,8 @@ class _Child:
             assert process.stdout is not None
             if self.leaving:
                 process.kill()
-            process.stdin.writelines(self._early)
-            self._early.clear()
+            early, self._early = b"".join(self._early), []
+            self._write(process.stdin, early)
             try:
                 await self._read(process.stdout)
             finally:

@@ -12,7 +12,8 @@
     └── Internal              our own fault                         INTERNAL              internal
 
 A message says what was wrong, with what value, and what would be right. `reason` is a constant for programs
-(google.rpc.ErrorInfo.reason); `retry_after_s` is set where a retry makes sense.
+(google.rpc.ErrorInfo.reason); `retry_after_s` is set where a retry makes sense; `where` names the field at fault, if
+it is one's.
 """
 
 from __future__ import annotations
@@ -27,11 +28,14 @@ class AntiphonError(Exception):
     code: ClassVar[str] = "internal"
     default_reason: ClassVar[str] = "INTERNAL"
 
-    def __init__(self, message: str, *, reason: str | None = None, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, reason: str | None = None, retry_after_s: float | None = None, where: str = ""
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.reason = reason or self.default_reason
         self.retry_after_s = retry_after_s
+        self.where = where
 
 
 class BadRequest(AntiphonError):

@@ -52,7 +52,9 @@ class Catalogue:
         if name not in self._makers:
             hint = "; set llm_url to have openai" if name == "openai" else ""
             raise NotFound(
-                f"responder {name!r} is not here; one of: {', '.join(self.names())}{hint}", reason="RESPONDER_UNKNOWN"
+                f"responder {name!r} is not here; one of: {', '.join(self.names())}{hint}",
+                reason="RESPONDER_UNKNOWN",
+                where="responder",
             )
         if name not in self._made:
             self._made[name] = self._makers[name]()

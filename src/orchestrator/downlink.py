@@ -10,15 +10,18 @@ half the lead is left. Audio that is held waits here.
 turn begins, never while held.
 
 **Hold, resume, stop** reach the transport at once. The place to go on from is the listener's own word, waited for up to
-`WORD_S`; so is its last word after a stop. A turn that is held ends only when its listener has heard all of it.
+`WORD_S`; so is its last word after a stop. A turn that is held ends only when its listener has heard all of it; it is
+cleared then, so that its hold ends with it.
 
 **Another transport** (`detach_nowait`, `attach_nowait`) goes on from what was heard, on the sample: what was sent and
-not played is still here. A turn lives at one sample rate, that of the transport at its beginning.
+not played is still here. A turn lives at one sample rate, that of the transport at its beginning. Whether a clear
+arrived over the last one nobody knows: the last is said again.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -96,6 +99,8 @@ class Downlink(SynthSink):
         self._rate = rate
         self._turn: _Turn | None = None
         self._last = Heard(0, 0, "", "", False)
+        self._cleared = 0
+        """The last turn of which playout was cleared, or was to be; 0: none."""
         self._closed = False
         self._counts: Counter[str] = Counter()
 
@@ -114,6 +119,8 @@ class Downlink(SynthSink):
         self._transport = transport
         self._rate = transport.output_rate
         turn = self._turn
+        if self._cleared:
+            transport.clear_nowait(self._cleared)
         if turn is not None:
             turn.moved = True
             self._pump(turn, self._clock())
@@ -334,6 +341,9 @@ class Downlink(SynthSink):
             heard = Heard(turn.turn, turn.head.sent_samples, "", turn.head.text.text.strip(), False)
             self._over(turn, heard)
             self._send(ReplyFailed(turn.turn, heard, "internal", "something broke while the reply was played"))
+            if turn.held:
+                with contextlib.suppress(Exception):  # it may be the transport that broke
+                    self._clear(turn)
 
     def statistics(self) -> Mapping[str, float]:
         """Counts since the session began, and `buffered_samples`, `ahead_samples` of now."""
@@ -416,6 +426,7 @@ class Downlink(SynthSink):
         known = turn.head.held and now >= turn.word_s
         turn.stopping, turn.word_s = True, 0.0
         if self._transport is None or turn.moved or not turn.given:
+            self._clear(turn)
             self._conclude(turn, now)
             return
         turn.head.hold(now)
@@ -427,8 +438,10 @@ class Downlink(SynthSink):
             turn.word_s = now + WORD_S
 
     def _clear(self, turn: _Turn) -> None:
-        if self._transport is not None and turn.given and not turn.moved:
-            self._transport.clear_nowait(turn.turn)
+        if turn.given:
+            self._cleared = turn.turn
+            if self._transport is not None:
+                self._transport.clear_nowait(turn.turn)
 
     def _check_end(self, turn: _Turn, now: float) -> None:
         """Ends the turn when all of it was heard."""
@@ -446,6 +459,8 @@ class Downlink(SynthSink):
     def _conclude(self, turn: _Turn, now: float) -> None:
         heard = turn.head.heard(now)
         self._over(turn, heard)
+        if turn.held and not turn.stopping:
+            self._clear(turn)
         if turn.failure is not None:
             self._send(ReplyFailed(turn.turn, heard, *turn.failure))
         elif turn.stopping:

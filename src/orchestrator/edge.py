@@ -13,6 +13,8 @@ from orchestrator.resample import FrameResampler
 FRAME_SAMPLES = UPLINK_RATE // 50
 BRIDGED_S = 0.1
 """A gap up to this is filled with zeros here, so that it has no seam; a longer one is left to the uplink."""
+FARTHEST = 2**48
+"""The last sample (190 years of 48 kHz) at which audio may begin: nothing that is counted from there overflows."""
 AHEAD_S = 30.0
 """How far a client's media time may run ahead of the time that passed. Beyond it the offset is a mistake."""
 
@@ -20,12 +22,13 @@ AHEAD_S = 30.0
 class InputAudio:
     """One connection's audio: any lengths at the client's rate in, 20 ms frames of 16 kHz out.
 
-    The first offset may be any. After it: a gap is left to the uplink (which feeds zeros for it), what was already
-    there is cut off, and an offset far in the future is refused. Less than one 20 ms frame waits here; none does for a
-    client that sends whole frames on multiples of 20 ms.
+    `begin` is where audio without an offset begins. The first offset may be any up to `FARTHEST`. After it: a gap is
+    left to the uplink (which feeds zeros for it), what was already there is cut off, and an offset far in the future is
+    refused. Less than one 20 ms frame waits here; none does for a client that sends whole frames on multiples of 20 ms.
     """
 
-    def __init__(self, rate: int) -> None:
+    def __init__(self, rate: int, begin: int = 0) -> None:
+        self._begin = begin
         self._format = AudioFormat(rate)
         self._resampler = None if rate == UPLINK_RATE else FrameResampler(rate)
         self._pending = bytearray()
@@ -41,7 +44,13 @@ class InputAudio:
         """`sample`: offset of the first sample of `pcm`; None: right after the last. Raises BadRequest."""
         self._check(pcm)
         if self._next is None:
-            self._next = self._origin_sample = sample or 0
+            first = self._begin if sample is None else sample
+            if first > FARTHEST:
+                raise BadRequest(
+                    f"audio cannot begin at sample {first}; begin where session_started.next_input_sample says",
+                    reason="SAMPLE_AHEAD",
+                )
+            self._next = self._origin_sample = first
             self._origin_s = now
             self._align(self._next)
         if sample is not None and sample < self._next:

@@ -16,14 +16,14 @@ from dataclasses import dataclass
 
 from asr.vad import VadSettings
 from base import log as logs
-from base.audio import UPLINK_RATE, AudioFormat
+from base.audio import UPLINK_RATE
 from base.errors import AtCapacity, BadRequest, Denied, NotFound, Unavailable
 from orchestrator import messages as m
 from orchestrator.conversation.machine import Policy
 from orchestrator.ports import ClientSide, Peer, Transport, VoiceChoice
 from orchestrator.session import SHUTDOWN, Services, Session, cannot_hear
 from orchestrator.settings import OrchestratorSettings
-from orchestrator.wishes import changed_policy, settled_choice
+from orchestrator.wishes import changed_policy, check_formats, settled_choice
 
 log = logs.get_logger("hub")
 
@@ -98,9 +98,12 @@ class SessionHub:
         if self._tasks is None or self._draining or self._closing.is_set():
             raise Unavailable("this server is shutting down; connect again in a moment", retry_after_s=2.0)
         if start.protocol != m.PROTOCOL:
-            raise BadRequest(f"protocol {start.protocol} is not spoken here; use {m.PROTOCOL}", reason="BAD_PROTOCOL")
-        AudioFormat(start.input_rate, start.encoding)
-        AudioFormat(start.output_rate, start.encoding)
+            raise BadRequest(
+                f"protocol {start.protocol} is not spoken here; use {m.PROTOCOL}",
+                reason="BAD_PROTOCOL",
+                where="protocol",
+            )
+        check_formats(start)
         self._check_key(start.key or peer.key)
         if start.resume:
             return self._resume(start, transport)
@@ -156,6 +159,7 @@ class SessionHub:
                 if not key
                 else "this access key is not one of this server's",
                 reason="KEY_MISSING" if not key else "KEY_UNKNOWN",
+                where="key",
             )
 
     def _over(self, session: Session) -> None:
@@ -172,11 +176,13 @@ class SessionHub:
                 "resume: this token is of no session here; its grace time "
                 f"({self._settings.grace_s:g} s) may be over; start a new session without it",
                 reason="RESUME_UNKNOWN",
+                where="resume",
             )
         if start.output_rate != session.start.output_rate:
             raise BadRequest(
                 f"resume: the session's output_rate is {session.start.output_rate}, not {start.output_rate}",
                 reason="BAD_SAMPLE_RATE",
+                where="output_rate",
             )
         self._resumed += 1
         session.attach_nowait(transport, self._started(session, start, resumed=True))

@@ -45,7 +45,9 @@ class CloseCode(IntEnum):
 Name = Annotated[str, Meta(max_length=200)]
 LongText = Annotated[str, Meta(max_length=20_000)]
 Turn = Annotated[int, Meta(ge=0, lt=2**32)]
-Sample = Annotated[int, Meta(ge=0, le=2**62)]
+SAMPLE_MAX = 2**62
+Rate = Annotated[int, Meta(ge=1, le=1_000_000)]
+Sample = Annotated[int, Meta(ge=0, le=SAMPLE_MAX)]
 
 
 class HistoryItem(Struct, frozen=True, kw_only=True):
@@ -62,10 +64,10 @@ class Endpointing(Struct, frozen=True, kw_only=True):
 
 
 class SessionStart(Struct, frozen=True, kw_only=True, tag="session_start"):
-    protocol: Annotated[int, Meta(ge=1)] = PROTOCOL
+    protocol: Annotated[int, Meta(ge=1, lt=2**31)] = PROTOCOL
     encoding: Name = "pcm_s16le"
-    input_rate: int = 16_000
-    output_rate: int = 48_000
+    input_rate: Rate = 16_000
+    output_rate: Rate = 48_000
     hold: bool = False
     model: Name = ""
     voice: Name = ""
@@ -289,6 +291,9 @@ server_decoder: msgspec.json.Decoder[ServerMessage] = msgspec.json.Decoder(Serve
 server_encoder = msgspec.json.Encoder()
 client_encoder = msgspec.json.Encoder()
 
+ECHOED = 100
+"""Characters that a client is told of what was wrong, which may be its own text."""
+
 CLIENT_TYPES = tuple(str(t.__struct_config__.tag) for t in get_args(ClientMessage))
 
 
@@ -296,10 +301,6 @@ class Malformed(BadRequest):
     """A message that is not one; `where` names the field, "" for the whole."""
 
     default_reason = "MALFORMED"
-
-    def __init__(self, message: str, *, where: str = "", reason: str | None = None) -> None:
-        super().__init__(message, reason=reason)
-        self.where = where
 
 
 def parse_client(text: str | bytes) -> ClientMessage:
@@ -315,8 +316,10 @@ def parse_client(text: str | bytes) -> ClientMessage:
 
 
 def _explained(problem: str) -> Malformed:
-    what, _, path = problem.partition(" - at `$")
-    where = path.rstrip("`").lstrip(".")
+    said, at, path = problem.rpartition(" - at `$")
+    what, where = (said, path.rstrip("`").lstrip(".")) if at else (problem, "")
+    if len(what) > ECHOED:
+        what = f"{what[:ECHOED]}…'"
     if where == "type" and what.startswith("Invalid value"):
         name = what.removeprefix("Invalid value ")
         known = ", ".join(CLIENT_TYPES)
@@ -346,6 +349,8 @@ def unpack_audio(data: bytes) -> Audio:
     kind, _flags, _zero, turn, sample = HEADER.unpack_from(data)
     if kind != PCM:
         raise BadRequest(f"binary message of type {kind} (byte 0) is unknown; 1 is PCM")
+    if sample > SAMPLE_MAX:
+        raise BadRequest(f"sample {sample} (bytes 8 to 15) is more than {SAMPLE_MAX}", reason="SAMPLE_AHEAD")
     return Audio(turn, sample, data[HEADER.size :])
 
 

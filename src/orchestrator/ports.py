@@ -19,6 +19,11 @@ from orchestrator.messages import ClientMessage, ServerMessage, SessionStart
 class ClientSide(Protocol):
     """What a transport calls on its session. All from the event loop, none waits."""
 
+    @property
+    def next_input_sample(self) -> int:
+        """Where the session's media time goes on (16 kHz): the place of audio that names none."""
+        ...
+
     def audio_nowait(self, sample: int, pcm: bytes, now: float) -> None:
         """One 20 ms frame of 16 kHz mono s16le; `sample` is its offset in the session's media time (16 kHz)."""
         ...

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -31,6 +30,7 @@ from orchestrator.edge import Allowance
 from orchestrator.explain import TurnLine, TurnLog
 from orchestrator.faults import fault
 from orchestrator.inbox import Inbox
+from orchestrator.missed import Missed
 from orchestrator.ports import Adjust, Context, Responder, ToolCall, ToolResult, Transport, VoiceChoice
 from orchestrator.reply import ReplyHooks, ReplyProgress, ReplyTask
 from orchestrator.responders.client import ClientResponder
@@ -39,9 +39,10 @@ from orchestrator.wishes import changed_choice, changed_policy, clean_text, sett
 
 log = logs.get_logger("session")
 
-MISSED_MESSAGES = 100
 ERRORS_PER_S = 5.0
 ERROR_BURST = 20.0
+NOTICES_PER_S = 1.0
+NOTICE_BURST = 3.0
 SHUTDOWN = "shutdown"
 """Why a session ends that could go on, were the server not to stop."""
 
@@ -86,10 +87,14 @@ class Session:
         # Now: a client that sends everything at once has asked before our task runs.
         self._inbox.post_nowait(e.Opened(greet=start.greeting is True, greeting=greeting))
         self._transport: Transport | None = None
-        self._missed: deque[m.ServerMessage] = deque(maxlen=MISSED_MESSAGES)
+        self._missed = Missed()
         self._errors = Allowance(ERRORS_PER_S, ERROR_BURST, services.clock())
         """Of errors about messages; more are counted, not sent."""
+        self._notices = Allowance(NOTICES_PER_S, NOTICE_BURST, services.clock())
+        """Of notices about what the client changes; more wait, or are counted."""
         self._unsaid = 0
+        self._deaf = ""
+        """The language that the client is to be told nobody hears."""
         self._reply: asyncio.Task[None] | None = None
         self._progress: ReplyProgress | None = None
         self._task: ReplyTask | None = None
@@ -117,6 +122,7 @@ class Session:
         self._ended = False
         self._reason = ""
         self._tasks: asyncio.TaskGroup | None = None
+        self._warming: asyncio.Task[None] | None = None
 
     # --- ClientSide -------------------------------------------------------------------------------------------------
 
@@ -193,8 +199,8 @@ class Session:
             old.close_nowait(m.CloseCode.RESUMED_ELSEWHERE, "the session goes on over another connection")
         self._transport = transport
         transport.send_nowait(started)
-        while self._missed:
-            transport.send_nowait(self._missed.popleft())
+        for message in self._missed.take():
+            transport.send_nowait(message)
         self._downlink.attach_nowait(transport)
         if started.resumed:
             transport.send_nowait(m.State(state=self._machine.state.value))
@@ -210,6 +216,7 @@ class Session:
             self._uplink.tick(now)
             self._synth.tick(now)
             self._ears.tick(now)
+            self._tell_deaf(now)
         except Exception as error:
             self._broken(error)
 
@@ -236,16 +243,17 @@ class Session:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
                 self._synth.prepare_nowait(self._choice)
+                self._warm_nowait()
                 parts = [
                     tasks.create_task(self._uplink.run()),
                     tasks.create_task(self._ears.run()),
                     tasks.create_task(self._synth.run()),
-                    tasks.create_task(self._warm()),
                 ]
                 await self._drive()
                 self._cancel_reply()
-                for part in parts:
-                    part.cancel()
+                for part in (*parts, self._warming):
+                    if part is not None:
+                        part.cancel()
         except ExceptionGroup as group:
             self._broken(group)
         finally:
@@ -333,6 +341,8 @@ class Session:
                 self._tell(m.Transcript(utterance=command.utterance, text=command.text, final=command.final))
             case c.TellTurnEnded():
                 self._turn_log.ended(command, now)
+                if isinstance(self._responder, ClientResponder):
+                    self._responder.named_nowait(command.turn)
                 self._tell(m.TurnEnded(turn=command.turn, transcript=command.transcript, reason=command.reason))
             case c.TellTurnFinished():
                 self._tell(
@@ -436,9 +446,20 @@ class Session:
         """From the next turn; a language from the next utterance."""
         if choice.language != self._choice.language:
             self._ears.hear_nowait(choice.language)
-            if not self._services.workers.can_hear(choice.language):
-                self.notice_nowait("cannot_hear", cannot_hear(self._services.workers, choice.language))
+            self._deaf = choice.language
         self._choice = choice
+        self._tell_deaf(self._clock())
+
+    def _tell_deaf(self, now: float) -> None:
+        """A language that nobody hears: told once it has stayed, if it changes all the time."""
+        language = self._deaf
+        if not language:
+            return
+        if self._services.workers.can_hear(language):
+            self._deaf = ""
+        elif self._notices.take(now):
+            self._deaf = ""
+            self.notice_nowait("cannot_hear", cannot_hear(self._services.workers, language))
 
     def _credit(self, turn: int, until_sample: int) -> None:
         self._synth.credit_nowait(turn, until_sample)
@@ -484,8 +505,7 @@ class Session:
         both_client = isinstance(responder, ClientResponder) and isinstance(self._responder, ClientResponder)
         if responder is not self._responder and not both_client:
             self._responder = responder
-            if self._tasks is not None:
-                self._tasks.create_task(self._warm())
+            self._warm_nowait()
         self._choose(choice)
         if update.instructions is not None:
             self._instructions = update.instructions
@@ -498,7 +518,11 @@ class Session:
         """A message was not carried out; nothing else has changed."""
         if isinstance(error, AntiphonError):
             error = m.Error(
-                code=error.code, message=error.message, reason=error.reason, retry_after_s=error.retry_after_s
+                code=error.code,
+                message=error.message,
+                where=error.where,
+                reason=error.reason,
+                retry_after_s=error.retry_after_s,
             )
         if self._errors.take(self._clock()):
             self._tell(error)
@@ -513,8 +537,8 @@ class Session:
     def _tell(self, message: m.ServerMessage) -> None:
         if self._transport is not None:
             self._transport.send_nowait(message)
-        elif not isinstance(message, m.State | m.MarkMessage):
-            self._missed.append(message)
+        else:
+            self._missed.add(message)
 
     def _finish_log(self, command: c.TellTurnFinished) -> None:
         line = self._turn_log.finished(command)
@@ -527,14 +551,28 @@ class Session:
         log.info("turn", session=self.id, turn=command.turn, **facts, **pii)
         self._tell(m.Explain(turn=command.turn, facts=facts))
 
+    def _warm_nowait(self) -> None:
+        """One at a time: who is there last is warmed last."""
+        if self._tasks is not None and (self._warming is None or self._warming.done()):
+            self._warming = self._tasks.create_task(self._warm())
+
     async def _warm(self) -> None:
+        warmed: Responder | None = None
+        while warmed is not self._responder:
+            warmed = self._responder
+            await self._warm_one(warmed)
+
+    async def _warm_one(self, responder: Responder) -> None:
         try:
-            await self._responder.warm()
+            await responder.warm()
         except Exception as error:
             # Whatever it is: a brain may be anybody's code, and it may yet answer.
             log.warning("responder_not_ready", session=self.id, **fault(error))
             what = error.message if isinstance(error, AntiphonError) else f"it broke ({type(error).__name__})"
-            self.notice_nowait("responder_not_ready", f"the responder is not ready: {what}")
+            if self._notices.take(self._clock()):
+                self.notice_nowait("responder_not_ready", f"the responder is not ready: {what}")
+            else:
+                self._unsaid += 1
 
     def _close_transport(self, code: int, reason: str) -> None:
         if self._transport is not None:

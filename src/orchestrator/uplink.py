@@ -122,11 +122,13 @@ class Uplink:
 
     def input_nowait(self, state: Input) -> None:
         """The client opened, muted or released its microphone. The event follows the end of the speech, if any."""
-        was, self._input = self._input, state
+        # What came before this was heard as the input was then.
+        self._drain()
         if state is Input.OPEN:
-            self._rebase = was is not Input.OPEN
+            self._rebase = self._rebase or self._input is not Input.OPEN
         else:
-            self.end_speech_nowait()
+            self.silence_nowait()
+        self._input = state
         self._post(InputChanged(state))
 
     def end_speech_nowait(self) -> None:

@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import Any
 from unicodedata import category
 
+from base.audio import AudioFormat
+from base.errors import BadRequest
 from orchestrator import messages as m
 from orchestrator.conversation.policy import Policy
 from orchestrator.ports import Adjust, VoiceChoice
@@ -20,6 +22,16 @@ def clean_text(text: str) -> str:
     """One line without control characters; runs of white space become one space."""
     kept = (" " if ch.isspace() else ch for ch in text if ch.isspace() or ch in JOINERS or category(ch) not in DROPPED)
     return " ".join("".join(kept).split())
+
+
+def check_formats(start: m.SessionStart) -> None:
+    """Raises BadRequest for audio that is not spoken here; it names the field."""
+    for field in ("input_rate", "output_rate"):
+        try:
+            AudioFormat(getattr(start, field), start.encoding)
+        except BadRequest as error:
+            error.where = "encoding" if error.reason == "BAD_ENCODING" else field
+            raise
 
 
 def changed_choice(choice: VoiceChoice, wish: m.SessionUpdate | Adjust) -> VoiceChoice:

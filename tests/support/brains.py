@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import ClassVar
 
 from orchestrator.conversation.history import Item
 from orchestrator.ports import Adjust, Context, Delta, Done, Text, ToolCall, ToolResult
@@ -11,9 +12,12 @@ from orchestrator.ports import Adjust, Context, Delta, Done, Text, ToolCall, Too
 
 class Obedient:
     name = "obedient"
+    go: ClassVar[asyncio.Event]
+    """What "count later" waits for, of the last one made."""
 
     def __init__(self) -> None:
         self.closed: list[str] = []
+        type(self).go = asyncio.Event()
 
     async def reply(self, history: tuple[Item, ...], context: Context) -> AsyncIterator[Delta]:
         said = history[-1].text if history else ""
@@ -46,6 +50,10 @@ class Obedient:
                 yield Text("It is noon.")
             case "history":
                 yield Text(" / ".join(f"{item.role.value} {item.text}" for item in history[:-1]))
+            case "count later":
+                await self.go.wait()
+                for number in range(150):
+                    yield Text(f"{number} ")
             case "wait":
                 yield Text("First this. ")
                 await context.progress.wait_heard()
@@ -55,6 +63,26 @@ class Obedient:
 
     async def warm(self) -> None:
         raise RuntimeError("not today")
+
+    async def close(self) -> None:
+        pass
+
+
+class Sleepy:
+    """One that never gets ready; `warming` counts how often it is at it."""
+
+    name = "sleepy"
+    warming = 0
+
+    def reply(self, history: tuple[Item, ...], context: Context) -> AsyncIterator[Delta]:
+        raise NotImplementedError
+
+    async def warm(self) -> None:
+        Sleepy.warming += 1
+        try:
+            await asyncio.Event().wait()
+        finally:
+            Sleepy.warming -= 1
 
     async def close(self) -> None:
         pass

@@ -47,6 +47,7 @@ class RecordingSide:
     messages: list[ClientMessage] = field(default_factory=list)
     played: list[tuple[int, int]] = field(default_factory=list)
     lost: list[Transport] = field(default_factory=list)
+    next_input_sample: int = 0
 
     def audio_nowait(self, sample: int, pcm: bytes, now: float) -> None:
         self.audio.append((sample, pcm))
@@ -85,12 +86,13 @@ class RecordingHub:
 
     def __init__(self, refusal: AntiphonError | None = None) -> None:
         self.refusal = refusal
+        self.next_input_sample = 0
         self.opened: list[tuple[SessionStart, Transport, Peer, RecordingSide]] = []
 
     def open_nowait(self, start: SessionStart, transport: Transport, peer: Peer) -> RecordingSide:
         if self.refusal is not None:
             raise self.refusal
-        side = RecordingSide()
+        side = RecordingSide(next_input_sample=self.next_input_sample)
         self.opened.append((start, transport, peer, side))
         transport.send_nowait(started(start))
         return side

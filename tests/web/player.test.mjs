@@ -104,6 +104,20 @@ test("clear drops the turn, tells what was heard of it, and the next one plays",
   assert.deepEqual(rig.reports.at(-1), [2, 2 * FRAME]);
 });
 
+test("a hold ends with its turn: a later one is heard", () => {
+  const rig = new Rig();
+  rig.send(1, 0, 5);
+  rig.play(7);
+  rig.queue.hold(1);
+  rig.send(2, 0, 2);
+  afterRise(rig.play(10), 0);
+  rig.queue.hold(1);
+  assert.equal(rig.queue.held, false, "a turn that is over holds nothing");
+  rig.queue.hold(3);
+  rig.send(3, 0, 1);
+  assert.ok(rig.play(10).slice(GLIDE).every((v) => v === 0), "it may come before the turn's first audio");
+});
+
 test("clear of a turn that has not begun tells zero, of one that is over its length", () => {
   const rig = new Rig();
   rig.send(1, 0, 1);

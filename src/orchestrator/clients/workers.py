@@ -111,22 +111,29 @@ class Workers:
             return
         models = sorted({model.id for w in self.of(WorkerKind.TTS) for model in w.models})
         if choice.model and choice.model not in models:
-            raise NotFound(f"model {choice.model!r} is not here; one of: {', '.join(models)}", reason="MODEL_UNKNOWN")
-        if choice.voice and self.find(wanted_voice(VoiceChoice(voice=choice.voice))) is not None:
-            where = f" in model {choice.model!r}" if choice.model else ""
             raise NotFound(
-                f"voice {choice.voice!r} does not speak {choice.language!r}{where}; name no voice, or its own language",
+                f"model {choice.model!r} is not here; one of: {', '.join(models)}",
+                reason="MODEL_UNKNOWN",
+                where="model",
+            )
+        if choice.voice and self.find(wanted_voice(VoiceChoice(voice=choice.voice))) is not None:
+            by = f" in model {choice.model!r}" if choice.model else ""
+            raise NotFound(
+                f"voice {choice.voice!r} does not speak {choice.language!r}{by}; name no voice, or its own language",
                 reason="VOICE_LANGUAGE",
+                where="voice",
             )
         if choice.voice:
             known = self.voices(choice.language)[:12] or self.voices("")[:12]
             raise NotFound(
                 f"voice {choice.voice!r} is not here; `antiphon voices` lists them, such as {', '.join(known)}",
                 reason="VOICE_UNKNOWN",
+                where="voice",
             )
         raise NotFound(
             f"nobody here speaks {choice.language!r}; one of: {', '.join(self.speaks()[:40])}",
             reason="LANGUAGE_UNKNOWN",
+            where="language",
         )
 
     def can_speak(self, choice: VoiceChoice) -> bool:

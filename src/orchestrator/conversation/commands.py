@@ -94,7 +94,8 @@ class RelearnNoise:
 
 @dataclass(frozen=True, slots=True)
 class SilenceInput:
-    """No microphone news is to be had (transport lost): feed zeros until the utterance ends."""
+    """The utterance is over, whatever comes: feed zeros until it has ended. No microphone news is to be had (the
+    transport is lost), or what is said from now on is another utterance."""
 
 
 @dataclass(frozen=True, slots=True)

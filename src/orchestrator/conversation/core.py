@@ -18,6 +18,7 @@ from orchestrator.conversation.commands import (
     PrepareReply,
     ResumeReply,
     SetTrigger,
+    SilenceInput,
     StartReply,
     StopReply,
     TellNotice,
@@ -217,10 +218,20 @@ class Core:
         """Ends the user's turn at once, with the words that were understood; nobody waits for others."""
         for utterance in self.hearing.holding:
             if all_backchannel(utterance.words, self.policy.language):
-                self.forget(utterance)
+                self._let_go(utterance)
         self.take_floor()
         text = self.hearing.text()
         for utterance in self.hearing.turn:
-            self.forget(utterance)
+            self._let_go(utterance)
         self.hearing.close()
         return text
+
+    def _let_go(self, utterance: Utterance) -> None:
+        """Nobody waits for it any more. If it goes on, what follows is another one; a sound without words stays what it
+        is, as it would only be in the way of the answer."""
+        if utterance.ended_s is None and not utterance.words:
+            self.make_dormant(utterance)
+            return
+        if utterance.ended_s is None:
+            self.emit(SilenceInput())
+        self.forget(utterance)

@@ -25,6 +25,7 @@ KEPT_S = 1.0
 """Audio is kept this far behind a listener that says nothing; more is not sent again."""
 MOST_LAG_S = 0.3
 """The way to the listener and back that is made up for, at most."""
+DOUBT_S = 0.02
 NEARLY_S = 0.02
 NEARLY_FOR_S = 0.3
 """A listener that stays this near the end for this long rounds; it has heard all."""
@@ -134,9 +135,7 @@ class Playhead:
         self._said = max(self._said, samples)
         if self._held or self._lost:
             self._at = max(samples, self._least)
-            if samples >= self._held_at:
-                way = MOST_LAG_S if self._lag is None else self._lag
-                self._settled_s = min(self._settled_s, max(now, self._held_s + way))
+            self._answered(samples, now)
             return possible
         if samples > self._least:
             lag = (min(self._sent, self._free + (now - self._free_s) * self.rate) - samples) / self.rate
@@ -175,9 +174,18 @@ class Playhead:
     def settled(self, now: float) -> bool:
         """Since the hold the listener said where it stopped, or its word is not to be had.
 
-        What comes sooner than the way there and back may have set out before the hold arrived.
+        What comes sooner than the way there and back may have set out before the hold arrived: it counts when an answer
+        had the time to come. One that lies before where the clock was is doubted for a frame longer. The clock is a
+        little ahead of an honest listener, which plays and counts in blocks: this is no reason to wait for ever.
         """
         return now >= self._settled_s
+
+    def _answered(self, samples: int, now: float) -> None:
+        """The listener's word came during a hold."""
+        way = MOST_LAG_S if self._lag is None else self._lag
+        if samples < self._held_at and now < self._held_s + way:
+            way += DOUBT_S
+        self._settled_s = min(self._settled_s, max(now, self._held_s + way))
 
     def hold(self, now: float) -> None:
         if self._held:

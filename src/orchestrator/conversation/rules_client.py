@@ -128,7 +128,9 @@ def _commit(core: Core, reason: str, now: float, *, explicit: bool) -> None:
 
 
 def cancelled(core: Core, event: TurnCancelled, now: float) -> None:
-    """What the user said in this turn is forgotten; what it held goes on."""
+    """What the user said in this turn is forgotten; what it held goes on. Speech that goes on is another utterance."""
+    if any(utterance.ended_s is None for utterance in core.hearing.utterances.values()):
+        core.emit(SilenceInput())
     for utterance in list(core.hearing.utterances.values()):
         core.forget(utterance)
     core.hearing.close()

@@ -1,7 +1,7 @@
 """The client is the brain: what it sends as `reply_delta` is the reply.
 
 `turn_ended` tells the client which turn to answer. Deltas may come before the reply asks for them; what is for another
-turn is ignored and counted. One instance a session.
+turn, an older one or one that was not named yet, is ignored and counted. One instance a session.
 """
 
 from __future__ import annotations
@@ -25,10 +25,15 @@ class ClientResponder:
 
     def __init__(self, timeout_s: float = 30.0) -> None:
         self._timeout_s = timeout_s
+        self._named = 0
         self._turn = 0
         self._ended = 0
         self._deltas: Channel[Text | None] = Channel("reply_delta", WAITING_DELTAS, Policy.REJECT)
         self.ignored = 0
+
+    def named_nowait(self, turn: int) -> None:
+        """The client was told to answer `turn`."""
+        self._named = max(self._named, turn)
 
     def delta_nowait(self, turn: int, text: str, language: str = "") -> None:
         """A piece of the reply to `turn`. Raises ChannelFull when the client is too far ahead of its own voice."""
@@ -42,7 +47,7 @@ class ClientResponder:
             self._deltas.put_nowait(None)
 
     def _accepts(self, turn: int) -> bool:
-        if turn < self._turn or turn <= self._ended:
+        if turn < self._turn or turn <= self._ended or turn > self._named:
             self.ignored += 1
             return False
         if turn > self._turn:
@@ -54,6 +59,7 @@ class ClientResponder:
         if context.cause is Cause.GREETING:
             yield Done()
             return
+        self.named_nowait(context.turn)
         if context.turn > self._turn:
             self._turn = context.turn
             self._deltas.clear()

@@ -36,7 +36,7 @@ class Listener:
 
     def __init__(self, rate: int, *, holds: bool, report: Callable[[int, int], None]) -> None:
         self.holds = holds
-        self.held = False
+        self._held: int | None = None
         self.heard: dict[int, bytearray] = {}
         """Every turn's PCM as it left the loudspeaker."""
         self.jumps: list[tuple[int, int, int]] = []
@@ -54,22 +54,27 @@ class Listener:
         return self._turn, self._position
 
     @property
+    def held(self) -> bool:
+        return self._held is not None
+
+    @property
     def queued(self) -> int:
         return sum(len(a.pcm) for a in self._queue) // BYTES_PER_SAMPLE
 
     def take(self, message: ServerMessage | Audio) -> None:
         match message:
             case Audio():
+                if self._held is not None and message.turn > self._held:
+                    self._drop(self._held)  # it is over, and its hold with it
                 self._queue.append(message)
             case Hold(turn=turn) if self.holds:
-                self.held = True
+                self._held = turn
                 self._report(turn, self._of(turn))
             case Resume(turn=turn, sample=sample) if self.holds:
-                self.held = False
+                self._held = None
                 self._skip_to(turn, sample)
             case Clear(turn=turn):
-                self.held = False
-                self._queue = deque(a for a in self._queue if a.turn != turn)
+                self._drop(turn)
                 self._report(turn, self._of(turn))
 
     def advance(self, samples: int) -> bytes:
@@ -98,6 +103,10 @@ class Listener:
         if at != self._position:
             self.jumps.append((turn, self._position, at))
         self._position = at
+
+    def _drop(self, turn: int) -> None:
+        self._held = None
+        self._queue = deque(a for a in self._queue if a.turn != turn)
 
     def _of(self, turn: int) -> int:
         self._unreported = 0
@@ -160,7 +169,8 @@ class MemoryTransport:
         if isinstance(message, Played):
             self._played(message.turn, message.samples)
         elif isinstance(message, AudioInput):
-            side.audio_nowait(message.sample or 0, decode_base64(message.data), 0.0)
+            at = side.next_input_sample if message.sample is None else message.sample
+            side.audio_nowait(at, decode_base64(message.data), 0.0)
         else:
             side.message_nowait(message)
 
@@ -186,6 +196,8 @@ class MemoryTransport:
     def play_nowait(self, turn: int, sample: int, pcm: bytes) -> None:
         if self._unplayed is not None:
             self._unplayed.add(turn, sample, pcm)
+        if self._held is not None and turn > self._held:
+            self._held = None
         if turn != self._held:
             self._push(Audio(turn, sample, pcm))
 

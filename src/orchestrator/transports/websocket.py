@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from aiohttp import WSMessage, WSMsgType, web
 
-from base.audio import BYTES_PER_SAMPLE, AudioFormat
+from base.audio import BYTES_PER_SAMPLE, UPLINK_RATE
 from base.errors import AntiphonError, AtCapacity, BadRequest, Denied, TimedOut, Unavailable, WrongState
 from base.log import get_logger
 from orchestrator.edge import Allowance, InputAudio
@@ -43,6 +43,7 @@ from orchestrator.messages import (
 from orchestrator.outbox import Kind, Outbox, OutboxStatistics
 from orchestrator.ports import ClientSide, Hub, Peer
 from orchestrator.resend import Unplayed
+from orchestrator.wishes import check_formats
 
 log = get_logger("websocket")
 
@@ -93,6 +94,8 @@ class WebSocketTransport:
     def play_nowait(self, turn: int, sample: int, pcm: bytes) -> None:
         if self._unplayed is not None:
             self._unplayed.add(turn, sample, pcm)
+        if self._held is not None and turn > self._held:
+            self._held = None
         if turn != self._held:
             self._link.play_nowait(Audio(turn, sample, pcm))
 
@@ -351,8 +354,7 @@ class _Incoming:
                 where="protocol",
                 reason="BAD_PROTOCOL",
             )
-        audio = InputAudio(AudioFormat(start.input_rate, start.encoding).sample_rate)
-        AudioFormat(start.output_rate)
+        check_formats(start)
         self._link.tune(start.output_rate)
         transport = WebSocketTransport(self._link, start, lead_s=self._lead_s)
         try:
@@ -362,7 +364,9 @@ class _Incoming:
         except AntiphonError as e:
             self._link.fail_nowait(_error(e, fatal=True), _close_code(e))
             return
-        self._transport, self._audio = transport, audio
+        self._transport = transport
+        begin = self._side.next_input_sample * start.input_rate // UPLINK_RATE
+        self._audio = InputAudio(start.input_rate, begin)
 
 
 async def serve_websocket(
@@ -447,9 +451,8 @@ def _tag(message: ClientMessage) -> str:
 
 
 def _error(e: AntiphonError, *, fatal: bool) -> Error:
-    where = e.where if isinstance(e, Malformed) else ""
     return Error(
-        code=e.code, message=e.message, fatal=fatal, where=where, reason=e.reason, retry_after_s=e.retry_after_s
+        code=e.code, message=e.message, fatal=fatal, where=e.where, reason=e.reason, retry_after_s=e.retry_after_s
     )
 
 

@@ -29,8 +29,8 @@ async def openai():
 @asynccontextmanager
 async def client():
     brain = ClientResponder()
-    for turn in range(1, 40):
-        brain.delta_nowait(turn, "Hello.") if turn == 1 else None
+    brain.named_nowait(1)
+    brain.delta_nowait(1, "Hello.")
     brain.end_nowait(1)
     yield brain
 

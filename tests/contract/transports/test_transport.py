@@ -177,6 +177,20 @@ async def test_many_false_alarms_lose_and_repeat_nothing(rig: Rig) -> None:
     assert not rig.listener.jumps
 
 
+async def test_a_hold_does_not_concern_a_later_turn(rig: Rig) -> None:
+    rig.play(1, 0, 2)
+    await rig.arrived(2 * FRAME)
+    rig.listener.advance(FRAME)
+    rig.transport.hold_nowait(1)
+    await rig.silent()
+    rig.play(2, 0, 4)
+    assert rig.transport.room() > 0
+    await rig.arrived(4 * FRAME)
+    rig.listener.advance(10 * FRAME)
+    assert bytes(rig.listener.heard[1]) == expected(FRAME)
+    assert bytes(rig.listener.heard[2]) == expected(4 * FRAME)
+
+
 @pytest.mark.parametrize("held_first", [False, True])
 async def test_clear_drops_the_rest_of_the_turn_and_the_next_one_is_heard_whole(rig: Rig, held_first: bool) -> None:
     rig.play(1, 0, 8)

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from asr.ears import Failed
 from asr.pool import ChildSpec, PoolLimits, pool
@@ -223,6 +224,58 @@ async def test_what_cannot_load_is_unavailable_and_says_so():
             pass
     error = failed.value.exceptions[0] if isinstance(failed.value, ExceptionGroup) else failed.value
     assert "does not start" in error.message
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_child_that_dies_at_once_is_replaced_on_uvloop_as_well(monkeypatch, first):
+    """The loop is busy, so that it is dead before anything was written to it."""
+    spawn = asyncio.create_subprocess_exec
+    spawned = 0
+
+    async def late(*command, **options):
+        nonlocal spawned
+        spawned += 1
+        if spawned == (1 if first else 2):
+            process = await spawn("/bin/false", **options)
+            await process.wait()
+            await asyncio.sleep(0.05)
+            return process
+        return await spawn(*command, **options)
+
+    async def use():
+        async with scripted("heard", most=3) as ears:
+            user, other = User(ears), User(ears)
+            user.say(1)
+            assert (await user.wait_end(1)).text == "heard"
+            # Two at a time: the second child has the one utterance in its pipe when it is lost.
+            user.begin(2)
+            other.say(1)
+            await other.wait_end(1)
+            user.session.close_nowait()
+            await until(lambda: spawned >= 3)
+            last = User(ears)
+            last.say(1)
+            assert (await last.wait_end(1)).text == "heard"
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", late)
+    uvloop.run(use())
+
+
+def test_what_is_sent_to_a_dead_child_is_lost_with_it_on_uvloop_as_well():
+    async def use():
+        async with scripted("words", most=2) as ears:
+            user = User(ears)
+            hearing = user.begin(1)
+            await until(lambda: user.news)
+            for pid in ears.processes:
+                os.kill(pid, signal.SIGKILL)
+            async with asyncio.timeout(LIMIT_S):
+                while hearing.live:
+                    hearing.push_nowait(PCM)
+                    await asyncio.sleep(0)
+            assert isinstance(await user.wait_end(1), Failed)
+
+    uvloop.run(use())
 
 
 async def test_another_language_is_refused_with_the_languages():

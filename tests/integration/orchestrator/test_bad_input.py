@@ -164,6 +164,8 @@ async def test_audio_that_is_none() -> None:
         await refused(client, b"\x01\x00", "bad_request")
         await refused(client, b"\x07" + pcm(320)[1:], "bad_request")
         await refused(client, pcm(320, turn=3), "bad_request")
+        for first in (2**62, 2**63, 2**64 - 1):
+            await refused(client, pcm(320, sample=first), "bad_request", "SAMPLE_AHEAD")
         await client.ws.send_bytes(pcm(320))
         await refused(client, pcm(320, sample=2**62), "bad_request", "SAMPLE_AHEAD")
         await refused(client, json.dumps({"type": "audio", "data": "!"}), "bad_request", "NOT_BASE64")
@@ -184,13 +186,15 @@ async def test_openings_that_are_none() -> None:
             ({"protocol": 2}, "bad_request", "BAD_PROTOCOL"),
             ({"voice": "alto"}, "not_found", "VOICE_UNKNOWN"),
             ({"voice": "../../etc/passwd"}, "not_found", "VOICE_UNKNOWN"),
+            ({"model": "xtts"}, "not_found", "MODEL_UNKNOWN"),
             ({"responder": "os:system"}, "not_found", "RESPONDER_UNKNOWN"),
             ({"history": [{"role": "user"}]}, "bad_request", "MALFORMED"),
             ({"history": [{"role": "system", "text": "x"}]}, "bad_request", "MALFORMED"),
             ({"phrases": ["x"] * 501}, "bad_request", "MALFORMED"),
             ({"resume": "forged"}, "not_found", "RESUME_UNKNOWN"),
         ):
-            await refused(client, json.dumps({"type": "session_start"} | wishes), code, reason)
+            error = await refused(client, json.dumps({"type": "session_start"} | wishes), code, reason)
+            assert error["where"].startswith(next(iter(wishes))), error
         await client.start(language="xx-" + "x" * 190)
         assert (await client.wait("notice"))["code"] == "cannot_hear"
         await refused(client, '{"type": "session_start"}', "wrong_state")

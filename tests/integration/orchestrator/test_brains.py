@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.messages import Error, Notice, Reply
+from tests.support.brains import Sleepy
 from tests.support.house import house, until
-from tests.support.user import User, user
+from tests.support.user import User, raw, user
 
 pytestmark = pytest.mark.integration
 
@@ -87,3 +88,33 @@ async def test_a_session_may_ask_only_for_the_brains_that_the_operator_has() -> 
         assert (await u.wait(Error)).reason == "RESPONDER_UNKNOWN"
         u.session.update(responder="echo")
         assert await heard(u, "tool") == "tool"
+
+
+async def test_changing_the_brain_and_the_language_all_the_time_starts_and_tells_little() -> None:
+    async with house(responder=BRAIN) as here, raw(here.url) as client:
+        await client.start()
+        for number in range(300):
+            brain, language = (("echo", "en"), ("", "fi"))[number % 2]
+            await client.send(type="session_update", responder=brain, language=language)
+        # The last of it has stayed, and is told.
+        await until(lambda: "cannot_hear" in [n["code"] for n in client.all("notice")][-1:], "the last notice")
+        await client.send(type="session_update", responder="echo")
+        await client.send(type="text", text="hello")
+        assert (await client.wait("turn_finished"))["heard"] == "hello"
+        assert len(client.all("notice")) < 15
+
+
+async def test_one_brain_at_a_time_is_warmed_and_none_when_the_session_is_over() -> None:
+    async with house(responder="tests.support.brains:Sleepy") as here:
+        async with raw(here.url) as client:
+            await client.start()
+            for number in range(50):
+                await client.send(type="session_update", responder=("echo", "")[number % 2])
+            await client.send(type="session_update", responder="echo")
+            await client.send(type="text", text="hello")
+            assert (await client.wait("turn_finished"))["heard"] == "hello"
+            assert Sleepy.warming == 1
+            await client.send(type="session_end")
+            await client.closed()
+        await here.wait_free()
+        assert Sleepy.warming == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 
 import pytest
 
@@ -10,6 +11,7 @@ from antiphon.client import Reconnected, Reconnecting, SessionLost
 from benchmarks.speech import synthetic_speech
 from orchestrator.messages import CloseCode, State, Transcript, TurnEnded
 from orchestrator.settings import OrchestratorSettings
+from tests.support.brains import Obedient
 from tests.support.house import House, free_port, house, until
 from tests.support.user import Cable, User, cable, raw, user
 
@@ -103,6 +105,28 @@ async def test_what_was_said_until_the_line_broke_is_answered_when_it_is_back() 
             assert (await u.finished()).heard == "and on"
 
 
+@pytest.mark.parametrize("opens", [True, False])
+async def test_a_client_that_names_no_samples_is_heard_on_its_next_connection(opens: bool) -> None:
+    def audio(pcm: bytes) -> dict[str, str]:
+        return {"type": "audio", "data": base64.b64encode(pcm).decode()}
+
+    async with house() as here, raw(here.url) as first, raw(here.url) as second:
+        started = await first.start(phrases=["hello again"])
+        await first.send(**audio(bytes(640)), sample=48_000)
+        await first.send(type="input", state="muted")
+        await first.send(type="input", state="open")
+        await here.wait_metric("antiphon_sessions_connected", 1)
+        await second.send(type="session_start", resume=started["resume"])
+        assert (await second.wait("session_started"))["next_input_sample"] == 48_320
+        if opens:
+            await second.send(type="input", state="open")
+        speech = synthetic_speech(0.6)
+        for at in range(0, len(speech), 640):
+            await second.send(**audio(speech[at : at + 640].ljust(640, b"\0")))
+            await asyncio.sleep(0.01)
+        assert (await second.wait("turn_ended"))["transcript"] == "hello again"
+
+
 async def test_another_connection_takes_over_from_a_live_one() -> None:
     async with house() as here:
         whole = await reference(here, COUNT)
@@ -121,6 +145,26 @@ async def test_another_connection_takes_over_from_a_live_one() -> None:
                 await here.wait_metric("antiphon_sessions_connected", 1)
                 assert not first.all(Reconnected), "it must not take the session back"
         assert await here.metric("antiphon_sessions_opened") == 2
+
+
+async def test_what_was_written_while_nobody_was_there_is_told_whole() -> None:
+    async with (
+        house(responder="tests.support.brains:Obedient") as here,
+        cable(here.url) as line,
+        raw(line.url) as first,
+        raw(here.url) as second,
+    ):
+        started = await first.start(hold=True)
+        await first.send(type="text", text="count later")
+        await first.wait("turn_ended")
+        line.cut()
+        await here.wait_metric("antiphon_sessions_connected", 0)
+        Obedient.go.set()
+        await asyncio.sleep(0.2)  # time to write it; it is whole in any case
+        await second.send(type="session_start", resume=started["resume"], hold=True)
+        whole = "".join(f"{number} " for number in range(150))
+        await until(lambda: "".join(m["text"] for m in second.all("reply")) == whole, "the whole of it")
+        assert "messages_lost" not in [m["code"] for m in second.all("notice")]
 
 
 # --- or not ----------------------------------------------------------------------------------------------------------

@@ -266,6 +266,29 @@ async def test_a_client_may_end_turns_itself() -> None:
         assert (await u.wait(Notice)).code == "no_words"
 
 
+async def test_speech_that_goes_on_after_a_cancel_counts() -> None:
+    async with (
+        house(tts_settings=FAST) as here,
+        user(here.url, speaks=True, phrases=["forget me", "but keep this"]) as u,
+    ):
+        u.microphone.say_nowait(synthetic_speech(3.0))
+        await u.wait(Transcript)
+        u.session.send(TurnCancel())
+        assert (await u.wait(TurnEnded)).transcript == "but keep this"
+
+
+async def test_speech_that_goes_on_after_a_typed_question_counts() -> None:
+    async with (
+        house(tts_settings=FAST) as here,
+        user(here.url, speaks=True, phrases=["so far", "and one thing more"]) as u,
+    ):
+        u.microphone.say_nowait(synthetic_speech(3.0))
+        await u.wait(Transcript, text="so far")
+        u.session.ask("what then")
+        assert (await u.wait(TurnEnded)).transcript == "so far what then"
+        assert (await u.wait(TurnEnded)).transcript.endswith("and one thing more")
+
+
 # --- voices, languages, brains ---------------------------------------------------------------------------------------
 
 
@@ -318,6 +341,7 @@ async def test_a_voice_that_is_not_there_is_refused_and_nothing_changes() -> Non
             u.session.update(voice="alto", rate=2.0)
             error = await u.wait(Error)
             assert (error.code, error.reason, error.fatal) == ("not_found", "VOICE_UNKNOWN", False)
+            assert error.where == "voice"
             after = await u.asks("hello")
             assert u.heard(before.turn) == u.heard(after.turn)
 
@@ -389,7 +413,10 @@ async def test_the_client_may_be_the_brain() -> None:
         user(here.url, speaks=True, responder="client", greeting=True, phrases=["question"]) as u,
     ):
         await u.speaks()
+        # To a turn that is not there yet: ignored.
+        u.answers(2**32 - 1, "Nobody asked.")
         ended = await u.wait(TurnEnded)
+        u.answers(ended.turn + 1, "Nobody asked.")
         u.answers(ended.turn, "This is ", "my ans", "wer.")
         finished = await u.finished(turn=ended.turn)
         assert finished.heard == "This is my answer."

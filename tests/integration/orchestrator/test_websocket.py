@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import json
 import socket
@@ -17,6 +18,7 @@ from base.errors import AntiphonError, AtCapacity, BadRequest, Denied, NotFound,
 from orchestrator.messages import (
     HEADER,
     Audio,
+    AudioInput,
     Error,
     Hold,
     Notice,
@@ -73,6 +75,7 @@ BAD_TEXT = [
     ('{"type": "session_start"}', "WRONG_STATE", ""),
     ('{"type": "audio", "data": "????"}', "NOT_BASE64", "data"),
     ('{"type": "audio", "data": "AAAA"}', "ODD_AUDIO", ""),
+    ('{"type": "audio", "data": "AAAAAA==", "sample": 4611686018427387904}', "SAMPLE_AHEAD", ""),
 ]
 
 BAD_BINARY = [
@@ -81,6 +84,8 @@ BAD_BINARY = [
     (pack_audio(Audio(4, 0, FRAME)), "BAD_REQUEST"),
     (pack_audio(Audio(0, 0, b"odd")), "ODD_AUDIO"),
     (pack_audio(Audio(0, 0, bytes(32_002))), "AUDIO_TOO_LONG"),
+    (pack_audio(Audio(0, 2**62, FRAME)), "SAMPLE_AHEAD"),
+    (pack_audio(Audio(0, 2**64 - 1, FRAME)), "SAMPLE_AHEAD"),
 ]
 
 
@@ -114,6 +119,16 @@ async def test_an_offset_far_ahead_is_answered(server: TestServer, hub: Recordin
         assert (await error_of(client)).reason == "SAMPLE_AHEAD"
         await client.send_audio(320, bytes(640))
         await until(lambda: [s for s, _ in hub.opened[0][3].audio] == [0, 320])
+
+
+async def test_audio_that_names_no_place_begins_where_the_session_goes_on(
+    server: TestServer, hub: RecordingHub
+) -> None:
+    hub.next_input_sample = 32_000
+    async with client_of(server) as client:
+        for _ in range(2):
+            await client.send(AudioInput(data=base64.b64encode(bytes(640)).decode()))
+        await until(lambda: [s for s, _ in hub.opened[0][3].audio] == [32_000, 32_320])
 
 
 async def test_what_comes_before_session_start_is_told_to_wait(server: TestServer, hub: RecordingHub) -> None:

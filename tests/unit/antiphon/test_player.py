@@ -72,6 +72,27 @@ def test_a_clear_of_a_turn_that_never_sounded_is_answered_with_zero() -> None:
     assert reports(player) == [(5, 0)]
 
 
+def test_a_hold_ends_with_its_turn() -> None:
+    player = Player(RATE)
+    player.push(1, 0, audio(1, 0, 2 * FRAME))
+    player.read(FRAME)
+    player.hold(1)
+    player.push(2, 0, audio(2, 0, FRAME))
+    assert not player.held
+    assert player.read(FRAME) == audio(2, 0, FRAME)
+    player.hold(1)
+    assert not player.held, "a turn that is over holds nothing"
+
+
+def test_a_hold_may_come_before_the_first_audio_of_its_turn() -> None:
+    player = Player(RATE)
+    player.hold(2)
+    player.push(2, 0, audio(2, 0, FRAME))
+    assert player.read(FRAME) == bytes(2 * FRAME)
+    player.resume(2, 0)
+    assert player.read(FRAME) == audio(2, 0, FRAME)
+
+
 def test_what_the_sound_card_has_not_played_yet_is_not_reported_until_a_hold() -> None:
     player = Player(RATE, latency=400)
     player.push(0, 0, audio(0, 0, 2_000))

@@ -267,6 +267,46 @@ def test_a_turn_held_when_all_of_it_was_heard_is_over() -> None:
     assert isinstance(world.outcome(), ReplyEnded)
 
 
+@pytest.mark.parametrize("holds", [True, False])
+@pytest.mark.parametrize("delay_s", [0.02, 0.05])
+def test_a_hold_ends_with_its_turn_and_the_next_one_is_heard(holds: bool, delay_s: float) -> None:
+    world = World()
+    world.attach(holds=holds, delay_s=delay_s)
+    world.reply(RATE)
+    world.run_until(lambda: len(world.heard()) == 2 * RATE)
+    world.downlink.hold_nowait(1)
+    world.run_until(lambda: world.outcome() is not None)
+    assert isinstance(world.outcome(), ReplyEnded)
+    assert world.transport.told[-1] == Clear(turn=1)
+    audio = world.reply(RATE)
+    world.run_until(lambda: world.outcome() is not None)
+    assert world.heard() == audio
+
+
+@pytest.mark.parametrize("holds", [True, False])
+def test_a_turn_whose_end_comes_with_the_answer_to_a_hold_ends_once(holds: bool) -> None:
+    world = World(speed=100)
+    world.attach(holds=holds)
+    world.reply(1)
+    world.run(0.001)
+    world.downlink.hold_nowait(1)
+    world.run_until(lambda: world.outcome() is not None)
+    assert world.transport.told[-1] == Clear(turn=1)
+    assert not world.transport.listener.held
+
+
+def test_a_held_turn_that_breaks_holds_nobody(near: World) -> None:
+    near.reply(2 * RATE)
+    near.run(0.5)
+    near.downlink.hold_nowait(1)
+    near.downlink.fault_nowait()
+    assert isinstance(near.outcome(), ReplyFailed)
+    assert near.transport.told[-1] == Clear(turn=1)
+    audio = near.reply(RATE)
+    near.run_until(lambda: near.outcome() is not None)
+    assert near.heard() == audio
+
+
 # --- stop ------------------------------------------------------------------------------------------------------------
 
 
@@ -305,6 +345,28 @@ def test_stop_before_any_audio_answers_at_once(near: World) -> None:
     assert near.transport.told == []
 
 
+@pytest.mark.parametrize("clear_lost", [True, False])
+def test_a_reply_stopped_while_nobody_is_there_is_cleared_at_the_next_transport(clear_lost: bool) -> None:
+    """The client may have kept what it had of it."""
+    world = World()
+    world.attach(delay_s=0.02)
+    world.reply(3 * RATE)
+    world.run(0.5)
+    if clear_lost:
+        world.downlink.stop_nowait(1)
+        world.detach()
+    else:
+        world.detach()
+        world.downlink.hold_nowait(1)
+        world.downlink.stop_nowait(1)
+    assert isinstance(world.outcome(), ReplyStopped)
+    world.attach()
+    assert world.transport.told == [Clear(turn=1)]
+    audio = world.reply(RATE)
+    world.run_until(lambda: world.outcome() is not None)
+    assert world.heard() == audio
+
+
 def test_the_last_word_of_a_listener_is_not_awaited_for_ever() -> None:
     world = World()
     world.attach(delay_s=0.02)
@@ -319,6 +381,25 @@ def test_the_last_word_of_a_listener_is_not_awaited_for_ever() -> None:
     assert isinstance(outcome, ReplyStopped)
     assert abs(outcome.heard.samples - 0.5 * RATE) < 0.1 * RATE
     assert world.downlink.statistics()["played_awaited_in_vain"] == 1
+
+
+@pytest.mark.parametrize("holds", [True, False])
+def test_a_listener_that_answers_at_once_is_believed_before_the_time_is_up(holds: bool) -> None:
+    """It plays in blocks of 5 ms, and the stop comes at the end of one: the clock is ahead of it."""
+    world = World()
+    world.attach(holds=holds)
+    world.reply(2 * RATE)
+    world.run(0.52)
+    world.transport.mute = True
+    world.now += 0.004
+    world.downlink.stop_nowait(1)
+    world.now += 0.002
+    heard = len(world.heard()) // BYTES_PER_SAMPLE
+    world.downlink.played_nowait(1, heard)
+    world.run_until(lambda: world.outcome() is not None, 0.06)
+    outcome = world.outcome()
+    assert isinstance(outcome, ReplyStopped)
+    assert outcome.heard.samples == heard
 
 
 def test_every_stop_is_answered(near: World) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from base.audio import SAMPLE_RATES
 from base.errors import BadRequest
-from orchestrator.edge import FRAME_SAMPLES, Allowance, InputAudio
+from orchestrator.edge import FARTHEST, FRAME_SAMPLES, Allowance, InputAudio
 
 pytestmark = pytest.mark.unit
 
@@ -66,6 +66,23 @@ def test_without_offsets_it_goes_on() -> None:
     audio = InputAudio(16_000)
     out = audio.push(None, pcm(0, 320), 0.0) + audio.push(None, pcm(320, 320), 0.0)
     assert out == [(0, pcm(0, 320)), (320, pcm(320, 320))]
+
+
+def test_without_offsets_it_begins_where_it_is_told() -> None:
+    audio = InputAudio(16_000, 3200)
+    assert audio.push(None, pcm(0, 320), 0.0) == [(3200, pcm(0, 320))]
+    assert InputAudio(16_000, 3200).push(0, pcm(0, 320), 0.0) == [(0, pcm(0, 320))]
+
+
+@pytest.mark.parametrize("rate", SAMPLE_RATES)
+def test_a_first_offset_that_would_overflow_is_refused_and_changes_nothing(rate: int) -> None:
+    audio, piece = InputAudio(rate), bytes(rate // 25)
+    for sample in (FARTHEST + 1, 2**62, 2**64 - 1):
+        with pytest.raises(BadRequest, match="cannot begin at"):
+            audio.push(sample, piece, 0.0)
+    assert audio.push(0, piece, 0.0)[0][0] == 0
+    (last, _), *_ = InputAudio(rate).push(FARTHEST // rate * rate, piece, 0.0)
+    assert last < 2**53
 
 
 def test_a_short_gap_is_bridged_with_zeros() -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from base.errors import BadRequest
 from orchestrator.messages import (
     CLIENT_TYPES,
+    HEADER,
     Audio,
     ClientMessage,
     Malformed,
@@ -67,6 +68,30 @@ def test_malformed_is_told_what_and_where(text: str | bytes, where: str, says: s
     assert error.code == "bad_request"
 
 
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ('{"type": "%s"}', "type"),
+        ('{"type": "input", "state": "%s"}', "state"),
+        ('{"type": "session_start", "history": [{"role": "%s", "text": ""}]}', "history[0].role"),
+        ('{"type": "input", "state": "%s - at `$.elsewhere"}', "state"),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 500_000])
+def test_what_is_wrong_is_told_in_few_words(text: str, where: str, size: int) -> None:
+    error = refusal(text % ("x" * size))
+    assert len(error.message) < 400
+    assert error.where == where
+    assert "'x" in error.message
+
+
+@pytest.mark.parametrize("field", ["input_rate", "output_rate", "protocol"])
+def test_a_number_that_is_none_is_not_read_out(field: str) -> None:
+    error = refusal(f'{{"type": "session_start", "{field}": {"1" * 4000}}}')
+    assert error.where == field
+    assert len(error.message) < 100
+
+
 def test_a_text_of_100_kb_is_refused_by_its_length() -> None:
     assert "20000" in refusal(json.dumps({"type": "text", "text": "a" * 100_000})).message
 
@@ -89,7 +114,7 @@ def test_every_client_type_is_known_by_name() -> None:
         assert parse_client(msgspec.json.encode(message)) == message
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1), st.binary(max_size=100))
+@given(st.integers(0, 2**32 - 1), st.integers(0, 2**62), st.binary(max_size=100))
 def test_binary_round_trip(turn: int, sample: int, pcm: bytes) -> None:
     assert unpack_audio(pack_audio(Audio(turn, sample, pcm))) == Audio(turn, sample, pcm)
 
@@ -99,7 +124,11 @@ def test_the_header_is_the_documented_one() -> None:
     assert packed.hex(" ") == "01 00 00 00 07 00 00 00 c0 03 00 00 00 00 00 00 01 02"
 
 
-@pytest.mark.parametrize(("data", "says"), [(b"", "0 bytes"), (bytes(15), "15 bytes"), (b"\x02" + bytes(20), "type 2")])
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [(b"", "0 bytes"), (bytes(15), "15 bytes"), (b"\x02" + bytes(20), "type 2"),
+     (HEADER.pack(1, 0, 0, 0, 2**62 + 1), "more than"), (HEADER.pack(1, 0, 0, 0, 2**64 - 1), "more than")],
+)  # fmt: skip
 def test_binary_that_is_none_is_told_why(data: bytes, says: str) -> None:
     with pytest.raises(BadRequest, match=says):
         unpack_audio(data)

@@ -136,6 +136,27 @@ def test_muting_ends_the_utterance_at_once_and_first(world, state):
     assert world.kinds()[-1] == "InputChanged"
 
 
+@pytest.mark.parametrize("state", [Input.MUTED, Input.RELEASED])
+def test_what_came_before_a_mute_is_heard_first(world, state):
+    world.send(*[LOUD] * 5)
+    for number in range(5, 9):
+        world.up.audio_nowait(number * F, LOUD, world.now)
+    world.up.input_nowait(state)
+    assert world.news[-2].sample == 9 * F
+    _, pcm = world.ears.heard[1]
+    assert pcm == LOUD * 9 + QUIET * HANGOVER
+
+
+def test_what_came_during_a_mute_is_not_heard_after_it(world):
+    world.up.input_nowait(Input.MUTED)
+    for number in range(5):
+        world.up.audio_nowait(number * F, LOUD, world.now)
+    world.up.input_nowait(Input.OPEN)
+    world.up._drain()
+    assert world.up.counts.muted == 5
+    assert world.kinds() == ["InputChanged", "InputChanged"]
+
+
 @pytest.mark.parametrize("counts_on", [True, False])
 def test_nothing_is_lost_after_a_mute_whether_or_not_the_client_counts_on(world, counts_on):
     world.send(*[LOUD] * 10)
@@ -150,12 +171,15 @@ def test_nothing_is_lost_after_a_mute_whether_or_not_the_client_counts_on(world,
     assert pcm.startswith(LOUD * 4) or pcm.lstrip(b"\x00").startswith(LOUD.lstrip(b"\x00") + LOUD * 3)
 
 
-def test_a_new_transport_may_begin_at_zero(world):
+@pytest.mark.parametrize("opens", [True, False])
+def test_a_new_transport_may_begin_at_zero(world, opens):
     world.send(*[QUIET] * 50)
     world.up.rebase_nowait()
+    if opens:
+        world.up.input_nowait(Input.OPEN)
     world.sample = 0
     world.send(*[LOUD] * 3)
-    assert world.kinds() == ["SpeechStarted"]
+    assert world.kinds()[-1] == "SpeechStarted"
     assert world.up.counts.late == 0
     assert world.up.next_sample == 3 * F
 
@@ -176,15 +200,17 @@ def test_media_time_follows_a_clock_that_drifts():
     assert clock.at(last * F, 1e9) == pytest.approx(last * 0.02 * 1.0002, abs=0.005)
 
 
-@pytest.mark.parametrize("how", ["muted", "another transport", "nothing said"])
+@pytest.mark.parametrize("how", ["muted", "another transport", "another transport, opened", "nothing said"])
 def test_a_pause_that_the_client_does_not_count_is_no_delay(world, how):
     world.send(*[QUIET] * 20)
     if how == "muted":
         world.up.input_nowait(Input.MUTED)
         world.up.input_nowait(Input.OPEN)
-    elif how == "another transport":
+    elif how.startswith("another transport"):
         world.up.rebase_nowait()
-    world.now += 60
+        if how.endswith("opened"):
+            world.up.input_nowait(Input.OPEN)
+    world.now += 60 if how != "another transport, opened" else 1.5
     world.send(*[LOUD] * 5, *[QUIET] * HANGOVER)
     started, ended = (n for n in world.news if isinstance(n, SpeechStarted | SpeechEnded))
     spoke = world.now - (5 + HANGOVER) * 0.02

@@ -532,6 +532,29 @@ def test_ask_in_any_state_commits_what_was_said_stops_the_reply_and_is_answered(
     assert scene.last(c.StartReply).cause is c.Cause.USER
 
 
+@pytest.mark.parametrize("event", [e.Asked("hello"), e.TurnCancelled()])
+def test_speech_that_goes_on_after_ask_or_cancel_is_another_utterance(event: e.Event) -> None:
+    commands = _listening().gets(event)
+    assert commands.index(c.SilenceInput()) < commands.index(c.ForgetUtterance(0))
+    ended = _listening()
+    ended.ends(0)
+    assert c.SilenceInput() not in ended.gets(event)
+
+
+def test_a_sound_without_words_does_not_disturb_the_answer_to_what_is_asked_but_words_do() -> None:
+    scene = Scene()
+    scene.starts(0)
+    commands = scene.gets(e.Asked("hello"))
+    assert c.SilenceInput() not in commands
+    assert c.ForgetUtterance(0) not in commands
+    assert scene.state is State.THINKING
+    scene.sounds()
+    scene.at(3.0)
+    assert scene.state is State.SPEAKING
+    scene.partial(0, "no wait", 2)
+    assert scene.all(c.StopReply)
+
+
 def test_ask_carries_how_the_reply_that_it_stopped_ended() -> None:
     scene = speaking()
     scene.gets(e.Asked("hello"))

@@ -67,9 +67,9 @@ def test_a_hold_stops_the_clock_and_the_listener_says_where() -> None:
     head.hold(10.15)
     assert head.position(11.0) == 140
     head.played(130, 10.155)
-    assert not head.settled(10.2)
-    head.played(145, 10.2)
-    assert head.settled(10.2)
+    assert not head.settled(10.155)
+    head.played(145, 10.16)
+    assert head.settled(10.16)
     assert head.position(12.0) == 145
     assert head.resume(12.0) == 145
     assert head.position(12.05) == 195
@@ -84,6 +84,33 @@ def test_what_comes_sooner_than_an_answer_can_is_no_answer_to_a_hold() -> None:
     head.played(80, 10.17)
     assert head.settled(10.19)
     assert head.position(10.2) == 80
+
+
+def test_an_answer_a_block_behind_the_clock_is_one() -> None:
+    """It plays in blocks of 5 ms and is asked in the middle of one."""
+    head = speaking()
+    head.played(100, 10.104)
+    head.hold(10.143)
+    assert head.position(10.143) == 139
+    head.played(135, 10.1435)
+    assert not head.settled(10.15)
+    assert head.settled(10.143 + 0.004 + 0.0201)
+    assert head.position(10.2) == 135
+    later = speaking()
+    later.played(100, 10.104)
+    later.hold(10.143)
+    later.played(135, 10.148)
+    assert later.settled(10.148), "no sooner than the way there and back"
+
+
+def test_a_doubted_word_gives_way_to_the_next() -> None:
+    head = speaking()
+    head.played(90, 10.1)
+    head.hold(10.15)
+    head.played(120, 10.152)
+    head.played(138, 10.168)
+    assert head.settled(10.168)
+    assert head.position(10.3) == 138
 
 
 def test_who_keeps_its_queue_is_never_told_to_skip() -> None:
