@@ -162,6 +162,9 @@ class SphinxDecoder:
 
     def finish(self) -> Final:
         sphinx = self._running()
+        if not self._began and not self._held:
+            self._give_back()
+            return Final(self._utterance, "")
         if not self._began:
             held = self._begin(sphinx)
             self._audio += held
@@ -367,13 +370,15 @@ class _Sphinx:
         return len((self._decoder.lookup_word(word) or "").split())
 
     def measure(self, pcm: bytes) -> _Means:
-        """The means of `pcm`, leaning on typical ones where it is short."""
+        """The means of `pcm`, which is not empty, leaning on typical ones where it is short."""
         # The end of an utterance searches what was not searched yet: with a search that has next to nothing to do.
         self._decoder.activate_search(_IDLE)
-        self.begin(_Means(_TYPICAL, _TYPICAL_FRAMES))
-        self._decoder.process_raw(pcm[_QUIET:] if len(pcm) > 2 * _QUIET else pcm, True, False)
-        self._decoder.end_utt()
-        self._decoder.activate_search(_OPEN)
+        try:
+            self.begin(_Means(_TYPICAL, _TYPICAL_FRAMES))
+            self._decoder.process_raw(pcm[_QUIET:] if len(pcm) > 2 * _QUIET else pcm, True, False)
+            self._decoder.end_utt()
+        finally:
+            self._decoder.activate_search(_OPEN)
         return self.means(None).with_(_Means(_TYPICAL, _TYPICAL_FRAMES))
 
     def begin(self, means: _Means) -> None:

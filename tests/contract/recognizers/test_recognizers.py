@@ -76,6 +76,17 @@ async def test_a_cancelled_utterance_has_no_final_and_the_next_is_heard(stub, sp
     assert 1 not in stream.ends
 
 
+async def test_an_utterance_without_audio_has_no_words_and_deafens_nobody(stub, speech):
+    stream, other = await opened(stub, phrases=PHRASES), await opened(stub)
+    heard = (await stream.hear(1, speech[PHRASES[0]])).text
+    assert heard
+    for utterance in range(1, 4):  # on every decoder there is
+        await other.audio(utterance, b"")
+        await other.end(utterance)
+        assert isinstance((await other.final(utterance)).text, str)
+    assert (await stream.hear(2, speech[PHRASES[1]])).text == PHRASES[1]
+
+
 @pytest.mark.parametrize("data", [b"\0", bytes(16_000 * 2 * 3)], ids=["odd", "too long"])
 async def test_bad_audio_ends_its_utterance_only(stub, speech, data):
     stream = await opened(stub, phrases=PHRASES)
