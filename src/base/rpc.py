@@ -230,6 +230,15 @@ class Health:
             await self._servicer.set(name, answer.SERVING if serving else answer.NOT_SERVING)
 
 
+async def answers(channel: grpc.aio.Channel, *, timeout_s: float) -> bool:
+    """Whether somebody is alive at the other end, by his health service; what that says is another matter."""
+    try:
+        await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=timeout_s)
+    except grpc.aio.AioRpcError as error:
+        return error.code() not in {grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE}
+    return True
+
+
 async def add_standard_services(server: grpc.aio.Server, service_full_names: Iterable[str]) -> Health:
     """Adds health and reflection, before `server.start()`. Health says NOT_SERVING until told otherwise."""
     names = tuple(service_full_names)

@@ -207,7 +207,8 @@ async def test_ears_killed_in_mid_utterance_are_replaced_by_others_which_hear_it
 
 async def test_ears_that_hang_are_replaced_by_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asr_client, "STALLED_S", 0.3)
-    async with house(asr=0) as here:
+    monkeypatch.setattr(asr_client, "HEALTH_S", 0.3)
+    async with house(asr=0, final_ms=10_000) as here:
         hanging = await ears(here, "asr-a", "never heard")
         await here.wait_workers("tts0", "asr-a")
         async with user(here.url, speaks=True) as u:
@@ -217,6 +218,35 @@ async def test_ears_that_hang_are_replaced_by_others(monkeypatch: pytest.MonkeyP
             await u.speaks(0.5)
             assert (await u.finished()).heard == "heard after all"
             assert "recognition_failed" not in u.notices()
+
+
+async def test_ears_that_are_late_are_told_from_dead_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asr_client, "STALLED_S", 0.5)
+    async with house(asr=0, final_ms=10_000) as here:
+        await here.asr("asr-a", script=("[[slow 30]] too late", "heard again"))
+        await here.wait_workers("tts0", "asr-a")
+        async with user(here.url, speaks=True) as u:
+            await u.speaks(0.5)
+            assert "too slow" in (await u.wait(Notice, code="recognition_failed")).message
+            # It is still asked, at once and in the same stream, and nobody works for the one that was given up.
+            await here.wait_slots("asr-a", 0)
+            await u.speaks()
+            await u.wait(TurnEnded, transcript="heard again")
+            assert u.notices().count("recognition_failed") == 1
+
+
+async def test_the_only_ears_that_hang_are_said_to_be_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asr_client, "STALLED_S", 0.3)
+    monkeypatch.setattr(asr_client, "HEALTH_S", 0.3)
+    async with house(asr=0, final_ms=10_000) as here:
+        hanging = await ears(here, "asr-a", "never heard")
+        await here.wait_workers("tts0", "asr-a")
+        async with user(here.url, speaks=True) as u:
+            hanging.suspend()
+            await u.speaks(0.5)
+            message = (await u.wait(Notice, code="recognition_failed")).message
+            assert "lost" in message
+            assert "running" not in message
 
 
 async def test_without_any_ears_the_user_is_told_and_may_type() -> None:
