@@ -37,8 +37,11 @@ LOOK_S = 0.2
 OUTBOX = 1024
 STALLED_S = 5.0
 """A worker that says nothing at all for this long after the end of an utterance is late, or hangs."""
+CUT = "you spoke for longer than I can listen at a time; what came after that was not heard"
 HEALTH_S = 2.0
 """It hangs if it does not answer for its health either."""
+
+_Recognizing = Stream[wire.RecognizeRequest, wire.RecognizeResponse]
 
 
 @dataclass(slots=True)
@@ -52,7 +55,7 @@ class _Live:
 
 
 class EarsClient:
-    """See the module. `phrases` hold for the session."""
+    """See the module. `phrases` hold for the session; `notice` tells its user something, with a code."""
 
     def __init__(
         self,
@@ -61,17 +64,19 @@ class EarsClient:
         language: str,
         phrases: tuple[str, ...],
         post: Callable[[Event], None],
+        notice: Callable[[str, str], None],
         clock: Callable[[], float],
     ) -> None:
         self._workers = workers
         self._language = language
         self._phrases = phrases
         self._post = post
+        self._notice = notice
         self._clock = clock
         self._live: dict[int, _Live] = {}
         self._newest = -1
         self._who: Candidate | None = None
-        self._stream: Stream[wire.RecognizeRequest, wire.RecognizeResponse] | None = None
+        self._stream: _Recognizing | None = None
         self._tongue = language
         """The language of the stream."""
         self._shunned = Shunned(clock)
@@ -226,8 +231,10 @@ class EarsClient:
                     self._post(PartialHeard(partial.utterance, partial.text, partial.stable))
             case "final":
                 final = wire.final(response)
-                if self._live.pop(final.utterance, None) is not None:
+                if (live := self._live.pop(final.utterance, None)) is not None:
                     self._post(FinalHeard(final.utterance, final.text, final.confidence))
+                    if live.ended is None:
+                        self._notice("utterance_cut", CUT)
             case "error":
                 self._refused(response.error.utterance, wire.utterance_error(response))
             case _:

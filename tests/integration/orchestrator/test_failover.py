@@ -235,6 +235,19 @@ async def test_ears_that_are_late_are_told_from_dead_ones(monkeypatch: pytest.Mo
             assert u.notices().count("recognition_failed") == 1
 
 
+async def test_who_speaks_for_too_long_is_told_so_and_what_was_heard_counts() -> None:
+    async with house(asr=0) as here:
+        await here.asr("asr-a", script=("a long story", "short"), utterance_s=1.0)
+        await here.wait_workers("tts0", "asr-a")
+        async with user(here.url, speaks=True) as u:
+            await u.speaks(2.0)
+            assert "longer" in (await u.wait(Notice, code="utterance_cut")).message
+            assert (await u.finished()).heard == "a long story"
+            await u.speaks()
+            await u.wait(TurnEnded, transcript="short")
+            assert "recognition_failed" not in u.notices()
+
+
 async def test_the_only_ears_that_hang_are_said_to_be_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asr_client, "STALLED_S", 0.3)
     monkeypatch.setattr(asr_client, "HEALTH_S", 0.3)
