@@ -52,6 +52,8 @@ class _Live:
     size: int = 0
     ended: int | None = None
     ended_s: float = 0.0
+    early: FinalHeard | None = None
+    """Its final, which came before its end: it was too long. It is told at the end."""
 
 
 class EarsClient:
@@ -101,6 +103,8 @@ class EarsClient:
             self._newest = utterance
             self._leave_if_unfit()
             live = self._live[utterance] = _Live()
+        if live.early is not None:
+            return
         live.size += len(pcm)
         if live.size > KEPT_BYTES:
             live.audio = None
@@ -113,7 +117,10 @@ class EarsClient:
         if live is None:
             return
         live.ended, live.ended_s = sample, self._clock()
-        if self._stream is None and self.trouble:
+        if live.early is not None:
+            del self._live[utterance]
+            self._post(live.early)
+        elif self._stream is None and self.trouble:
             self._fail(utterance, self.trouble)
         else:
             self._send(wire.utterance_end(utterance, sample))
@@ -205,6 +212,8 @@ class EarsClient:
     def _replay(self) -> None:
         """Tells a new worker what nobody has answered yet."""
         for utterance, live in list(self._live.items()):
+            if live.early is not None:
+                continue
             if live.audio is None:
                 self._fail(utterance, "the recogniser was lost in a long utterance")
                 continue
@@ -231,10 +240,15 @@ class EarsClient:
                     self._post(PartialHeard(partial.utterance, partial.text, partial.stable))
             case "final":
                 final = wire.final(response)
-                if (live := self._live.pop(final.utterance, None)) is not None:
-                    self._post(FinalHeard(final.utterance, final.text, final.confidence))
-                    if live.ended is None:
-                        self._notice("utterance_cut", CUT)
+                live, heard = self._live.get(final.utterance), FinalHeard(final.utterance, final.text, final.confidence)
+                if live is None:
+                    pass
+                elif live.ended is None:
+                    live.early = heard
+                    self._notice("utterance_cut", CUT)
+                else:
+                    del self._live[final.utterance]
+                    self._post(heard)
             case "error":
                 self._refused(response.error.utterance, wire.utterance_error(response))
             case _:

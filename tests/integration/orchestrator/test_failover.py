@@ -240,8 +240,9 @@ async def test_who_speaks_for_too_long_is_told_so_and_what_was_heard_counts() ->
         await here.asr("asr-a", script=("a long story", "short"), utterance_s=1.0)
         await here.wait_workers("tts0", "asr-a")
         async with user(here.url, speaks=True) as u:
-            await u.speaks(2.0)
+            u.microphone.say_nowait(synthetic_speech(2.0))
             assert "longer" in (await u.wait(Notice, code="utterance_cut")).message
+            assert not u.finals(), "the turn is his while he speaks"
             assert (await u.finished()).heard == "a long story"
             await u.speaks()
             await u.wait(TurnEnded, transcript="short")
