@@ -173,6 +173,18 @@ async def test_a_text_that_no_engine_can_speak_fails_its_turn_only() -> None:
         assert (await u.asks("go on")).heard == "go on"
 
 
+async def test_a_turn_whose_engine_stalls_before_its_first_sample_is_spoken_by_another() -> None:
+    async with house(tts=0) as here:
+        await here.tts("stalls", engine_timeout_s=0.3)
+        await here.wait_workers("stalls", "asr0")
+        async with user(here.url, at_once=True) as u:
+            await u.asks("hello")
+            await here.tts("speaks", options={"directives": False})
+            await here.wait_worker("speaks")
+            finished = await u.asks("[[stall 60]] hello")
+            assert (finished.reason, u.errors()) == ("complete", [])
+
+
 async def test_of_two_models_the_one_with_the_voice_speaks() -> None:
     async with house(tts=0) as here:
         await here.tts("both", models=(ModelSettings("tone", "sine"), ModelSettings("espeak", "espeak")))
