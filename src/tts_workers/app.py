@@ -19,6 +19,7 @@ from base.errors import AntiphonError, Misconfigured
 from base.lifecycle import Serving, serve
 from base.log import get_logger
 from base.metrics import http_server, new_registry
+from base.version import VERSION
 from pb.antiphon.v1 import synthesis_pb2_grpc
 from registry.records import ModelRecord, ModelState, Voice, WorkerKind, WorkerRecord
 from registry.stores.remote import remote_store
@@ -146,6 +147,7 @@ class _Worker:
             first_audio_s=self._measures.first_audio_s,
             rtf=self._measures.rtf,
             draining=self._draining,
+            version=VERSION,
         )
 
     def _changed(self) -> None:
