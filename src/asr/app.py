@@ -22,6 +22,7 @@ from asr.recognizer import RecognizerConfig
 from asr.servicer import SpeechToTextServicer
 from asr.settings import AsrWorkerSettings
 from base import lifecycle, log, metrics, rpc
+from base.version import VERSION
 from pb.antiphon.v1 import recognition_pb2_grpc
 from registry.records import ModelRecord, WorkerKind, WorkerRecord
 from registry.stores.remote import remote_store
@@ -45,7 +46,9 @@ async def serving(settings: AsrWorkerSettings) -> AsyncIterator[lifecycle.Servin
         ears = await stack.enter_async_context(_ears(settings))
         if settings.metrics_port:
             stack.enter_context(metrics.http_server(_metrics(ears), host=settings.host, port=settings.metrics_port))
-        servicer = SpeechToTextServicer(ears, longest_s=settings.utterance_s)
+        servicer = SpeechToTextServicer(
+            ears, longest_s=settings.utterance_s, config_s=settings.config_s, max_streams=settings.max_streams
+        )
         server = rpc.server()
         recognition_pb2_grpc.add_SpeechToTextServicer_to_server(servicer, server)
         health = await rpc.add_standard_services(server, [wire.SERVICE])
@@ -119,6 +122,7 @@ def _record(settings: AsrWorkerSettings, ears: Ears, address: str) -> WorkerReco
         epoch=new_epoch(),
         models=(model,),
         slots=ears.slots,
+        version=VERSION,
     )
 
 

@@ -5,8 +5,9 @@
 espeak-ng keeps its state in globals, is not thread-safe and may crash on hostile text, so it gets a process that may
 die. Messages on both pipes are a 4 byte little-endian length and JSON; audio follows its message as raw s16le. The
 first message is `{"version", "rate", "voices": [[name, identifier, [[priority, language]…], gender]…], "variants":
-[[identifier, gender]…]}`; voices whose dictionary is missing are left out: they would be silent. Then, for each `{"voice", "rate", "pitch", "range", "text"}`: `{"bytes", "words": [[code
-point, sample]…]}` and the audio, or `{"error"}`.
+[[identifier, gender]…]}`; voices whose dictionary is missing are left out, as they would be silent. Then, for each
+`{"voice", "rate", "pitch", "range", "text"}`: `{"bytes", "words": [[code point, sample]…]}` and the audio, or
+`{"error"}`.
 
 The end of standard input ends the process. A request that takes longer than `DEADLINE_S` ends it too (SIGALRM, which
 works in the middle of C code as well).
