@@ -11,8 +11,8 @@ Options, and why:
 - A message is at most 4 MiB; the largest we send is 100 ms of audio or a registry snapshot.
 
 An `AntiphonError` raised by a servicer's method ends its call with google.rpc rich status: `ErrorInfo` (reason, domain
-"antiphon") and, where a retry makes sense, `RetryInfo`. Anything else raised is logged and becomes INTERNAL.
-`error_from_rpc` is the way back.
+"antiphon") and, where a retry makes sense, `RetryInfo`. A message that cannot be read is INVALID_ARGUMENT, in unary
+calls too. Anything else raised is logged and becomes INTERNAL. `error_from_rpc` is the way back.
 """
 
 from __future__ import annotations
