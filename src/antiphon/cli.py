@@ -17,6 +17,7 @@ import click
 
 from antiphon import exits
 from base.errors import AntiphonError
+from base.version import VERSION
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "up": ("antiphon.commands.up", "Start everything on this machine and keep it running."),
@@ -96,7 +97,7 @@ SERVICES = ("registry", "orchestrator", "tts-worker", "asr-worker")
         "max_content_width": 118,
     },
 )
-@click.version_option(package_name=None, version="0.1.0", prog_name="antiphon")
+@click.version_option(package_name=None, version=VERSION, prog_name="antiphon")
 def antiphon() -> None:
     """Self-hosted realtime voice chat.
 

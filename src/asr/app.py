@@ -24,6 +24,7 @@ from asr.servicer import SpeechToTextServicer
 from asr.settings import AsrWorkerSettings
 from base import lifecycle, log, metrics, rpc
 from base.errors import AntiphonError
+from base.version import VERSION
 from pb.antiphon.v1 import models_pb2_grpc, recognition_pb2_grpc
 from registry.records import ModelRecord, ModelState, WorkerKind, WorkerRecord
 from registry.stores.remote import remote_store
@@ -64,7 +65,9 @@ async def serving(settings: AsrWorkerSettings) -> AsyncIterator[lifecycle.Servin
         )
         if settings.metrics_port:
             stack.enter_context(metrics.http_server(_metrics(ears), host=settings.host, port=settings.metrics_port))
-        servicer = SpeechToTextServicer(ears, longest_s=settings.utterance_s)
+        servicer = SpeechToTextServicer(
+            ears, longest_s=settings.utterance_s, config_s=settings.config_s, max_streams=settings.max_streams
+        )
         server = rpc.server()
         recognition_pb2_grpc.add_SpeechToTextServicer_to_server(servicer, server)
         manager = ModelManagerServicer(
@@ -179,6 +182,7 @@ def _record(settings: AsrWorkerSettings, ears: Ears, model: ModelRecord, address
         epoch=new_epoch(),
         models=(model,),
         slots=ears.slots,
+        version=VERSION,
     )
 
 

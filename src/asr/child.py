@@ -15,6 +15,8 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from typing import BinaryIO
 
 from asr import pipe
@@ -26,6 +28,8 @@ EXIT_LOADING = 3
 
 
 def main(factory: str, options: str, parent: int) -> None:
+    # Before the event loops that carry the sound in and out: decoding may wait, a frame of 20 ms may not.
+    os.nice(5)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with(parent)
     out = os.fdopen(os.dup(1), "wb", buffering=0)
@@ -35,14 +39,13 @@ def main(factory: str, options: str, parent: int) -> None:
     reader = threading.Thread(target=_read, args=(os.fdopen(os.dup(0), "rb"), todo, cancelled), daemon=True)
     reader.start()
     try:
-        recognizer = _load(factory, json.loads(options))
+        serving = Serving(lambda: _load(factory, json.loads(options)), out, cancelled)
+        out.write(pipe.encode(pipe.Loaded()))
+        while True:
+            serving.take(todo.get())
     except AntiphonError as error:
         print(f"cannot load the recogniser: {error}", file=sys.stderr, flush=True)
         os._exit(EXIT_LOADING)
-    out.write(pipe.encode(pipe.Loaded()))
-    serving = _Serving(recognizer, out, cancelled)
-    while True:
-        serving.take(todo.get())
 
 
 def _load(factory: str, options: dict[str, object]) -> Recognizer:
@@ -51,11 +54,14 @@ def _load(factory: str, options: dict[str, object]) -> Recognizer:
     return recognizer
 
 
-class _Serving:
-    """One utterance after another."""
+class Serving:
+    """One utterance after another, on what `make` gives. After a fault the recogniser is made anew: nobody knows what
+    state the old one was left in. `cancelled` are jobs that a cancel has overtaken.
+    """
 
-    def __init__(self, recognizer: Recognizer, out: BinaryIO, cancelled: set[int]) -> None:
-        self._recognizer = recognizer
+    def __init__(self, make: Callable[[], Recognizer], out: BinaryIO, cancelled: set[int]) -> None:
+        self._make = make
+        self._recognizer = make()
         self._out = out
         self._cancelled = cancelled
         self._decoder: Decoder | None = None
@@ -70,6 +76,7 @@ class _Serving:
             self._fail(message.job, error)
         except Exception as error:
             self._fail(message.job, Internal(f"the recogniser failed: {type(error).__name__}: {error}"))
+            self._start_anew()
 
     def _take(self, message: pipe.ToChild) -> None:
         began = time.perf_counter()
@@ -102,8 +109,14 @@ class _Serving:
                 self._send(pipe.Cancelled(message.job))
 
     def _fail(self, job: int, error: AntiphonError) -> None:
-        self._close()
+        with suppress(Exception):  # what has failed may not even close
+            self._close()
         self._send(pipe.Failed(job, error.grpc_code, error.reason, error.message))
+
+    def _start_anew(self) -> None:
+        with suppress(Exception):
+            self._recognizer.close()
+        self._recognizer = self._make()
 
     def _close(self) -> None:
         decoder, self._decoder = self._decoder, None

@@ -3,7 +3,8 @@
 A child holds one loaded recogniser and hears one utterance at a time, any session's: what a session's voice taught goes
 along as `adaptation`. The first child is there before the pool is; more are started when the idle ones run out, up to
 `most`, one ahead of the need, and end after a while without work. An utterance may begin on a child that still loads:
-its audio waits in the pipe, and decoding is faster than speech. Beyond `most`, an utterance is refused at once.
+its audio waits in the pipe, and decoding is faster than speech; so it may on one whose utterance was just cancelled.
+Beyond `most`, an utterance is refused at once.
 
 A child that dies, says nothing for `stall_s` while work waits, or falls `LATE_S` of audio behind, ends its utterance
 with an error; it is replaced, with a back-off when children die one after another.
@@ -143,8 +144,10 @@ class Pool:
         now = time.monotonic()
         child = next((c for c in self._children if c.job is None and c.loaded and not c.leaving), None)
         child = child or next((c for c in self._children if c.job is None and not c.leaving), None)
-        if child is None:
-            child = self._start(now)
+        child = child or self._start(now)
+        # One that was told to give up its job is free in a moment: what waits for it waits in the pipe.
+        giving_up = (c for c in self._children if c.job is not None and not c.job.live and not c.leaving)
+        child = child or next(giving_up, None)
         if child is None:
             what = f"all {self.limits.most} decoders are in use" if not self._why else f"no decoder runs: {self._why}"
             raise AtCapacity(f"{what}; try again soon", retry_after_s=RETRY_S)
@@ -270,8 +273,9 @@ class _Child:
 
     def begin(self, job: _Job, now: float) -> None:
         self.number += 1
+        if self.job is None:
+            self._since = now
         self.job = job
-        self._since = now
         config = job.session.config
         self.send(
             pipe.Begin(self.number, job.utterance, job.sample, config.language, config.phrases, job.session.adaptation)

@@ -14,16 +14,19 @@ import grpc
 from asr import wire
 from asr.ears import Ears
 from asr.utterances import Utterances
-from base.errors import NotFound, Unavailable, WrongState
+from base.errors import AtCapacity, NotFound, TimedOut, Unavailable, WrongState
 from pb.antiphon.v1 import recognition_pb2_grpc
 
 
 class SpeechToTextServicer(recognition_pb2_grpc.SpeechToTextServicer):
-    """`longest_s`: an utterance may be so long."""
+    """`longest_s`: an utterance may be so long; `config_s`: a stream may wait so long with its first message."""
 
-    def __init__(self, ears: Ears, *, longest_s: float = 120.0) -> None:
+    def __init__(self, ears: Ears, *, longest_s: float = 120.0, config_s: float = 5.0, max_streams: int = 1024) -> None:
         self._ears = ears
         self._longest_s = longest_s
+        self._config_s = config_s
+        self._max_streams = max_streams
+        self._open = 0
         self._streams: set[_Stream] = set()
         self._draining = False
         self._changed = asyncio.Event()
@@ -31,13 +34,21 @@ class SpeechToTextServicer(recognition_pb2_grpc.SpeechToTextServicer):
     async def Recognize(
         self, request_iterator: AsyncIterator[wire.RecognizeRequest], context: grpc.aio.ServicerContext
     ) -> None:
-        if self._draining:
-            raise Unavailable("this worker is shutting down; use another", reason="DRAINING")
-        requests = aiter(request_iterator)
-        first = await anext(requests, None)
-        config = wire.request(first) if first is not None else None
-        if not isinstance(config, wire.Config):
-            raise WrongState("the first message must be `config`", reason="CONFIG_FIRST")
+        if self._open >= self._max_streams:
+            message = f"this worker has {self._open} streams open, the most there may be; use another"
+            raise AtCapacity(message, reason="TOO_MANY_STREAMS", retry_after_s=1.0)
+        self._open += 1
+        try:
+            await self._recognize(aiter(request_iterator), context)
+        finally:
+            self._open -= 1
+
+    async def _recognize(
+        self, requests: AsyncIterator[wire.RecognizeRequest], context: grpc.aio.ServicerContext
+    ) -> None:
+        self._check_open()
+        config = await self._config(requests)
+        self._check_open()
         info = self._ears.info
         if config.model not in ("", info.name):
             raise NotFound(f"model {config.model!r} is not here; this worker has {info.name!r}", reason="MODEL_UNKNOWN")
@@ -59,6 +70,22 @@ class SpeechToTextServicer(recognition_pb2_grpc.SpeechToTextServicer):
             session.close_nowait()
             self._streams.discard(stream)
             self._changed.set()
+
+    def _check_open(self) -> None:
+        if self._draining:
+            raise Unavailable("this worker is shutting down; use another", reason="DRAINING")
+
+    async def _config(self, requests: AsyncIterator[wire.RecognizeRequest]) -> wire.Config:
+        try:
+            async with asyncio.timeout(self._config_s):
+                first = await anext(requests, None)
+        except TimeoutError:
+            message = f"no message came for {self._config_s:g} s; the first is `config`"
+            raise TimedOut(message, reason="CONFIG_FIRST") from None
+        config = wire.request(first) if first is not None else None
+        if not isinstance(config, wire.Config):
+            raise WrongState("the first message must be `config`", reason="CONFIG_FIRST")
+        return config
 
     async def drain(self) -> None:
         """Refuses new streams and utterances, and waits for the ends of those being heard."""

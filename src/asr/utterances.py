@@ -1,12 +1,14 @@
 """One stream's utterances: what comes in goes to the ears, what they tell comes out in order. Pure; nothing waits.
 
 Ids increase. A new utterance ends the one before it. Every utterance gets exactly one Final or Failed, unless it is
-cancelled; an error of one ends only that one. News waits here until it is taken, where a newer partial replaces an
-older one.
+cancelled; an error of one ends only that one; one that gets too long is ended, with a Final of what was heard. News
+waits here until it is taken, where a newer partial replaces an older one; there is room for that of `MOST_NEWS`
+utterances, and who leaves more unread is refused.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,6 +22,7 @@ LONGEST_MESSAGE = UPLINK_RATE * BYTES_PER_SAMPLE
 MOST_LIVE = 4
 """Utterances of one stream that are being heard."""
 MOST_NEWS = 256
+"""Utterances with news that waits to be taken."""
 
 
 @dataclass(slots=True)
@@ -30,7 +33,7 @@ class _Live:
 
 
 class Utterances:
-    """`longest_s` bounds an utterance; `wake` is called when there is news to take, or fewer are heard."""
+    """`longest_s` ends an utterance; `wake` is called when there is news to take, or fewer are heard."""
 
     def __init__(self, session: EarsSession, *, longest_s: float, wake: Callable[[], None]) -> None:
         self._session = session
@@ -38,7 +41,9 @@ class Utterances:
         self._wake = wake
         self._newest = -1
         self._live: dict[int, _Live] = {}
-        self._news: list[News] = []
+        self._news: OrderedDict[int, News] = OrderedDict()
+        self._unread = False
+        """There was more news than may wait: the client does not read."""
         self._draining = False
 
     @property
@@ -55,52 +60,66 @@ class Utterances:
 
         Raises AtCapacity for a client that leaves too much news unread.
         """
-        if len(self._news) > MOST_NEWS:
-            raise AtCapacity(f"the client left {len(self._news)} answers unread; read them", reason="UNREAD")
+        self._check_read()
         if utterance > self._newest:
             self._begin(utterance, sample)
         live = self._live.get(utterance)
         if live is None or live.ended:
             return
         live.size += len(pcm)
-        if wrong := self._wrong(pcm, live.size):
+        if wrong := self._wrong(pcm):
             live.hearing.cancel_nowait()
             self._tell(Failed(utterance, wrong))
+        elif live.size > self._longest:
+            self._end(utterance)
         elif pcm:
             live.hearing.push_nowait(pcm)
 
     def end(self, utterance: int) -> None:
+        """Raises as `audio` does."""
+        self._check_read()
+        self._end(utterance)
+
+    def _end(self, utterance: int) -> None:
         live = self._live.get(utterance)
         if live is not None and not live.ended:
             live.ended = True
             live.hearing.finish_nowait()
         elif utterance > self._newest:
             # It ended before any audio of it came: there are no words in it.
-            self.end(self._newest)
+            self._end(self._newest)
             self._newest = utterance
             self._tell(Final(utterance, ""))
 
     def end_last(self) -> None:
         """There is no more to come of any."""
-        self.end(self._newest)
+        self._end(self._newest)
 
     def cancel(self, utterance: int) -> None:
-        """Nothing more is told of it. Like audio of a new one, it ends the one before."""
+        """Nothing more is told of it. Like audio of a new one, it ends the one before. Raises as `audio` does."""
+        self._check_read()
         if utterance > self._newest:
-            self.end(self._newest)
+            self._end(self._newest)
             self._newest = utterance
         live = self._live.pop(utterance, None)
-        self._news = [news for news in self._news if news.utterance != utterance]
+        self._news.pop(utterance, None)
         if live is not None:
             live.hearing.cancel_nowait()
         self._wake()
 
     def take(self) -> News | None:
-        """The oldest news, or None."""
-        return self._news.pop(0) if self._news else None
+        """The oldest news, or None. Raises AtCapacity where some was lost."""
+        if self._news:
+            return self._news.popitem(last=False)[1]
+        self._check_read()
+        return None
+
+    def _check_read(self) -> None:
+        if self._unread:
+            raise AtCapacity(f"the client left {MOST_NEWS} answers unread; read them as they come", reason="UNREAD")
 
     def _begin(self, utterance: int, sample: int) -> None:
-        self.end(self._newest)
+        self._end(self._newest)
         self._newest = utterance
         try:
             if self._draining:
@@ -113,26 +132,24 @@ class Utterances:
         except AntiphonError as error:
             self._tell(Failed(utterance, error))
 
-    def _wrong(self, pcm: bytes, size: int) -> AntiphonError | None:
+    def _wrong(self, pcm: bytes) -> AntiphonError | None:
         if len(pcm) % BYTES_PER_SAMPLE:
             return BadRequest(f"audio of {len(pcm)} bytes: send whole 16-bit samples", reason="ODD_AUDIO")
         if len(pcm) > LONGEST_MESSAGE:
             return BadRequest(
                 f"audio of {len(pcm)} bytes in one message; send up to 100 ms (3200 bytes)", reason="AUDIO_TOO_LONG"
             )
-        if size > self._longest:
-            limit = self._longest / BYTES_PER_SAMPLE / UPLINK_RATE
-            return BadRequest(f"the utterance is longer than {limit:g} s; end it sooner", reason="UTTERANCE_TOO_LONG")
         return None
 
     def _tell(self, news: News) -> None:
         if not isinstance(news, Partial):
             self._live.pop(news.utterance, None)
-            self._news = [n for n in self._news if not (isinstance(n, Partial) and n.utterance == news.utterance)]
+            self._news.pop(news.utterance, None)
+        elif news.utterance in self._news:
+            self._news[news.utterance] = news
+            return
+        if len(self._news) >= MOST_NEWS:
+            self._unread = True
         else:
-            for i, waiting in enumerate(self._news):
-                if isinstance(waiting, Partial) and waiting.utterance == news.utterance:
-                    self._news[i] = news
-                    return
-        self._news.append(news)
+            self._news[news.utterance] = news
         self._wake()

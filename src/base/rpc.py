@@ -11,8 +11,8 @@ Options, and why:
 - A message is at most 4 MiB; the largest we send is 100 ms of audio or a registry snapshot.
 
 An `AntiphonError` raised by a servicer's method ends its call with google.rpc rich status: `ErrorInfo` (reason, domain
-"antiphon") and, where a retry makes sense, `RetryInfo`. Anything else raised is logged and becomes INTERNAL.
-`error_from_rpc` is the way back.
+"antiphon") and, where a retry makes sense, `RetryInfo`. A message that cannot be read is INVALID_ARGUMENT, in unary
+calls too. Anything else raised is logged and becomes INTERNAL. `error_from_rpc` is the way back.
 """
 
 from __future__ import annotations
@@ -221,6 +221,15 @@ class Health:
         answer = health_pb2.HealthCheckResponse
         for name in ("", *self._names):
             await self._servicer.set(name, answer.SERVING if serving else answer.NOT_SERVING)
+
+
+async def answers(channel: grpc.aio.Channel, *, timeout_s: float) -> bool:
+    """Whether somebody is alive at the other end, by his health service; what that says is another matter."""
+    try:
+        await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=timeout_s)
+    except grpc.aio.AioRpcError as error:
+        return error.code() not in {grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE}
+    return True
 
 
 async def add_standard_services(server: grpc.aio.Server, service_full_names: Iterable[str]) -> Health:

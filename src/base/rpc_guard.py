@@ -1,8 +1,8 @@
 """The server interceptor behind `base.rpc.server`.
 
-It turns errors into rich status, binds the caller's trace to the logs, and closes a servicer's async generator in the
-task that ran it: left to itself, grpc.aio drops the generator of a cancelled call, and its clean-up then runs whenever
-the garbage collector comes by.
+It turns errors into rich status (also that of a message which is no protobuf), binds the caller's trace to the logs,
+and closes a servicer's async generator in the task that ran it: left to itself, grpc.aio drops the generator of a
+cancelled call, and its clean-up then runs whenever the garbage collector comes by.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from contextlib import AbstractContextManager, aclosing, nullcontext
 from typing import Any, NoReturn
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from base import tracing
-from base.errors import AntiphonError, Internal
+from base.errors import AntiphonError, BadRequest, Internal
 from base.log import get_logger
 
 Abort = Callable[[Any, AntiphonError], Awaitable[NoReturn]]
@@ -35,15 +36,20 @@ class ErrorGuard:
             return None
         method: str = handler_call_details.method
         trace = tracing.from_metadata(handler_call_details.invocation_metadata)
-        guarded = self._guard(_behaviour(handler), method, trace)
-        make = _MAKERS[bool(handler.request_streaming), bool(handler.response_streaming)]
-        return make(guarded, handler.request_deserializer, handler.response_serializer)
+        streaming = bool(handler.request_streaming)
+        # A single request is read in here: what gRPC cannot read it fails without a word to us.
+        read = None if streaming else handler.request_deserializer
+        guarded = self._guard(_behaviour(handler), method, trace, read)
+        make = _MAKERS[streaming, bool(handler.response_streaming)]
+        return make(guarded, handler.request_deserializer if streaming else None, handler.response_serializer)
 
-    def _guard(self, behaviour: Any, method: str, trace: tracing.Trace | None) -> Any:
+    def _guard(self, behaviour: Any, method: str, trace: tracing.Trace | None, read: Any) -> Any:
         async def run(request: Any, context: Any) -> Any:
             traced: AbstractContextManager[object] = nullcontext() if trace is None else tracing.use(trace)
             with traced:
                 try:
+                    if read is not None:
+                        request = read(request)
                     if not inspect.isasyncgenfunction(behaviour):
                         return await behaviour(request, context)
                     async with aclosing(behaviour(request, context)) as answers:
@@ -58,6 +64,8 @@ class ErrorGuard:
         error = _leaf(error)
         if isinstance(error, grpc.aio.AbortError):
             raise error
+        if isinstance(error, DecodeError):
+            error = BadRequest(f"a message to {method} is no valid protobuf of its type", reason="MALFORMED")
         if not isinstance(error, AntiphonError):
             log.error("rpc.fault", method=method, exc_info=error)
             kind = type(error).__name__

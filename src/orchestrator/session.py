@@ -115,7 +115,12 @@ class Session:
         )
         phrases = tuple(start.phrases) or tuple(getattr(self._responder, "phrases", ()))
         self._ears = EarsClient(
-            services.workers, language=choice.language, phrases=phrases, post=self._post, clock=self._clock
+            services.workers,
+            language=choice.language,
+            phrases=phrases,
+            post=self._post,
+            notice=self.notice_nowait,
+            clock=self._clock,
         )
         self._uplink = Uplink(vad=services.detector(), ears=self._ears, post=self._post, clock=self._clock)
         self._loading = False

@@ -6,7 +6,8 @@ A lease is over the moment its deadline is reached, whether or not `expire` was 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from base.errors import AtCapacity, BadRequest, NotFound, WrongState
 from registry.records import WorkerRecord
@@ -19,15 +20,30 @@ SUPERSEDED = "SUPERSEDED"
 class _Lease:
     record: WorkerRecord
     deadline: float
+    size: int
 
 
 class Leases:
-    """See the module. `capacity` bounds the number of workers."""
+    """See the module. `capacity` bounds the number of workers; `size` says how many bytes a record has in a snapshot,
+    which `largest` bounds for each, and `capacity_bytes` for all: a snapshot must fit in one message.
+    """
 
-    def __init__(self, *, min_ttl_s: float = 0.2, max_ttl_s: float = 120.0, capacity: int = 4096) -> None:
+    def __init__(
+        self,
+        *,
+        min_ttl_s: float = 0.2,
+        max_ttl_s: float = 120.0,
+        capacity: int = 4096,
+        size: Callable[[WorkerRecord], int] = lambda _: 0,
+        largest: int = 256 * 1024,
+        capacity_bytes: int = 4_000_000,
+    ) -> None:
         self._min_ttl_s = min_ttl_s
         self._max_ttl_s = max_ttl_s
         self._capacity = capacity
+        self._size = size
+        self._largest = largest
+        self._capacity_bytes = capacity_bytes
         self._leases: dict[str, _Lease] = {}
 
     def grant(self, ttl_s: float) -> float:
@@ -37,7 +53,7 @@ class Leases:
         return min(max(ttl_s, self._min_ttl_s), self._max_ttl_s)
 
     def put(self, record: WorkerRecord, ttl_s: float, now: float) -> list[Change]:
-        """Raises `AtCapacity` for one worker too many."""
+        """Raises `AtCapacity` for one worker too many, or too much of it, and `BadRequest` for too large a record."""
         granted = self.grant(ttl_s)
         changes = self.expire(now)
         if record.id not in self._leases and len(self._leases) >= self._capacity:
@@ -45,7 +61,7 @@ class Leases:
         return changes + self._set(record, now + granted)
 
     def renew(self, record: WorkerRecord, ttl_s: float, now: float) -> list[Change]:
-        """Raises `NotFound` (the lease is lost) or `WrongState` (another life holds it)."""
+        """Raises `NotFound` (the lease is lost) or `WrongState` (another life holds it); for its size, as `put`."""
         granted = self.grant(ttl_s)
         held = self._leases.get(record.id)
         if held is None or held.deadline <= now:
@@ -81,5 +97,23 @@ class Leases:
 
     def _set(self, record: WorkerRecord, deadline: float) -> list[Change]:
         before = self._leases.get(record.id)
-        self._leases[record.id] = _Lease(record, deadline)
-        return [] if before is not None and before.record == record else [Put(record)]
+        if before is not None and before.record == record:
+            self._leases[record.id] = replace(before, deadline=deadline)
+            return []
+        size = self._size(record)
+        self._check_size(record.id, size, size - (before.size if before is not None else 0))
+        self._leases[record.id] = _Lease(record, deadline, size)
+        return [Put(record)]
+
+    def _check_size(self, id: str, size: int, more: int) -> None:
+        if size > self._largest:
+            raise BadRequest(
+                f"the record of worker {id!r} has {size} bytes; at most {self._largest}: name fewer voices",
+                reason="RECORD_TOO_LARGE",
+            )
+        total = more + sum(lease.size for lease in self._leases.values())
+        if more > 0 and total > self._capacity_bytes:
+            raise AtCapacity(
+                f"with worker {id!r} the records would have {total} bytes; the registry holds {self._capacity_bytes}",
+                reason="REGISTRY_FULL",
+            )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import replace
 
 from base.errors import BadRequest, Misconfigured
 from base.rpc import split_address
@@ -40,6 +41,7 @@ __all__ = [
     "record_from",
     "record_to",
     "records_from",
+    "size_in_snapshot",
 ]
 
 SERVICE = "antiphon.v1.Registry"
@@ -57,6 +59,8 @@ _STATES = {
     ModelState.UNLOADING: registry_pb2.MODEL_STATE_UNLOADING,
     ModelState.FAILED: registry_pb2.MODEL_STATE_FAILED,
 }
+_MEASURED_BYTES = 64
+"""Of a record: fields that change while a worker runs, and what frames it in a snapshot."""
 _KINDS_BACK = {number: kind for kind, number in _KINDS.items()}
 _STATES_BACK = {number: state for state, number in _STATES.items()}
 
@@ -77,6 +81,12 @@ def record_to(record: WorkerRecord) -> registry_pb2.WorkerRecord:
         draining=record.draining,
         version=record.version,
     )
+
+
+def size_in_snapshot(record: WorkerRecord) -> int:
+    """Bytes, at most, whatever is measured of the worker later."""
+    still = replace(record, slots_used=0, free_bytes=0, first_audio_s=0.0, rtf=0.0, draining=False)
+    return record_to(still).ByteSize() + _MEASURED_BYTES
 
 
 def record_from(message: registry_pb2.WorkerRecord) -> WorkerRecord:

@@ -14,6 +14,7 @@ from base.audio import AudioFormat
 from base.lifecycle import EXIT_OK, EXIT_WEDGED, Serving, serve
 from base.log import get_logger
 from base.metrics import http_server, new_registry
+from base.version import VERSION
 from pb.antiphon.v1 import models_pb2_grpc, synthesis_pb2_grpc
 from registry.records import WorkerKind, WorkerRecord
 from registry.stores.remote import remote_store
@@ -158,6 +159,7 @@ class _Worker:
             first_audio_s=self._measures.first_audio_s,
             rtf=self._measures.rtf,
             draining=self._draining,
+            version=VERSION,
         )
 
     def _changed(self) -> None:

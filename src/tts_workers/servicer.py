@@ -46,12 +46,15 @@ class TextToSpeechServicer(synthesis_pb2_grpc.TextToSpeechServicer):
         async def write(frame: v.Frame) -> None:
             await context.write(wire.frame_to(session.id, frame))
 
-        try:
+        async def talk() -> None:
             async with asyncio.TaskGroup() as tasks:
-                _take(session, first)
                 reader = tasks.create_task(_read(session, request_iterator))
                 await session.write_all(write)
                 reader.cancel()
+
+        try:
+            _take(session, first)
+            await session.run(talk())
         finally:
             self._sessions.remove(session)
 
@@ -84,7 +87,8 @@ class TextToSpeechServicer(synthesis_pb2_grpc.TextToSpeechServicer):
         session = self._sessions.open(await self._terms(wire.wish_from(request)))
         session.attached = True
         spoken = _Spoken(session, request.text)
-        try:
+
+        async def speak() -> None:
             session.handle(v.Credit(0, _FREE))
             spoken.feed()
             while (frame := await session.next_frame()) is not None:
@@ -98,6 +102,9 @@ class TextToSpeechServicer(synthesis_pb2_grpc.TextToSpeechServicer):
                 if isinstance(frame, v.Finished):
                     break
                 spoken.feed()
+
+        try:
+            await session.run(speak())
         finally:
             self._sessions.remove(session)
 

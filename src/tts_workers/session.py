@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from base.errors import AntiphonError
 from base.log import get_logger
@@ -76,7 +76,7 @@ class Session:
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
-        self._over = False
+        self._over = asyncio.Event()
         self._error: AntiphonError | None = None
         self._closed = False
 
@@ -106,8 +106,8 @@ class Session:
 
     def end(self, error: AntiphonError | None = None) -> None:
         """The stream ends, with `error` or cleanly; what is not written is dropped."""
-        if not self._over:
-            self._over = True
+        if not self._over.is_set():
+            self._over.set()
             self._error = error
             self._wake.set()
 
@@ -123,8 +123,8 @@ class Session:
                 self._timer = None
 
     async def next_frame(self) -> v.Frame | None:
-        """What to write next, waiting for it; None when the session is over. Raises the error that ended it."""
-        while not self._over:
+        """What to write next, waiting for it; None when the session is over."""
+        while not self._over.is_set():
             frame, commands = self._stream.next_frame(self._loop.time())
             self._carry_out(commands)
             if frame is not None:
@@ -134,9 +134,19 @@ class Session:
                 return None
             self._wake.clear()
             await self._wake.wait()
+        return None
+
+    async def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Does `work` until it is done, or the session is over: then it is cancelled, whatever it waits for (a client
+        who does not read). Raises the error that ended the session.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            working = tasks.create_task(work)
+            working.add_done_callback(lambda _: self._over.set())
+            await self._over.wait()
+            working.cancel()
         if self._error is not None:
             raise self._error
-        return None
 
     async def write_all(self, write: Callable[[v.Frame], Awaitable[None]]) -> None:
         """Writes until the session is over; back-pressure is the writer's."""

@@ -351,8 +351,10 @@ class Stream:
             self._ended.popitem(last=False)
 
     def _say(self, frame: v.Frame) -> None:
+        if self._aborted:
+            return
         self._frames.append(frame)
-        if len(self._frames) > MAX_UNWRITTEN and not self._aborted:
+        if len(self._frames) > MAX_UNWRITTEN:
             self._aborted = True
             message = f"{len(self._frames)} answers wait to be read; read the stream while writing to it"
             self._commands.append(v.Abort(AtCapacity(message, reason="NOT_READING")))

@@ -1,7 +1,7 @@
 """What a voice says to itself before anyone hears it, so that its loudness can be measured. Data.
 
-About ten seconds a language, with the sounds and pauses of ordinary speech; other languages count, which every voice
-can do in its own words.
+Five to ten seconds a language, with the sounds and pauses of ordinary speech; other languages count, which nearly every
+voice can do in its own words.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from base.language import primary
 _COUNTING = "1 2 3 4 5, 6 7 8 9 10. 11 12 13 14 15, 16 17 18 19 20."
 
 _TEXTS = {
+    "chr": "ᎣᏏᏲ, ᏙᎯᏧ? ᎣᏍᏓ ᏑᎾᎴᎢ. ᏩᏙ, ᏙᎾᏓᎪᎲᎢ. ᎣᏏᏲ, ᏙᎯᏧ? ᎣᏍᏓ ᏑᎾᎴᎢ. ᏩᏙ, ᏙᎾᏓᎪᎲᎢ. ᎣᏏᏲ, ᎣᏍᏓ ᏑᎾᎴᎢ. ᏩᏙ, ᏙᎾᏓᎪᎲᎢ.",
+    "cv": "Ыр кун пултӑр! Эсир мӗнле ҫывӑрнӑ? Паян ҫул ҫине тухмалла, ҫанталӑк аван.",
     "de": "Guten Morgen, wie haben Sie geschlafen? Der Zug nach Hamburg fährt heute zwanzig Minuten später ab. "
     "Wir könnten noch einen Kaffee trinken, oder ein Stück am Fluss entlang gehen.",
     "en": "Good morning, how did you sleep last night? The train to the coast leaves twenty minutes later today. "
@@ -31,6 +33,7 @@ _TEXTS = {
     "Podíamos tomar mais um café, ou passear um pouco junto ao rio.",
     "ru": "Доброе утро, как вам спалось этой ночью? Поезд на побережье сегодня отправится на двадцать минут позже. "
     "Мы могли бы выпить ещё кофе или немного погулять вдоль реки.",
+    "sjn": "Mae govannen, mellon nîn. Le hannon, a na lû e-govaned vîn. Pedo mellon a minno.",
     "zh": "早上好，昨天晚上睡得好吗？今天去海边的火车晚开二十分钟。我们可以再喝一杯咖啡，或者沿着河边走一走。",
 }
 

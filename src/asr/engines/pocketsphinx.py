@@ -10,6 +10,9 @@ What is done so that it hears as well as it can:
 - `phrases` become a grammar that the whole utterance is decoded with once more (at 1 % of real time). The grammar wins
   if a phrase is complete and the evidence is for it (`asr.scores.Evidence`).
 - A word counts when its posterior reaches `floor`, it is not implausibly long, and the utterance sounds like speech.
+- Nothing is decoded until what came sounds like speech: music costs more than speech (nothing fits, so the search is
+  wide), and is not heard. What waits is decoded as soon as it does, or at the end; where nothing in `_UNLIKELY` did, it
+  is dropped and what follows is judged by itself.
 - After `_SEGMENT` of speech without an end, what was heard is settled and decoding starts afresh: an utterance of any
   length needs bounded memory, and its settled words are stable.
 
@@ -45,6 +48,8 @@ _CALIBRATION = UPLINK_RATE
 _SEGMENT = 20 * UPLINK_RATE
 _PAUSE_AFTER = 10 * UPLINK_RATE
 _PAUSE_FRAMES = 30
+_UNLIKELY = 5 * UPLINK_RATE
+"""Samples that may wait for a sound like speech among them."""
 _GRAMMARS = 8
 _SHORTEST_PHRASE = 340 * UPLINK_RATE // 1000
 """Samples of words; fewer need the open model's word. Measured: a cough gives at most 290 ms, a phrase 420 or more."""
@@ -55,7 +60,11 @@ _QUIET = UPLINK_RATE // 5 * 2
 """Bytes of pre-roll that say nothing about the voice."""
 _TAIL = bytes(UPLINK_RATE // 5 * 2)
 """Silence that a phrase's last word ends in, whatever followed it."""
-_GRAMMAR_SEARCH = {"beam": 1e-60, "pbeam": 1e-60, "wbeam": 1e-40, "bestpath": False}
+_MOST = {"maxhmmpf": 3_000, "maxwpf": 20}
+"""Models and words that the open search may follow at a time. Unbounded (30,000 in effect), noise that nothing fits
+takes it two seconds a second. Measured on 48 sentences of three voices: word error rate 0.769 with these, 0.781
+without, at 60 to 70 % of the time."""
+_GRAMMAR_SEARCH = {"beam": 1e-60, "pbeam": 1e-60, "wbeam": 1e-40, "bestpath": False, "maxhmmpf": 30_000, "maxwpf": -1}
 """A grammar is small: its search can afford to follow what fits badly at first. The best path through its lattice
 would forget that a phrase must be complete."""
 _OPEN, _IDLE = "_default", "idle"
@@ -123,8 +132,11 @@ class SphinxDecoder:
         self._first = sample
         self._held = bytearray()
         self._audio = bytearray()
+        """Of the present segment; so many bytes of it were decoded."""
+        self._fed = 0
         self._settled: list[Word] = []
         self._began = False
+        self._likely = False
         self._asked = 0
         self._said = ""
         self._sound = Speechlike()
@@ -148,27 +160,32 @@ class SphinxDecoder:
                 return None
             pcm = self._begin(sphinx)
         self._audio += pcm
-        sphinx.process(pcm)
         samples = len(self._audio) // 2
-        if samples - self._asked < _PARTIAL_EVERY:
+        due = samples - self._asked >= _PARTIAL_EVERY
+        if due:
+            self._asked = samples
+            self._likely = self._sound.verdict()
+        long = samples - self._fed // 2 >= _UNLIKELY
+        if self._likely or (long and self._fed):
+            self._feed(sphinx)
+        if not due:
             return None
-        self._asked = samples
-        heard = sphinx.heard()
+        heard = sphinx.heard() if self._likely else Decoded()
         partial = self._partial(heard)
         pause = samples >= _PAUSE_AFTER and heard.segments and _is_pause(heard.segments[-1])
-        if pause or samples >= _SEGMENT:
+        if pause or samples >= _SEGMENT or (long and not self._fed):
             self._settle(sphinx)
         return partial
 
     def finish(self) -> Final:
         sphinx = self._running()
-        if not self._began:
-            held = self._begin(sphinx)
-            self._audio += held
-            sphinx.process(held)
-        whole = not self._settled and len(self._audio) <= _SEGMENT * 2
-        heard = sphinx.end()
         likely = self._sound.verdict()
+        if likely:
+            if not self._began:
+                self._audio += self._begin(sphinx)
+            self._feed(sphinx)
+        whole = not self._settled and len(self._audio) <= _SEGMENT * 2
+        heard = sphinx.end() if self._began else Decoded()
         found = self._counted(heard) if likely else []
         if likely and (found or self._settled):
             self._means = sphinx.means(self._means)
@@ -210,6 +227,12 @@ class SphinxDecoder:
         sphinx.begin(self._means or sphinx.measure(held))
         return held
 
+    def _feed(self, sphinx: _Sphinx) -> None:
+        """Decodes what was held back."""
+        if self._fed < len(self._audio):
+            sphinx.process(bytes(self._audio[self._fed :]))
+            self._fed = len(self._audio)
+
     def _counted(self, heard: Decoded) -> list[Word]:
         found = words(heard.segments, self._first, self._running().phones, self._floor)
         alone = len(found) == 1 and not self._settled
@@ -217,7 +240,7 @@ class SphinxDecoder:
 
     def _partial(self, heard: Decoded) -> Partial | None:
         """News of the words so far. They have no posteriors yet: a first word waits for what follows it."""
-        found = words(heard.segments, self._first, self._running().phones, 0.0) if self._sound.verdict() else []
+        found = words(heard.segments, self._first, self._running().phones, 0.0)
         if len(found) == 1 and not heard.segments[-1].is_filler:
             found = []
         text = _text([*self._settled, *found])
@@ -228,13 +251,18 @@ class SphinxDecoder:
 
     def _settle(self, sphinx: _Sphinx) -> None:
         heard = sphinx.end()
-        if self._sound.verdict():
+        if self._likely:
             self._settled += self._counted(heard)
+        nothing = not self._fed
         self._first += len(self._audio) // 2
         self._audio.clear()
-        self._asked = 0
+        self._asked = self._fed = 0
+        self._likely = False
         self._sound = Speechlike()
-        sphinx.begin(sphinx.means(self._means))
+        if nothing:
+            self._began = False  # what it began with says nothing about a voice either
+        else:
+            sphinx.begin(sphinx.means(self._means))
 
     def _phrase(self, sphinx: _Sphinx, heard: Decoded) -> Final | None:
         """The phrase of the grammar that the whole utterance is, or None."""
@@ -350,6 +378,7 @@ class _Sphinx:
             loglevel="FATAL",
             fwdflat=False,
             fsgusefiller=False,
+            **_MOST,
         )
         self._given = _Means(_TYPICAL, _SPHINX_FRAMES)
         self._decoder.add_fsg(_IDLE, self._decoder.create_fsg(_IDLE, 0, 1, [(0, 1, 1.0, "<sil>")]))
@@ -367,13 +396,15 @@ class _Sphinx:
         return len((self._decoder.lookup_word(word) or "").split())
 
     def measure(self, pcm: bytes) -> _Means:
-        """The means of `pcm`, leaning on typical ones where it is short."""
+        """The means of `pcm`, which is not empty, leaning on typical ones where it is short."""
         # The end of an utterance searches what was not searched yet: with a search that has next to nothing to do.
         self._decoder.activate_search(_IDLE)
-        self.begin(_Means(_TYPICAL, _TYPICAL_FRAMES))
-        self._decoder.process_raw(pcm[_QUIET:] if len(pcm) > 2 * _QUIET else pcm, True, False)
-        self._decoder.end_utt()
-        self._decoder.activate_search(_OPEN)
+        try:
+            self.begin(_Means(_TYPICAL, _TYPICAL_FRAMES))
+            self._decoder.process_raw(pcm[_QUIET:] if len(pcm) > 2 * _QUIET else pcm, True, False)
+            self._decoder.end_utt()
+        finally:
+            self._decoder.activate_search(_OPEN)
         return self.means(None).with_(_Means(_TYPICAL, _TYPICAL_FRAMES))
 
     def begin(self, means: _Means) -> None:

@@ -2,7 +2,8 @@
 
 `script` lists the texts of a session's utterances, in order, over and over; an empty one has no words. A partial grows
 by one word per `word_s` of audio. Directives in front of a text: `[[error]]` fails the utterance, `[[slow N]]` makes
-the final N seconds late, `[[hang]]` never answers (a cancel ends it), `[[crash]]` ends the process.
+the final N seconds late, `[[hang]]` never answers (a cancel ends it), `[[crash]]` ends the process. Where it has no
+script it says its session's phrases, which come from a client: in them a directive is two brackets and a word.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ EXIT_CRASH = 70
 class ScriptedDecoder:
     """`cancel` may come from another thread while `finish` waits."""
 
-    def __init__(self, script: tuple[str, ...], word_s: float, count: int = 0) -> None:
+    def __init__(self, script: tuple[str, ...], word_s: float, count: int = 0, *, directives: bool = True) -> None:
         self._script = script
+        self._directives = directives
         self._word_s = word_s
         self._count = count
         self._utterance = 0
@@ -39,7 +41,7 @@ class ScriptedDecoder:
     def start(self, utterance: int, sample: int) -> None:
         text = self._script[self._count % len(self._script)] if self._script else ""
         self._count += 1
-        found = DIRECTIVE.match(text)
+        found = DIRECTIVE.match(text) if self._directives else None
         self._directive = found.group(1) if found else ""
         self._wait_s = float(found.group(2) or 1.0) if found else 0.0
         self._words = (text[found.end() :] if found else text).split()
@@ -96,7 +98,8 @@ class ScriptedRecognizer:
         self.info = RecognizerInfo("scripted", tuple(languages), "Apache-2.0")
 
     def open(self, config: RecognizerConfig) -> ScriptedDecoder:
-        return ScriptedDecoder(self._script or config.phrases, self._word_s, int(config.adaptation or 0))
+        said, count = self._script or config.phrases, int(config.adaptation or 0)
+        return ScriptedDecoder(said, self._word_s, count, directives=bool(self._script))
 
     def close(self) -> None:
         pass

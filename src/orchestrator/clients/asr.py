@@ -2,19 +2,28 @@
 
 What was said of an utterance that has no final yet is kept (up to 30 s), so that another worker can hear it from its
 beginning when the first one dies, hangs up or has no room. Where there is nobody else for `ALONE_S`, every utterance
-ends in RecognitionFailed. News goes to `post`; nothing here waits except `run`.
+ends in RecognitionFailed.
+
+A worker that owes an answer for `STALLED_S` and says nothing is late or dead, which its health tells: a dead one is
+left; a late one is left if there is another, else what it owes is given up, and it is asked for the next utterance.
+
+News goes to `post`; nothing here waits except `run`.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import grpc.aio
+
+from base import rpc
 from base.audio import UPLINK_RATE
 from base.errors import AntiphonError, AtCapacity, TimedOut
 from orchestrator import wire
 from orchestrator.clients.stream import Stream
-from orchestrator.clients.workers import Shunned, Workers, wanted_ears
+from orchestrator.clients.workers import Shunned, Workers, identity, wanted_ears
 from orchestrator.conversation.events import Event, FinalHeard, PartialHeard, RecognitionFailed
 from pb.antiphon.v1 import recognition_pb2_grpc
 from registry.placement import Candidate
@@ -27,7 +36,12 @@ ALONE_S = 1.0
 LOOK_S = 0.2
 OUTBOX = 1024
 STALLED_S = 5.0
-"""A worker that says nothing at all for this long after the end of an utterance hangs."""
+"""A worker that says nothing at all for this long after the end of an utterance is late, or hangs."""
+CUT = "you spoke for longer than I can listen at a time; what came after that was not heard"
+HEALTH_S = 2.0
+"""It hangs if it does not answer for its health either."""
+
+_Recognizing = Stream[wire.RecognizeRequest, wire.RecognizeResponse]
 
 
 @dataclass(slots=True)
@@ -38,10 +52,12 @@ class _Live:
     size: int = 0
     ended: int | None = None
     ended_s: float = 0.0
+    early: FinalHeard | None = None
+    """Its final, which came before its end: it was too long. It is told at the end."""
 
 
 class EarsClient:
-    """See the module. `phrases` hold for the session."""
+    """See the module. `phrases` hold for the session; `notice` tells its user something, with a code."""
 
     def __init__(
         self,
@@ -50,22 +66,28 @@ class EarsClient:
         language: str,
         phrases: tuple[str, ...],
         post: Callable[[Event], None],
+        notice: Callable[[str, str], None],
         clock: Callable[[], float],
     ) -> None:
         self._workers = workers
         self._language = language
         self._phrases = phrases
         self._post = post
+        self._notice = notice
         self._clock = clock
         self._live: dict[int, _Live] = {}
+        self._newest = -1
         self._who: Candidate | None = None
-        self._stream: Stream[wire.RecognizeRequest, wire.RecognizeResponse] | None = None
+        self._stream: _Recognizing | None = None
         self._tongue = language
         """The language of the stream."""
         self._shunned = Shunned(clock)
         self._alone_since_s: float | None = None
         self._news_s = 0.0
         """When the present worker said something, or was asked first."""
+        self._doubt = asyncio.Event()
+        self._why: AntiphonError | None = None
+        """Why the last worker was left, until one is ready again."""
         self._closed = False
         self.failovers = 0
         self.trouble = ""
@@ -76,8 +98,13 @@ class EarsClient:
     def audio_nowait(self, utterance: int, sample: int, pcm: bytes) -> None:
         live = self._live.get(utterance)
         if live is None:
+            if utterance <= self._newest:
+                return  # it is over, before its speaker's end
+            self._newest = utterance
             self._leave_if_unfit()
             live = self._live[utterance] = _Live()
+        if live.early is not None:
+            return
         live.size += len(pcm)
         if live.size > KEPT_BYTES:
             live.audio = None
@@ -90,7 +117,10 @@ class EarsClient:
         if live is None:
             return
         live.ended, live.ended_s = sample, self._clock()
-        if self._stream is None and self.trouble:
+        if live.early is not None:
+            del self._live[utterance]
+            self._post(live.early)
+        elif self._stream is None and self.trouble:
             self._fail(utterance, self.trouble)
         else:
             self._send(wire.utterance_end(utterance, sample))
@@ -104,10 +134,9 @@ class EarsClient:
         self._language = language
 
     def tick(self, now: float) -> None:
-        """Call now and then: a worker that hangs is taken for lost."""
-        owed_s = min((live.ended_s for live in self._live.values() if live.ended is not None), default=now)
-        if self._stream is not None and now - max(owed_s, self._news_s) > STALLED_S:
-            self._stream.leave_nowait(TimedOut("the recogniser answers nothing", reason="EARS_STALLED"))
+        """Call now and then: a worker that owes an answer for long is looked after."""
+        if self._stream is not None and self._overdue(now):
+            self._doubt.set()
 
     def close(self) -> None:
         self._closed = True
@@ -138,7 +167,7 @@ class EarsClient:
         if self._alone_since_s is None:
             self._alone_since_s = now
         if now - self._alone_since_s >= ALONE_S:
-            self.trouble = f"no recogniser for {self._language or 'any language'!r} is running; typing works"
+            self.trouble = self._nobody()
             for utterance in [u for u, live in self._live.items() if live.ended is not None]:
                 self._fail(utterance, self.trouble)
         await self._workers.wait_for(wanted, timeout_s=LOOK_S, exclude=exclude)
@@ -150,17 +179,41 @@ class EarsClient:
             stub = recognition_pb2_grpc.SpeechToTextStub(channel)
             self._who, self._tongue = who, self._language
             self._news_s = self._clock()
-            self._stream = Stream(stub.Recognize(), f"ears of worker {who.worker.id}", OUTBOX)
+            self._doubt.clear()
+            stream = self._stream = Stream(stub.Recognize(), f"ears of worker {who.worker.id}", OUTBOX)
             self._send(wire.recognition_config(self._language, self._phrases))
             self._replay()
-            try:
-                await self._stream.run(self._take)
-            finally:
-                self._stream = None
+            lost: AntiphonError | None = None
+            async with asyncio.TaskGroup() as tasks:
+                minding = tasks.create_task(self._mind(channel, stream))
+                try:
+                    await stream.run(self._take)
+                except AntiphonError as error:
+                    lost = error
+                finally:
+                    self._stream = None
+                    minding.cancel()
+            if lost is not None:
+                raise lost
+
+    async def _mind(
+        self, channel: grpc.aio.Channel, stream: Stream[wire.RecognizeRequest, wire.RecognizeResponse]
+    ) -> None:
+        """Tells late from dead."""
+        while True:
+            await self._doubt.wait()
+            if not await rpc.answers(channel, timeout_s=HEALTH_S):
+                stream.leave_nowait(TimedOut("the recogniser answers nothing", reason="EARS_STALLED"))
+                return
+            self._doubt.clear()
+            for utterance in self._overdue(self._clock()):
+                self._late(utterance)
 
     def _replay(self) -> None:
         """Tells a new worker what nobody has answered yet."""
         for utterance, live in list(self._live.items()):
+            if live.early is not None:
+                continue
             if live.audio is None:
                 self._fail(utterance, "the recogniser was lost in a long utterance")
                 continue
@@ -172,6 +225,7 @@ class EarsClient:
     def _lost(self, worker: WorkerRecord, error: AntiphonError) -> None:
         self._workers.failed(worker, error)
         self.failovers += 1
+        self._why = error
         full = isinstance(error, AtCapacity)
         self._shunned.shun(worker, max(FULL_S, error.retry_after_s or 0.0) if full else SHUN_S)
 
@@ -179,15 +233,22 @@ class EarsClient:
         self._news_s = self._clock()
         match response.WhichOneof("body"):
             case "ready":
-                self.trouble = ""
+                self.trouble, self._why = "", None
             case "partial":
                 partial = wire.partial(response)
                 if partial.utterance in self._live:
                     self._post(PartialHeard(partial.utterance, partial.text, partial.stable))
             case "final":
                 final = wire.final(response)
-                if self._live.pop(final.utterance, None) is not None:
-                    self._post(FinalHeard(final.utterance, final.text, final.confidence))
+                live, heard = self._live.get(final.utterance), FinalHeard(final.utterance, final.text, final.confidence)
+                if live is None:
+                    pass
+                elif live.ended is None:
+                    live.early = heard
+                    self._notice("utterance_cut", CUT)
+                else:
+                    del self._live[final.utterance]
+                    self._post(heard)
             case "error":
                 self._refused(response.error.utterance, wire.utterance_error(response))
             case _:
@@ -197,13 +258,35 @@ class EarsClient:
         """A worker without room is left for another one, if there is one; any other error is the utterance's end."""
         who, stream = self._who, self._stream
         if isinstance(error, AtCapacity) and who is not None and stream is not None and utterance in self._live:
-            self._shunned.shun(who.worker, max(FULL_S, error.retry_after_s or 0.0))
-            if self._workers.find(wanted_ears(self._language), self._shunned.now()) is not None:
+            others = self._shunned.now() | {identity(who.worker)}
+            if self._workers.find(wanted_ears(self._language), others) is not None:
+                self._shunned.shun(who.worker, max(FULL_S, error.retry_after_s or 0.0))
                 stream.leave_nowait(error)
                 return
         self._fail(utterance, error.message)
 
+    def _late(self, utterance: int) -> None:
+        """Another worker hears it; where there is none, it is given up."""
+        message = "the recogniser is too slow: there is more to hear than it can do"
+        self._refused(utterance, AtCapacity(message, retry_after_s=SHUN_S))
+        if utterance not in self._live:
+            self._send(wire.utterance_cancel(utterance))
+
     # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _overdue(self, now: float) -> list[int]:
+        """Utterances that have ended, and of which nothing was heard for long."""
+        if now - self._news_s <= STALLED_S:
+            return []
+        return [u for u, live in self._live.items() if live.ended is not None and now - live.ended_s > STALLED_S]
+
+    def _nobody(self) -> str:
+        """Why nobody hears, for the user."""
+        if self._workers.find(wanted_ears(self._language)) is None:
+            return f"no recogniser for {self._language or 'any language'!r} is running; typing works"
+        if isinstance(self._why, AtCapacity):
+            return "every recogniser is busy; try again in a moment, or type"
+        return "the recogniser was lost; typing works until it is back"
 
     def _send(self, message: wire.RecognizeRequest) -> None:
         if self._stream is not None:

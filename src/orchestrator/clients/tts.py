@@ -346,7 +346,9 @@ class VoiceClient:
     def _failed(self, turn: Unspoken, error: AntiphonError) -> None:
         if error.reason in ("AT_CAPACITY", "DRAINING"):
             self._leave(error)
-        elif isinstance(error, AtCapacity | Unavailable | Internal) and not turn.received:
+        elif not turn.received and (
+            isinstance(error, AtCapacity | Unavailable | Internal) or error.reason == "ENGINE_STALLED"
+        ):
             self._leave(_TurnFailed(error))
         else:
             self._fail_turn("speech_failed", error.message)

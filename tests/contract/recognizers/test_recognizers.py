@@ -2,10 +2,13 @@
 
 import asyncio
 import itertools
+import time
 
 import grpc
 import pytest
 
+from asr.engines.pocketsphinx import PocketSphinxRecognizer
+from asr.recognizer import RecognizerConfig
 from tests.support.recognition import Stream, asr_worker
 from tests.support.speech import chords, hum, speaking, white_noise
 
@@ -76,6 +79,17 @@ async def test_a_cancelled_utterance_has_no_final_and_the_next_is_heard(stub, sp
     assert 1 not in stream.ends
 
 
+async def test_an_utterance_without_audio_has_no_words_and_deafens_nobody(stub, speech):
+    stream, other = await opened(stub, phrases=PHRASES), await opened(stub)
+    heard = (await stream.hear(1, speech[PHRASES[0]])).text
+    assert heard
+    for utterance in range(1, 4):  # on every decoder there is
+        await other.audio(utterance, b"")
+        await other.end(utterance)
+        assert isinstance((await other.final(utterance)).text, str)
+    assert (await stream.hear(2, speech[PHRASES[1]])).text == PHRASES[1]
+
+
 @pytest.mark.parametrize("data", [b"\0", bytes(16_000 * 2 * 3)], ids=["odd", "too long"])
 async def test_bad_audio_ends_its_utterance_only(stub, speech, data):
     stream = await opened(stub, phrases=PHRASES)
@@ -136,3 +150,24 @@ async def test_noise_has_no_words(noise):
         final = await stream.hear(1, pcm)
         assert final.text == ""
         await stream.done()
+
+
+def test_music_takes_next_to_no_time_to_decode():
+    recognizer = PocketSphinxRecognizer()
+    decoder = recognizer.open(RecognizerConfig("en"))
+    began = time.process_time()
+    for utterance in (1, 2):
+        decoder.start(utterance, 0)
+        pcm = chords(12.0)
+        for at in range(0, len(pcm), 3_200):
+            decoder.push(pcm[at : at + 3_200])
+        assert decoder.finish().text == ""
+    assert time.process_time() - began < 12.0  # half of real time
+
+
+async def test_who_speaks_after_much_music_is_heard(speech):
+    async with asr_worker(engine="pocketsphinx", decoders=1) as stub:
+        stream = await opened(stub, phrases=PHRASES)
+        final = await stream.hear(1, chords(5.5) + speech[PHRASES[0]])
+        assert final.text == PHRASES[0]
+        assert final.words[0].start_sample > 5 * 16_000

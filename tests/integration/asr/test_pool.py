@@ -118,6 +118,20 @@ async def test_a_full_pool_refuses_at_once_and_says_when_to_try_again():
         assert isinstance(await user.wait_end(3), Final)
 
 
+async def test_in_a_full_pool_the_next_may_begin_as_soon_as_one_was_cancelled():
+    async with scripted("[[slow 0.3]] never heard", "heard", most=1) as ears:
+        user = User(ears)
+        user.say(1).cancel_nowait()
+        user.session.adaptation = "1"
+        second = user.begin(2)
+        with pytest.raises(AtCapacity):
+            user.begin(3)
+        second.finish_nowait()
+        assert (await user.wait_end(2)).text == "heard"
+        assert 1 not in user.news or all(isinstance(n, Partial) for n in user.news[1])
+        await until(lambda: ears.busy == 0)
+
+
 async def test_a_child_that_dies_fails_its_utterance_and_is_replaced():
     async with scripted("[[crash]] never heard", "heard", most=1) as ears:
         before = ears.processes
@@ -157,6 +171,13 @@ async def test_a_child_that_hangs_is_ended_and_replaced():
         await until(lambda: ears.processes and ears.processes != before)
         user.say(2)
         assert (await user.wait_end(2)).text == "heard"
+
+
+async def test_children_are_nice():
+    async with scripted("words") as ears:
+        await until(lambda: all(ears.processes))
+        expected = min(19, os.getpriority(os.PRIO_PROCESS, 0) + 5)
+        await until(lambda: os.getpriority(os.PRIO_PROCESS, ears.processes[0]) == expected)
 
 
 async def test_who_says_nothing_for_long_hangs_nobody():

@@ -11,6 +11,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from asr import app
 from asr.settings import AsrWorkerSettings
 from base import rpc
+from base.version import VERSION
 from pb.antiphon.v1 import recognition_pb2, recognition_pb2_grpc
 from registry import app as registry_app
 from registry.records import WorkerKind
@@ -80,6 +81,45 @@ async def test_an_error_of_one_utterance_leaves_the_stream():
         assert (await stream.hear(2, SECOND)).text == "fine"
 
 
+async def test_a_client_has_no_directives():
+    async with asr_worker(engine="scripted") as stub:
+        for said in ("[[crash]] boom", "[[hang]] forever", "[[error]] no"):
+            stream = await opened(stub, phrases=(said,))
+            assert (await stream.hear(1, SECOND)).text == said
+
+
+async def test_a_stream_without_config_is_not_kept():
+    async with asr_worker(engine="scripted", config_s=0.2) as stub:
+        code, said = await details(Stream(stub))
+        assert code is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert "config" in said
+
+
+async def test_a_worker_has_so_many_streams():
+    async with asr_worker(engine="scripted", script=(WORDS,), max_streams=1) as stub:
+        first = await opened(stub)
+        code, said = await details(Stream(stub))
+        assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "1 stream" in said
+        await first.done()
+        assert (await (await opened(stub)).hear(1, SECOND)).text == WORDS
+
+
+async def test_a_stream_opened_before_the_drain_and_configured_after_is_refused():
+    settings = AsrWorkerSettings(registry="", engine="scripted", script=(WORDS,))
+    async with app.serving(settings) as service, rpc.channel(service.address) as channel:
+        stub = recognition_pb2_grpc.SpeechToTextStub(channel)
+        early, other = Stream(stub), Stream(stub)
+        opening = asyncio.create_task(early.call.read())  # which sends its headers
+        await asyncio.sleep(0.1)
+        await other.open()  # so that the worker has seen the one before
+        await service.drain()
+        await early.call.write(Request(config=recognition_pb2.RecognitionConfig()))
+        await asyncio.wait([opening], timeout=LIMIT_S)
+        assert opening.exception() is not None or opening.result() is grpc.aio.EOF
+        assert (await details(early))[0] is grpc.StatusCode.UNAVAILABLE
+
+
 async def test_a_cancel_ends_an_utterance_whose_final_never_comes():
     async with asr_worker(engine="scripted", script=("[[hang]] never", "fine")) as stub:
         stream = await opened(stub)
@@ -106,13 +146,12 @@ async def test_a_full_worker_refuses_an_utterance_and_says_when_to_try_again():
         assert (await two.hear(2, SECOND)).text == WORDS
 
 
-async def test_an_utterance_too_long_is_ended_with_the_limit():
+async def test_an_utterance_too_long_is_ended_with_what_was_heard():
     async with asr_worker(engine="scripted", script=(WORDS,), utterance_s=2.0) as stub:
         stream = await opened(stub)
         await stream.say(1, SECOND * 3)
-        error = await stream.error(1)
-        assert error.reason == "UTTERANCE_TOO_LONG"
-        assert "2 s" in error.message
+        assert (await stream.final(1)).text == WORDS
+        assert (await stream.hear(2, SECOND)).text == WORDS
 
 
 @pytest.mark.parametrize(
@@ -223,6 +262,7 @@ async def test_it_stands_in_the_registry_with_what_it_does_and_leaves_when_it_en
             assert found.kind is WorkerKind.ASR
             assert found.address == service.address
             assert (found.slots, found.slots_used) == (3, 0)
+            assert found.version == VERSION
             (model,) = found.models
             assert model.is_default
             assert "partials" in model.features

@@ -139,6 +139,18 @@ async def test_a_fault_is_internal_and_keeps_its_words_to_itself(logged: io.Stri
     assert (line["event"], line["method"]) == ("rpc.fault", f"/{NAME}/List")
 
 
+async def test_a_message_that_is_no_protobuf_is_the_callers_fault(logged: io.StringIO) -> None:
+    async with serving(Servicer()) as (address, _), rpc.channel(address) as channel:
+        for call in (channel.unary_unary(f"/{NAME}/Register"), channel.unary_stream(f"/{NAME}/Watch")):
+            answer = call(b"\xff\xff\xff")
+            with pytest.raises(grpc.aio.AioRpcError) as failed:
+                await (answer.read() if hasattr(answer, "read") else answer)
+            error = rpc.error_from_rpc(failed.value)
+            assert (type(error), error.reason) == (BadRequest, "MALFORMED")
+    assert "rpc.fault" not in logged.getvalue()
+    assert "DecodeError" not in logged.getvalue()
+
+
 async def test_a_task_groups_error_is_unwrapped() -> None:
     async with calling() as (servicer, stub):
         servicer.error = ExceptionGroup("tasks", [ValueError("x"), ExceptionGroup("more", [NotFound("no such")])])

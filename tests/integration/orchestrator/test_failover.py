@@ -173,6 +173,18 @@ async def test_a_text_that_no_engine_can_speak_fails_its_turn_only() -> None:
         assert (await u.asks("go on")).heard == "go on"
 
 
+async def test_a_turn_whose_engine_stalls_before_its_first_sample_is_spoken_by_another() -> None:
+    async with house(tts=0) as here:
+        await here.tts("stalls", engine_timeout_s=0.3)
+        await here.wait_workers("stalls", "asr0")
+        async with user(here.url, at_once=True) as u:
+            await u.asks("hello")
+            await here.tts("speaks", options={"directives": False})
+            await here.wait_worker("speaks")
+            finished = await u.asks("[[stall 60]] hello")
+            assert (finished.reason, u.errors()) == ("complete", [])
+
+
 async def test_of_two_models_the_one_with_the_voice_speaks() -> None:
     async with house(tts=0) as here:
         await here.tts("both", models=(ModelSettings("tone", "sine"), ModelSettings("espeak", "espeak")))
@@ -207,7 +219,8 @@ async def test_ears_killed_in_mid_utterance_are_replaced_by_others_which_hear_it
 
 async def test_ears_that_hang_are_replaced_by_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asr_client, "STALLED_S", 0.3)
-    async with house(asr=0) as here:
+    monkeypatch.setattr(asr_client, "HEALTH_S", 0.3)
+    async with house(asr=0, final_ms=10_000) as here:
         hanging = await ears(here, "asr-a", "never heard")
         await here.wait_workers("tts0", "asr-a")
         async with user(here.url, speaks=True) as u:
@@ -217,6 +230,49 @@ async def test_ears_that_hang_are_replaced_by_others(monkeypatch: pytest.MonkeyP
             await u.speaks(0.5)
             assert (await u.finished()).heard == "heard after all"
             assert "recognition_failed" not in u.notices()
+
+
+async def test_ears_that_are_late_are_told_from_dead_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asr_client, "STALLED_S", 0.5)
+    async with house(asr=0, final_ms=10_000) as here:
+        await here.asr("asr-a", script=("[[slow 30]] too late", "heard again"))
+        await here.wait_workers("tts0", "asr-a")
+        async with user(here.url, speaks=True) as u:
+            await u.speaks(0.5)
+            assert "too slow" in (await u.wait(Notice, code="recognition_failed")).message
+            # It is still asked, at once and in the same stream, and nobody works for the one that was given up.
+            await here.wait_slots("asr-a", 0)
+            await u.speaks()
+            await u.wait(TurnEnded, transcript="heard again")
+            assert u.notices().count("recognition_failed") == 1
+
+
+async def test_who_speaks_for_too_long_is_told_so_and_what_was_heard_counts() -> None:
+    async with house(asr=0) as here:
+        await here.asr("asr-a", script=("a long story", "short"), utterance_s=1.0)
+        await here.wait_workers("tts0", "asr-a")
+        async with user(here.url, speaks=True) as u:
+            u.microphone.say_nowait(synthetic_speech(2.0))
+            assert "longer" in (await u.wait(Notice, code="utterance_cut")).message
+            assert not u.finals(), "the turn is his while he speaks"
+            assert (await u.finished()).heard == "a long story"
+            await u.speaks()
+            await u.wait(TurnEnded, transcript="short")
+            assert "recognition_failed" not in u.notices()
+
+
+async def test_the_only_ears_that_hang_are_said_to_be_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asr_client, "STALLED_S", 0.3)
+    monkeypatch.setattr(asr_client, "HEALTH_S", 0.3)
+    async with house(asr=0, final_ms=10_000) as here:
+        hanging = await ears(here, "asr-a", "never heard")
+        await here.wait_workers("tts0", "asr-a")
+        async with user(here.url, speaks=True) as u:
+            hanging.suspend()
+            await u.speaks(0.5)
+            message = (await u.wait(Notice, code="recognition_failed")).message
+            assert "lost" in message
+            assert "running" not in message
 
 
 async def test_without_any_ears_the_user_is_told_and_may_type() -> None:

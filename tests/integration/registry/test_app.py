@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import grpc
@@ -12,9 +12,10 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from base import rpc
-from base.errors import BadRequest, Misconfigured, Unavailable
+from base.errors import AtCapacity, BadRequest, Misconfigured, Unavailable
 from registry import app, wire
 from registry.directory import Directory, directory
+from registry.records import ModelRecord, Voice, WorkerRecord
 from registry.settings import RegistrySettings
 from registry.stores.memory import MemoryStore
 from registry.stores.remote import remote_store
@@ -66,6 +67,30 @@ async def test_a_bad_record_is_refused_with_words() -> None:
         with pytest.raises(BadRequest, match=r"'nowhere' is not host:port") as caught:
             await store.put(worker(address="nowhere"), 5)
         assert caught.value.reason == "BAD_RECORD"
+
+
+async def test_what_is_taken_fits_into_a_snapshot() -> None:
+    def big(id: str, voices: int) -> WorkerRecord:
+        found = tuple(Voice(f"voice-{i}", "x" * 80) for i in range(voices))
+        return worker(id, models=(ModelRecord("m", "e", voices=found),))
+
+    async with app.serving(settings()) as serving, remote_store(serving.address, deadline_s=LIMIT_S) as store:
+        with pytest.raises(BadRequest, match="fewer voices"):
+            await store.put(big("w", 5_000), 60)
+        taken = 0
+
+        async def fill() -> None:
+            nonlocal taken
+            while True:
+                await store.put(big(f"w{taken}", 2_000), 60)
+                taken += 1
+
+        with pytest.raises(AtCapacity, match="the registry holds"):
+            await fill()
+        assert taken > 10
+        assert len(await store.snapshot()) == taken
+        async with aclosing(store.watch()) as news:
+            assert len((await anext(news)).workers) == taken
 
 
 async def test_nobody_there_is_unavailable_not_lost() -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import urllib.request
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import grpc
 import pytest
@@ -13,7 +16,7 @@ import pytest
 from base import rpc
 from pb.antiphon.v1 import synthesis_pb2 as pb
 from pb.antiphon.v1 import synthesis_pb2_grpc
-from tests.support.tts import LIMIT_S, talking, worker
+from tests.support.tts import LIMIT_S, Talk, talking, worker
 from tts_workers.app import serving
 from tts_workers.settings import TtsWorkerSettings
 
@@ -110,3 +113,55 @@ async def test_an_engine_for_one_turn_at_a_time_is_given_one() -> None:
         await second.say(1, "No room for me.")
         assert (await second.finished(1)).reason == pb.FINISH_REASON_FAILED
         assert second.errors(1)[0].reason == "AT_CAPACITY"
+
+
+@asynccontextmanager
+async def not_reading() -> AsyncIterator[tuple[Talk, Any]]:
+    """A stream whose client reads nothing, and whose worker waits to write; and a stub with another connection."""
+    async with AsyncExitStack() as stack:
+        running = await stack.enter_async_context(serving(TtsWorkerSettings(engine="sine", registry="")))
+        stubs = [
+            synthesis_pb2_grpc.TextToSpeechStub(await stack.enter_async_context(rpc.channel(running.address)))
+            for _ in range(2)
+        ]
+        started = await stubs[0].StartSession(pb.StartSessionRequest())
+        talk = Talk(stubs[0], started.session_id)
+        await talk.say(0, "word " * 790)
+        sent, before = 1, 0
+        async with asyncio.timeout(LIMIT_S):
+            while sent != before:  # until it writes no more
+                await asyncio.sleep(0.3)
+                asked = pb.ControlRequest(session_id=talk.session, turn=0, action=pb.CONTROL_ACTION_RESUME)
+                before, sent = sent, (await stubs[1].Control(asked)).samples_sent
+        assert 0 < sent < 200 * 48_000
+        yield talk, stubs[1]
+        talk.call.cancel()
+
+
+async def until_unknown(talk: Talk, stub: Any) -> None:
+    async with asyncio.timeout(LIMIT_S):
+        while True:
+            call = stub.Control(pb.ControlRequest(session_id=talk.session, action=pb.CONTROL_ACTION_RESUME))
+            if await call.code() is grpc.StatusCode.NOT_FOUND:
+                return
+            await asyncio.sleep(0.02)
+
+
+async def test_end_session_ends_a_stream_that_nobody_reads() -> None:
+    async with not_reading() as (talk, stub):
+        await stub.EndSession(pb.EndSessionRequest(session_id=talk.session))
+        await until_unknown(talk, stub)
+        await asyncio.wait_for(talk.read(), LIMIT_S)
+        assert talk.status is grpc.StatusCode.OK
+
+
+async def test_who_never_reads_is_cut_off_though_the_worker_waits_to_write() -> None:
+    async with not_reading() as (talk, stub):
+        with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            async with asyncio.timeout(LIMIT_S):
+                for turn in range(1, 3_000):
+                    await talk.end(turn)
+        await until_unknown(talk, stub)
+        await asyncio.wait_for(talk.read(), LIMIT_S)
+        assert talk.status is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "read the stream" in await talk.call.details()

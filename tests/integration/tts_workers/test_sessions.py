@@ -8,10 +8,14 @@ import grpc
 import numpy as np
 import pytest
 
+from base import rpc
 from base.errors import AntiphonError
 from base.rpc import error_from_rpc
 from pb.antiphon.v1 import synthesis_pb2 as pb
+from pb.antiphon.v1 import synthesis_pb2_grpc
 from tests.support.tts import LIMIT_S, Talk, talking, worker
+from tts_workers.app import serving
+from tts_workers.settings import TtsWorkerSettings
 
 pytestmark = pytest.mark.integration
 
@@ -106,6 +110,17 @@ async def test_a_stream_that_says_nothing_is_not_kept() -> None:
     async with worker(claim_s=0.1) as stub:
         error = await refusal(stub.Synthesize().read())
         assert (error.grpc_code, error.reason) == ("DEADLINE_EXCEEDED", "NO_SESSION")
+
+
+async def test_a_message_that_is_no_protobuf_ends_its_stream_with_the_reason() -> None:
+    async with serving(TtsWorkerSettings(engine="sine", registry="")) as running, rpc.channel(running.address) as raw:
+        stub = synthesis_pb2_grpc.TextToSpeechStub(raw)
+        started = await stub.StartSession(pb.StartSessionRequest())
+        call = raw.stream_stream("/antiphon.v1.TextToSpeech/Synthesize")()
+        await call.write(pb.TextChunk(session_id=started.session_id, flush=pb.Flush()).SerializeToString())
+        await call.write(b"\xff\xff\xff")
+        error = await refusal(call.read())
+        assert (error.grpc_code, error.reason) == ("INVALID_ARGUMENT", "MALFORMED")
 
 
 async def test_end_session_ends_the_stream_cleanly() -> None:

@@ -144,12 +144,15 @@ def test_bad_audio_ends_its_utterance_with_the_reason(session, utterances, pcm, 
     assert session.hearings[0].cancelled == 1
 
 
-def test_an_utterance_has_a_longest(session, utterances):
+def test_one_that_gets_too_long_is_ended_with_what_was_heard(session, utterances):
     for _ in range(60):
         utterances.audio(1, 0, PCM)
-    (failed,) = taken(utterances)
-    assert failed.error.reason == "UTTERANCE_TOO_LONG"
-    assert session.hearings[0].size <= LONGEST_S * 32_000
+    (heard,) = session.hearings
+    assert (heard.size, heard.finished, heard.cancelled) == (LONGEST_S * 32_000, 1, 0)
+    heard.final("a long story")
+    utterances.audio(1, 0, PCM)
+    utterances.end(1)
+    assert taken(utterances) == [Final(1, "a long story")]
 
 
 def test_a_stream_has_so_many_at_once(session, utterances):
@@ -181,9 +184,29 @@ def test_one_cancelled_before_its_audio_ends_the_one_before(session, utterances)
     assert taken(utterances) == [Final(0, "whole")]
 
 
-def test_a_client_that_does_not_read_is_told_so(utterances):
+@pytest.mark.parametrize(
+    "go_on",
+    [lambda u: u.audio(MOST_NEWS + 1, 0, PCM), lambda u: u.end(MOST_NEWS + 1), lambda u: u.cancel(MOST_NEWS + 1)],
+    ids=["audio", "end", "cancel"],
+)
+def test_a_client_that_does_not_read_is_told_so(utterances, go_on):
     for utterance in range(MOST_NEWS + 1):
         utterances.end(utterance)
+    with pytest.raises(AtCapacity, match="unread"):
+        go_on(utterances)
+    assert [utterances.take().utterance for _ in range(MOST_NEWS)] == list(range(MOST_NEWS))
+    with pytest.raises(AtCapacity, match="unread"):
+        utterances.take()
+
+
+def test_news_that_nobody_asked_for_is_bounded_too(session, utterances):
+    for utterance in range(MOST_NEWS):
+        utterances.end(utterance)
+    utterances.audio(MOST_NEWS, 0, PCM)
+    (heard,) = session.hearings
+    heard.partial()
+    heard.final()
+    assert utterances.hearing == 0
     with pytest.raises(AtCapacity, match="unread"):
         utterances.audio(MOST_NEWS + 1, 0, PCM)
 

@@ -57,6 +57,24 @@ def test_ttls_are_kept_in_bounds_and_nonsense_is_refused() -> None:
             leases.put(worker(), nonsense, now=0.0)
 
 
+def test_records_are_bounded_one_by_one_and_together() -> None:
+    leases = Leases(size=lambda record: len(record.host), largest=5, capacity_bytes=9)
+    with pytest.raises(BadRequest, match="'w1' has 6 bytes; at most 5") as large:
+        leases.put(worker(host="123456"), 6, now=0.0)
+    assert large.value.reason == "RECORD_TOO_LARGE"
+    leases.put(worker(host="12345"), 6, now=0.0)
+    for record in (worker("w2", host="12345"), worker("w3", host="12345")):
+        with pytest.raises(AtCapacity, match="10 bytes") as full:
+            leases.put(record, 6, now=0.0)
+        assert full.value.reason == "REGISTRY_FULL"
+    leases.put(worker("w2", host="1234"), 6, now=0.0)
+    with pytest.raises(AtCapacity):
+        leases.renew(worker("w2", host="12345"), 6, now=1.0)
+    leases.renew(worker("w1", host="1"), 6, now=1.0)
+    leases.renew(worker("w2", host="12345"), 6, now=1.0)
+    assert [len(w.host) for w in leases.snapshot(1.0)] == [1, 5]
+
+
 def test_one_worker_too_many_is_refused_until_there_is_room() -> None:
     leases = Leases(capacity=1)
     leases.put(worker("a"), 6, now=0.0)

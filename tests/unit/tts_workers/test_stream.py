@@ -307,6 +307,10 @@ def test_who_does_not_read_is_cut_off() -> None:
         d.tell(v.EndOfTurn(turn))
     (abort,) = d.commands(v.Abort)
     assert abort.error.reason == "NOT_READING"
+    for turn in range(MAX_UNWRITTEN + 1, 2 * MAX_UNWRITTEN):
+        d.tell(v.EndOfTurn(turn))
+    d.write()
+    assert len(d.frames) == MAX_UNWRITTEN + 1, "nothing more is kept for it"
 
 
 def test_closing_gives_everything_back_and_what_comes_later_changes_nothing() -> None:

@@ -5,8 +5,9 @@
 espeak-ng keeps its state in globals, is not thread-safe and may crash on hostile text, so it gets a process that may
 die. Messages on both pipes are a 4 byte little-endian length and JSON; audio follows its message as raw s16le. The
 first message is `{"version", "rate", "voices": [[name, identifier, [[priority, language]…], gender]…], "variants":
-[[identifier, gender]…]}`. Then, for each `{"voice", "rate", "pitch", "range", "text"}`: `{"bytes", "words": [[code
-point, sample]…]}` and the audio, or `{"error"}`.
+[[identifier, gender]…]}`; voices whose dictionary is missing are left out, as they would be silent. Then, for each
+`{"voice", "rate", "pitch", "range", "text"}`: `{"bytes", "words": [[code point, sample]…]}` and the audio, or
+`{"error"}`.
 
 The end of standard input ends the process. A request that takes longer than `DEADLINE_S` ends it too (SIGALRM, which
 works in the middle of C code as well).
@@ -74,6 +75,7 @@ class Synthesizer:
         self._lib = ctypes.CDLL(library)
         # The library keeps the path in 160 bytes; a relative one always fits.
         os.chdir(os.path.dirname(data))
+        self._data = os.path.basename(data)
         self.rate: int = self._lib.espeak_Initialize(_SYNCHRONOUS, _BUFFER_MS, b".", _DONT_EXIT)
         if self.rate <= 0:
             raise SystemExit(f"espeak-ng does not start with the data in {data}")
@@ -90,7 +92,7 @@ class Synthesizer:
         return {
             "version": self._lib.espeak_Info(None).decode(),
             "rate": self.rate,
-            "voices": [[v[0], v[1], v[2], v[3]] for v in self._list(None)],
+            "voices": [[v[0], v[1], v[2], v[3]] for v in self._list(None) if _has_dictionary(self._data, v[1])],
             "variants": [[v[1], v[3]] for v in self._list(ctypes.byref(variants))],
         }
 
@@ -133,6 +135,18 @@ class Synthesizer:
         return found
 
 
+def _has_dictionary(data: str, voice: str) -> bool:
+    """Whether there is the dictionary that a voice's file names, by itself or by its first language."""
+    try:
+        with open(os.path.join(data, "lang", voice), encoding="utf-8", errors="replace") as file:
+            words = [line.split() for line in file]
+    except OSError:
+        return True
+    named = [w[1] for key in ("dictionary", "language") for w in words if len(w) > 1 and w[0] == key][:1]
+    tries = [tag for name in named for tag in (name, name.partition("-")[0])]
+    return not tries or any(os.path.exists(os.path.join(data, f"{tag}_dict")) for tag in tries)
+
+
 def _text(raw: bytes | None) -> str:
     return (raw or b"").decode("utf-8", "replace")
 
@@ -163,6 +177,8 @@ def _receive(source: BinaryIO) -> dict[str, Any] | None:
 
 
 def main(library: str, data: str) -> None:
+    # Before the event loops that carry the sound in and out: a clause may wait, a frame of 20 ms may not.
+    os.nice(5)
     # Ctrl-C reaches the whole terminal; the worker decides when this process is no longer needed.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -18,6 +18,7 @@ Options of its model spec:
 from __future__ import annotations
 
 import re
+import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -238,7 +239,7 @@ def _estimated(text: str, tokens: list[tuple[int, int]], found: list[WordSpan], 
     places = [(0, 0), *[(w.start, w.sample) for w in found], (len(text), samples)]
     out: list[WordSpan] = []
     for i, (start, end) in enumerate(tokens):
-        if i not in seen and any(c.isalnum() for c in text[start:end]):
+        if i not in seen and any(_is_spoken(c) for c in text[start:end]):
             k = bisect_right(places, (start, samples)) - 1
             (a, from_), (b, to) = places[k], places[min(k + 1, len(places) - 1)]
             share = (start - a) / (b - a) if b > a else 0.0
@@ -248,8 +249,13 @@ def _estimated(text: str, tokens: list[tuple[int, int]], found: list[WordSpan], 
 
 def _bare(text: str, word: WordSpan) -> WordSpan | None:
     """Without punctuation around it; None where there is nothing else."""
-    inner = [i for i in range(word.start, word.end) if text[i].isalnum() or text[i] in "%&@#$€£+"]
+    inner = [i for i in range(word.start, word.end) if _is_spoken(text[i]) or text[i] in "%&@#$€£¥+"]
     return replace(word, start=inner[0], end=inner[-1] + 1) if inner else None
+
+
+def _is_spoken(c: str) -> bool:
+    """A letter or digit, or a mark on one: an accent of its own, a vowel sign, a virama."""
+    return c.isalnum() or unicodedata.category(c)[0] == "M"
 
 
 def _limit(text: str) -> int:

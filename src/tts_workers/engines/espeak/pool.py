@@ -21,6 +21,7 @@ ANSWER_S = 12.0
 START_S = 20.0
 WAIT_S = 5.0
 _POLL_S = 0.05
+CRASHED = "ENGINE_CRASHED"
 
 log = get_logger("espeak")
 
@@ -52,6 +53,10 @@ class Child:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
 
     def ask(self, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         """Raises `Unavailable` when the process died of it, `TimedOut` when it hangs: then it is of no more use."""
@@ -94,9 +99,7 @@ class Child:
     def _died(self) -> AntiphonError:
         code = self._process.wait()
         why = f"signal {-code}" if code < 0 else f"exit code {code}"
-        return Unavailable(
-            f"espeak-ng ended in the middle of its work ({why})", reason="ENGINE_CRASHED", retry_after_s=0
-        )
+        return Unavailable(f"espeak-ng ended in the middle of its work ({why})", reason=CRASHED, retry_after_s=0)
 
 
 class Pool:
@@ -122,7 +125,18 @@ class Pool:
             self._give_back(child)
 
     def ask(self, request: dict[str, Any], cancelled: Callable[[], bool]) -> tuple[dict[str, Any], bytes]:
-        """One request to whichever child is free. Raises `AtCapacity` when none is for long, else as `Child.ask`."""
+        """One request to whichever child is free. Raises `AtCapacity` when none is for long, else as `Child.ask`.
+
+        A child may have died since its last request: nothing of one is kept for the next, so another is asked, once.
+        """
+        try:
+            return self._ask(request, cancelled)
+        except Unavailable as error:
+            if error.reason != CRASHED:
+                raise
+        return self._ask(request, cancelled)
+
+    def _ask(self, request: dict[str, Any], cancelled: Callable[[], bool]) -> tuple[dict[str, Any], bytes]:
         child = self._borrow(cancelled)
         try:
             answer = child.ask(request)
@@ -151,6 +165,10 @@ class Pool:
     def _borrow(self, cancelled: Callable[[], bool]) -> Child:
         until = time.monotonic() + WAIT_S
         with self._lock:
+            for dead in [child for child in self._idle if not child.alive]:
+                self._idle.remove(dead)
+                self._all.discard(dead)
+                dead.kill()
             while not self._idle:
                 if self._closed:
                     raise Unavailable("the model is closed", reason="MODEL_CLOSED")
