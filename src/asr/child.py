@@ -28,8 +28,6 @@ EXIT_LOADING = 3
 
 
 def main(factory: str, options: str, parent: int) -> None:
-    # Before the event loops that carry the sound in and out: decoding may wait, a frame of 20 ms may not.
-    os.nice(5)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with(parent)
     out = os.fdopen(os.dup(1), "wb", buffering=0)

@@ -173,13 +173,6 @@ async def test_a_child_that_hangs_is_ended_and_replaced():
         assert (await user.wait_end(2)).text == "heard"
 
 
-async def test_children_are_nice():
-    async with scripted("words") as ears:
-        await until(lambda: all(ears.processes))
-        expected = min(19, os.getpriority(os.PRIO_PROCESS, 0) + 5)
-        await until(lambda: os.getpriority(os.PRIO_PROCESS, ears.processes[0]) == expected)
-
-
 async def test_who_says_nothing_for_long_hangs_nobody():
     async with scripted("words", most=1, stall_s=0.3) as ears:
         user = User(ears)

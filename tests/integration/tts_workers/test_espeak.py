@@ -318,11 +318,6 @@ def test_every_voice_that_is_offered_can_be_heard(loaded: LoadedModel) -> None:
     assert not silent
 
 
-def test_children_are_nice(pool: Pool) -> None:
-    pool.ask(ASK, never)
-    assert os.getpriority(os.PRIO_PROCESS, pool.pids()[0]) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + 5)
-
-
 async def test_little_is_made_that_nobody_hears() -> None:
     text = "Once upon a time there was a lighthouse keeper, who collected the sounds of the sea. " * 8
     async with worker(engine="espeak") as stub, talking(stub) as talk:

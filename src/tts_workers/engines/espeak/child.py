@@ -177,8 +177,6 @@ def _receive(source: BinaryIO) -> dict[str, Any] | None:
 
 
 def main(library: str, data: str) -> None:
-    # Before the event loops that carry the sound in and out: a clause may wait, a frame of 20 ms may not.
-    os.nice(5)
     # Ctrl-C reaches the whole terminal; the worker decides when this process is no longer needed.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
