@@ -39,6 +39,7 @@ class SpeechToTextServicer(recognition_pb2_grpc.SpeechToTextServicer):
             raise AtCapacity(message, reason="TOO_MANY_STREAMS", retry_after_s=1.0)
         self._open += 1
         try:
+            self._check_open()
             await self._recognize(aiter(request_iterator), context)
         finally:
             self._open -= 1
@@ -46,7 +47,6 @@ class SpeechToTextServicer(recognition_pb2_grpc.SpeechToTextServicer):
     async def _recognize(
         self, requests: AsyncIterator[wire.RecognizeRequest], context: grpc.aio.ServicerContext
     ) -> None:
-        self._check_open()
         config = await self._config(requests)
         self._check_open()
         info = self._ears.info
