@@ -1,7 +1,7 @@
 """From a decoder's scored segments to words that count. Pure.
 
 A segment's acoustic score is relative to the best-fitting sound of each frame, as PocketSphinx gives it: 0 is a perfect
-fit, natural logarithm. Frames are 10 ms. The limits were measured: see docs/decisions/hearing.md.
+fit, natural logarithm. Frames are 10 ms.
 """
 
 from __future__ import annotations

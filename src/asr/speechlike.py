@@ -4,7 +4,7 @@ Over the frames that stand out of the quiet (32 ms, every 10 ms), speech has all
 hum, chords, whistling, typing and coughs each lack one: enough frames with a pitch (normalised autocorrelation between
 70 and 400 Hz, after Boersma 1993), a spectrum that keeps changing (distance of log band energies over 40 ms), that does
 not stay within one shape (their deviation over time), and a level that rises and falls with the syllables.
-The limits were measured: see docs/decisions/hearing.md.
+The contract tests of recognisers hold the limits to noises and to speech.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""PocketSphinx (CMU): English, small, on a CPU, its model in its package. A demonstrator; docs/decisions/hearing.md.
+"""PocketSphinx (CMU): English, small, on a CPU, its model in its package. A demonstrator.
 
 What is done so that it hears as well as it can:
 - Its feature means (CMN) start from the session's own voice: after the first utterance from what it learnt there
