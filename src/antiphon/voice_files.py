@@ -82,7 +82,9 @@ def _told(name: str, mirror: str) -> list[tuple[str, str, _File]]:
     """Of each file: where it lies at the mirror, what it is called here, and what is told of it."""
     voices = _catalogue(mirror)
     if voices is None:
-        return [(f"{name}{ending}", f"{name}{ending}", _File()) for ending in ENDINGS]
+        cards = [card for card in (f"{name}.{CARD}", CARD) if (Path(mirror) / card).is_file()]
+        files = [(f"{name}{ending}", f"{name}{ending}", _File()) for ending in ENDINGS]
+        return [*files, *((card, f"{name}.{CARD}", _File()) for card in cards[:1])]
     voice = voices.get(name)
     if voice is None:
         close = difflib.get_close_matches(name, voices, n=5, cutoff=0.4)

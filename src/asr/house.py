@@ -20,6 +20,9 @@ Opens = Callable[[], AbstractAsyncContextManager[Ears]]
 Check = Callable[[RecognizerConfig], tuple[str, ...]]
 
 
+KILL_S = 10.0
+
+
 class EarsLoading:
     """One load of what hears, as `worker.loader` wants it. It lives in a task of `tasks`, from load to close."""
 
@@ -33,6 +36,7 @@ class EarsLoading:
         self._leave = asyncio.Event()
         self._ears: Ears | None = None
         self._error: BaseException | None = None
+        self._task: asyncio.Task[None] | None = None
 
     def load(self) -> Ears:
         self._loop.call_soon_threadsafe(self._start)
@@ -50,25 +54,36 @@ class EarsLoading:
         self._gone.wait()
 
     def kill(self) -> None:
-        """Its children are ended with it."""
-        self._loop.call_soon_threadsafe(self._leave.set)
+        """Its children are ended with it; returns when they are, or after `KILL_S`."""
+        self._loop.call_soon_threadsafe(self._end)
+        self._gone.wait(KILL_S)
 
     def _start(self) -> None:
-        self._tasks.create_task(self._live())
+        self._task = self._tasks.create_task(self._live())
+
+    def _end(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
 
     async def _live(self) -> None:
+        """A failure is told to whoever waits in `load`, and ends nothing else."""
         try:
-            leaving = asyncio.ensure_future(self._leave.wait())
             async with self._opens() as ears:
                 self._ears = ears
                 self._ready.set()
-                await leaving
-        except AntiphonError as error:
-            self._error = error
+                await self._leave.wait()
+        except Exception as fault:
+            self._error = _leaf(fault)
         finally:
-            leaving.cancel()
             self._ready.set()
             self._gone.set()
+
+
+def _leaf(error: BaseException) -> BaseException:
+    """The first that a group of failed tasks is about."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 class LeasedEars:

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from base import rpc
 from base.audio import AudioFormat
+from base.errors import TimedOut
 from base.lifecycle import EXIT_OK, EXIT_WEDGED, Serving, serve
 from base.log import get_logger
 from base.metrics import http_server, new_registry
@@ -43,7 +44,12 @@ log = get_logger("tts")
 
 async def run(settings: TtsWorkerSettings, *, ready: Callable[[str], None] | None = None) -> int:
     """Serves until SIGTERM or SIGINT; `ready` gets "host:port". Returns the exit code."""
-    return await serve("tts", serving(settings), ready=ready, drain_s=settings.drain_s)
+    try:
+        return await serve("tts", serving(settings), ready=ready, drain_s=settings.drain_s)
+    except TimedOut as error:
+        # The default model's load hangs: only a new process helps.
+        log.error("service.failed", reason=error.reason, message=error.message)
+        return EXIT_WEDGED
 
 
 @asynccontextmanager
@@ -104,9 +110,10 @@ class _Worker:
         self._epoch = new_epoch()
 
     def limit_slots(self) -> None:
-        """What an engine says it can carry bounds the worker."""
-        limits = [info.max_concurrent for info in self.house.infos.values() if info.max_concurrent]
-        self._slots.capacity = min([self._slots.capacity, *limits])
+        """What an engine says it can carry bounds a worker of one model; of several, each model on its own."""
+        infos = list(self.house.infos.values())
+        if self.house.alone and infos and infos[0].max_concurrent:
+            self._slots.capacity = min(self._slots.capacity, infos[0].max_concurrent)
 
     async def start(self) -> str:
         settings = self._settings

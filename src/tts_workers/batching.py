@@ -133,7 +133,7 @@ class Batched:
                 self._waiting = [s for s in self._waiting if not (s.left or s.request.cancelled())]
                 chosen = self._most_urgent()
             for id in gone:
-                self._model.drop(id)
+                self._drop(id)
             if chosen is not None:
                 self._add(chosen)
             elif self._live:
@@ -181,7 +181,14 @@ class Batched:
             ids = list(self._live)
             self._end_live(_as_error(self.info.name, fault))
         for id in ids:
+            self._drop(id)
+
+    def _drop(self, id: int) -> None:
+        """An engine whose `drop` breaks is to blame for what it still makes of it; the others speak on."""
+        try:
             self._model.drop(id)
+        except Exception as fault:
+            log.error("engine.fault", engine=self.info.name, exc_info=fault)
 
     def _end(self, error: AntiphonError) -> None:
         self._end_live(error)

@@ -52,11 +52,17 @@ class ModelHouse:
         self._target_dbfs = target_dbfs
         self._linger_s = linger_s
         self._budget = limits.budget
+        self._loop = asyncio.get_running_loop()
         self._runner = runner
         self._infos: dict[str, EngineInfo] = {}
         self.loader: Loader[LoadedModel] = Loader(
             self._plans.values(), limits, self._start, changed=changed, wedged=wedged
         )
+
+    @property
+    def alone(self) -> bool:
+        """Whether there is one model only."""
+        return len(self._specs) == 1
 
     @property
     def infos(self) -> Mapping[str, EngineInfo]:
@@ -99,7 +105,7 @@ class ModelHouse:
         if (refusal := self.loader.refusal(id)) is not None:
             raise refusal
         if id not in self._infos:
-            await self.loader.load(id, self._linger_s)
+            (await self.loader.acquire(id)).release(self._linger_s)
         return id, Voices(id, self._infos[id])
 
     def claim_nowait(self, model: str, voice: str) -> None:
@@ -127,7 +133,9 @@ class ModelHouse:
         return _Loading(self._specs[id], self._target_dbfs, lost, self._learnt)
 
     def _learnt(self, id: str, info: EngineInfo) -> None:
+        # From the load's thread: one assignment to a dict is safe, and what follows is the loop's.
         self._infos[id] = info
+        self._loop.call_soon_threadsafe(self.loader.estimate, id, info.memory_bytes)
 
     def _record(self, spec: ModelSpec) -> ModelRecord:
         state = _STATES[self.loader.state(spec.id)]
@@ -164,7 +172,6 @@ class _Loading(ModelLoading):
 
     def load(self) -> LoadedModel:
         model = super().load()
-        # One assignment to a dict: safe from this thread.
         self._learnt(self._id, model.info)
         return model
 

@@ -215,9 +215,9 @@ class ModelLoading:
         return LoadedModel(self._spec, self._start.load(), self._target_dbfs)
 
     def warm_up(self, model: LoadedModel) -> int:
+        """Measured only in a process of its own; else what the plan says stands, or what the engine thinks."""
         model.warm_up()
-        measured = model.model.resident_bytes() if isinstance(model.model, IsolatedModel) else 0
-        return measured or model.info.memory_bytes
+        return model.model.resident_bytes() if isinstance(model.model, IsolatedModel) else 0
 
     def close(self, model: LoadedModel) -> None:
         model.close()

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from base.errors import AntiphonError
+from base.errors import AntiphonError, AtCapacity
 from base.log import get_logger
 from tts_workers import values as v
 from tts_workers.engine import Style
@@ -41,6 +41,8 @@ class Leases(Protocol):
     def acquire_nowait(self, id: str, answer: Answer[LoadedModel], revoked: Callable[[AntiphonError], None]) -> int: ...
 
     def release_nowait(self, ticket: int, linger_s: float = 0.0) -> None: ...
+
+    def leases(self, id: str) -> int: ...
 
 
 class Session:
@@ -76,6 +78,8 @@ class Session:
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
+        """When it goes off: uvloop's handles do not always tell."""
         self._over = asyncio.Event()
         self._error: AntiphonError | None = None
         self._closed = False
@@ -203,7 +207,13 @@ class Session:
             self._ticket = None
             return v.SlotRefused(found)
         self._ticket = found.ticket
+        most = found.model.info.max_concurrent
         try:
+            if most and self._leases.leases(found.id) > most:
+                raise AtCapacity(
+                    f"model {found.id!r} speaks {most} turns at once already; try another worker, or again",
+                    retry_after_s=0.5,
+                )
             self._slot = self._slots.reserve()
         except AntiphonError as error:
             self._give_back()
@@ -282,9 +292,10 @@ class Session:
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
-        elif self._timer is None or self._timer.when() > due:
+        elif self._timer is None or self._due > due:
             if self._timer is not None:
                 self._timer.cancel()
+            self._due = due
             self._timer = self._loop.call_at(due, self._on_timer)
 
     def _on_timer(self) -> None:

@@ -396,12 +396,13 @@ class Stream:
         if wanted and self._slot == "none":
             self._slot = "asked"
             self._commands.append(v.AskSlot())
+        elif not wanted and self._slot != "none":
+            # One that is still asked for is given up: a model may be loading for it.
+            self._slot = "none"
+            self._commands.append(v.ReturnSlot())
         elif self._slot == "held":
-            if not wanted:
-                self._slot = "none"
-                self._commands.append(v.ReturnSlot())
             for turn in self._turns.values():
-                if turn.reserve_asked and wanted:
+                if turn.reserve_asked:
                     turn.reserve_asked = False
                     self._say(v.Reserved(turn.id))
 

@@ -141,6 +141,8 @@ class Loader(Generic[M]):
         self._copies: dict[int, _Copy[M]] = {}
         self._current: dict[str, int] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._due: float | None = None
+        """When it goes off: uvloop's handles do not always tell."""
         self._states: dict[str, State] = {}
         self._moved = asyncio.Event()
         self._closed = False
@@ -217,6 +219,10 @@ class Loader(Generic[M]):
         """Times are on the loop's clock."""
         return self._residency.statuses(self._loop.time())
 
+    def leases(self, id: str) -> int:
+        """How many hold it."""
+        return self._residency.leases(id)
+
     def state(self, id: str) -> State:
         return self._residency.state(id)
 
@@ -241,7 +247,7 @@ class Loader(Generic[M]):
         for copy in copies:
             if copy.model is None:
                 copy.killed = True
-                copy.loading.kill()
+                _thread(f"kill-{copy.id}", copy.loading.kill)
 
         left = {copy.id for copy in copies}
         empty = asyncio.Event()
@@ -274,10 +280,12 @@ class Loader(Generic[M]):
 
     def _do(self, commands: list[Command]) -> None:
         """Decided first, all of it; then told: an answer may ask for more, which is decided on top."""
-        self._arm()
         answers: list[Callable[[], None]] = []
-        for command in commands:
-            answers += self._do_one(command)
+        try:
+            for command in commands:
+                answers += self._do_one(command)
+        finally:
+            self._arm()
         self._note()
         for answer in answers:
             answer()
@@ -401,10 +409,11 @@ class Loader(Generic[M]):
     def _arm(self) -> None:
         due = self._residency.next_deadline(self._loop.time())
         if self._timer is not None:
-            if due is not None and self._timer.when() == due:
+            if due == self._due:
                 return
             self._timer.cancel()
             self._timer = None
+        self._due = due
         if due is not None and not self._closed:
             self._timer = self._loop.call_at(due, self._on_timer)
 

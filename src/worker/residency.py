@@ -184,6 +184,9 @@ class Residency:
             what = f"{_count(len(model.waiting), 'turn')} wait for it"
         return WrongState(f"model {id!r} is not unloaded: {what}, or force it", reason="MODEL_IN_USE")
 
+    def leases(self, id: str) -> int:
+        return len(self._models[id].leases)
+
     def state(self, id: str) -> State:
         return self._models[id].state
 
@@ -449,6 +452,7 @@ class Residency:
             # Only a base that its adapters want comes here.
             return
         elif self._has_room(model):
+            model.blocked = None
             if not self._device_busy(model):
                 self._start_load(model, now)
         elif self._room_is_coming(model) or self._evict(self._lack(model), now, spare=base):
@@ -638,7 +642,7 @@ class Residency:
         return Status(
             model=model.plan.id,
             state=model.state,
-            size=model.size if model.resident else 0,
+            size=model.bytes if model.resident and model.state not in (State.LOADING, State.WARMING) else 0,
             leases=len(model.leases),
             waiting=len(model.waiting),
             lingering=model.state is State.READY and model.linger_until > now,

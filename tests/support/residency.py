@@ -184,6 +184,8 @@ class Loader:
 
     def check(self) -> None:
         """What must hold at any time."""
+        due = self.residency.next_deadline(self.now)
+        assert due is None or due > self.now, f"a deadline that is past: {self.residency.statuses(self.now)}"
         for model in self.leases.values():
             assert self.state(model) in (State.READY, State.DRAINING)
         for model in {m for m, _ in self.waiting.values()}:

@@ -99,7 +99,9 @@ def _show(found: Sequence[Found], as_json: bool) -> int:
 
 def _row(worker: str, model: Any) -> tuple[str, ...]:
     turns = f"{model.leases}" + (f" (+{model.waiting} waiting)" if model.waiting else "")
-    if model.pinned:
+    if model.state.value in ("absent", "failed"):
+        kept = ""
+    elif model.pinned:
         kept = "always"
     elif model.lingering:
         kept = "warm"

@@ -19,6 +19,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Iterator
 from typing import BinaryIO, NoReturn
 
 from base.errors import AntiphonError, AtCapacity, Internal
@@ -198,13 +199,21 @@ class _Serving:
 
 def _failure(id: int, model: str, error: BaseException, during: str, limit: int) -> pipe.Failed:
     """An error in the words that its client gets; a fault's trace is for the log."""
+    # Under a limit an engine's own words may blame its files, or a package, for the memory that was not to be had.
+    if _is_memory(error) or (limit and any(map(_is_memory, _causes(error)))):
+        return pipe.failed(id, out_of_memory_error(model, during, limit))
     if isinstance(error, AntiphonError):
         return pipe.failed(id, error)
-    if _is_memory(error):
-        return pipe.failed(id, out_of_memory_error(model, during, limit))
     words = f"model {model!r} broke {during} ({type(error).__name__}); the worker's log says more"
     trace = "".join(traceback.format_exception(error))[-TRACE_CHARS:]
     return pipe.failed(id, Internal(words, reason="FAULT"), trace)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or seen.__context__
 
 
 def _is_memory(error: BaseException) -> bool:

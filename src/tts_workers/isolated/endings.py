@@ -20,6 +20,8 @@ def died(model: str, code: int, *, loading: bool, limit: int = 0, oom_killed: bo
     out_of_memory |= code == -signal.SIGKILL and oom_killed
     # What a library without exceptions does, or one whose exceptions nobody caught.
     out_of_memory |= code == -signal.SIGABRT and limit > 0
+    # A library that cannot start its threads under a limit ends the process.
+    out_of_memory |= loading and limit > 0 and code > 0
     if out_of_memory:
         return out_of_memory_error(model, during, limit)
     why = f"signal {-code}" if code < 0 else f"exit code {code}"

@@ -97,6 +97,8 @@ def test_a_folder_of_files_will_do(tmp_path: Path) -> None:
     (tmp_path / f"{NAME}.onnx.json").write_bytes(CONFIG)
     found = fetch(NAME, tmp_path / "into", mirror=str(tmp_path))
     assert (found.checked, found.licence, found.size) == (False, "", len(GRAPH) + len(CONFIG))
+    (tmp_path / "MODEL_CARD").write_bytes(CARD)
+    assert fetch(NAME, tmp_path / "into", mirror=str(tmp_path)).licence == "CC0-1.0"
 
 
 def test_names_that_are_like_it_are_named(store: Path, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from asr.in_process import in_process_ears
 from asr.recognizer import Final, RecognizerConfig
 from asr.settings import AsrWorkerSettings
 from base import rpc
-from base.errors import AntiphonError, AtCapacity, Unavailable
+from base.errors import AtCapacity, Unavailable
 from pb.antiphon.v1 import models_pb2, models_pb2_grpc, registry_pb2
 from tests.support.house import until
 from worker.loader import Loader
@@ -37,7 +37,7 @@ class House:
         self.gate = gate
         self.news: list[News] = []
         self.opened = 0
-        self.fault: AntiphonError | None = None
+        self.fault: Exception | None = None
 
     def ends(self) -> list[News]:
         return [n for n in self.news if isinstance(n, Final | Failed)]
@@ -117,6 +117,16 @@ async def test_a_model_that_cannot_be_loaded_fails_its_utterances_with_the_reaso
         assert failed.error.message == "no model file"
         with pytest.raises(Unavailable):
             made.ears.open(RecognizerConfig("en")).begin_nowait(2, 0, made.news.append)
+
+
+async def test_a_load_that_breaks_in_a_group_of_tasks_fails_its_utterance_and_no_more() -> None:
+    async with house() as made:
+        made.fault = ExceptionGroup("tasks", [Unavailable("no child starts", reason="NO_DECODER")])
+        made.ears.open(RecognizerConfig("en")).begin_nowait(1, 0, made.news.append)
+        await until(made.ends, "the failure")
+        (failed,) = made.ends()
+        assert isinstance(failed, Failed)
+        assert failed.error.message == "no child starts"
 
 
 async def test_a_full_house_refuses_and_keeps_no_lease() -> None:

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+import uvloop
 
 from base.errors import AntiphonError, AtCapacity, Internal, NotFound, TimedOut, Unavailable
 from tests.support.house import until
@@ -252,6 +253,25 @@ async def test_changes_are_told_at_once_and_can_be_waited_for() -> None:
         (await made.acquire("a")).release()
         await change
         assert seen == [State.LOADING, State.WARMING, State.READY]
+
+
+def test_timers_of_uvloop_are_timers_too() -> None:
+    """Lingers of milliseconds, on the loop that workers run on: its handles do not always tell when they are due."""
+
+    async def scene() -> None:
+        async with loader(ModelPlan("a", ttl_s=0.002), ModelPlan("b"), limits=Limits(wait_s=0.01)) as (made, _):
+
+            async def often(id: str, linger_s: float) -> None:
+                for _ in range(50):
+                    (await made.acquire(id)).release(linger_s)
+                    await asyncio.sleep(0.001)
+
+            await asyncio.gather(*(often("ab"[n % 2], 0.001 * (n % 5)) for n in range(20)))
+            await state(made, "a", State.ABSENT)
+            assert [s.leases + s.waiting for s in made.statuses()] == [0, 0]
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(scene())
 
 
 async def test_closing_closes_all_and_what_comes_late() -> None:

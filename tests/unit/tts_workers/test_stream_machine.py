@@ -56,7 +56,7 @@ class StreamMachine(RuleBasedStateMachine):
                     assert self.slot == "none"
                     self.slot = "asked"
                 case v.ReturnSlot():
-                    assert self.slot == "held"
+                    assert self.slot in ("held", "asked")
                     self.slot = "none"
                 case v.Start(job=job, until_sample=until):
                     assert self.running is None

@@ -128,6 +128,22 @@ def test_room_that_comes_in_time_is_taken() -> None:
     assert made.loading == {2: "b"}
 
 
+def test_room_that_comes_while_the_device_loads_another_is_waited_for_in_peace() -> None:
+    made = loader(plan("a"), plan("slow"), plan("c"), most=2)
+    first = made.acquire("a")
+    made.warm()
+    made.acquire("slow")
+    waits = made.acquire("c")
+    made.pass_time(1.0)
+    made.release(first)
+    made.unloaded()
+    made.pass_time(30.0)
+    assert waits in made.waiting
+    made.warm()
+    made.warm()
+    assert waits in made.leases
+
+
 def test_lingering_ends() -> None:
     made = loader(plan("a"), plan("b"), most=1)
     ready(made, "a")
