@@ -43,18 +43,21 @@ class TestEspeakVariant(EngineKit):
 class TestIsolatedSine(EngineKit):
     engine = IsolatedSine
     spec = ModelSpec("sine", "sine")
+    loads = 15
     deterministic = True
 
 
 class TestIsolatedSineInBatches(EngineKit):
     engine = IsolatedSine
     spec = ModelSpec("sine", "sine", {"batch": 3})
+    loads = 15
     deterministic = True
 
 
 class TestIsolatedEspeak(EngineKit):
     engine = IsolatedEspeak
     spec = ModelSpec("espeak", "espeak")
+    loads = 15
 
 
 class TestPiper(EngineKit):
