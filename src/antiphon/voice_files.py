@@ -132,8 +132,8 @@ def _fetch_one(mirror: str, source: str, target: Path, file: _File, progress: Pr
                 digest.update(piece)
                 out.write(piece)
                 progress(target.name, size, expected)
-        if file.size_bytes and size != file.size_bytes:
-            raise Internal(f"{target.name} has {size} bytes, not the {file.size_bytes} that {mirror} told; try again")
+        if expected and size != expected:
+            raise Internal(f"{target.name} has {size} bytes, not the {expected} that {mirror} told; try again")
         if file.md5_digest and digest.hexdigest() != file.md5_digest:
             raise Internal(f"{target.name} is damaged: its MD5 digest is not the one that {mirror} told; try again")
         part.replace(target)

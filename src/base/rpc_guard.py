@@ -16,7 +16,7 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from base import tracing
-from base.errors import AntiphonError, BadRequest, Internal
+from base.errors import AntiphonError, BadRequest, Internal, Unavailable
 from base.log import get_logger
 
 Abort = Callable[[Any, AntiphonError], Awaitable[NoReturn]]
@@ -64,6 +64,10 @@ class ErrorGuard:
         error = _leaf(error)
         if isinstance(error, grpc.aio.AbortError):
             raise error
+        if isinstance(error, grpc.aio.InternalError):
+            # Of a write, which fails so for one reason: the client is gone.
+            log.debug("rpc.client_gone", method=method)
+            error = Unavailable("the client is gone", reason="CLIENT_GONE")
         if isinstance(error, DecodeError):
             error = BadRequest(f"a message to {method} is no valid protobuf of its type", reason="MALFORMED")
         if not isinstance(error, AntiphonError):

@@ -162,6 +162,15 @@ class BatchModel(Protocol):
     def close(self) -> None: ...
 
 
+@runtime_checkable
+class Measured(Protocol):
+    """A model that knows what it takes in memory, because that is not this process's."""
+
+    def resident_bytes(self) -> int:
+        """0 if that cannot be told."""
+        ...
+
+
 class Engine(Protocol):
     """One whose memory comes back only with its process, or whose loads may hang, says so with a class attribute
     `isolated = True`: its models then live in processes of their own. Its module must be cheap to import all the same.

@@ -17,7 +17,7 @@ from typing import TypeVar
 from base.errors import AntiphonError, NotFound
 from base.log import get_logger
 from registry.records import ModelRecord, ModelState, Voice
-from tts_workers import models
+from tts_workers import memory, models
 from tts_workers.engine import EngineInfo, ModelSpec
 from tts_workers.models import LoadedModel, ModelLoading, Voices
 from tts_workers.runner import Runner
@@ -108,15 +108,19 @@ class ModelHouse:
             (await self.loader.acquire(id)).release(self._linger_s)
         return id, Voices(id, self._infos[id])
 
-    def claim_nowait(self, model: str, voice: str) -> None:
-        """A session will speak with it soon: it is loaded, and the voice measured. Nothing is held for long."""
+    def claim_nowait(self, model: str, voice: str) -> Callable[[], None]:
+        """A session will speak with it soon: it is loaded, and the voice measured. Nothing is held for long.
+
+        What is returned withdraws it; again, or too late, it changes nothing.
+        """
 
         def answer(found: Lease[LoadedModel] | AntiphonError) -> None:
             if isinstance(found, Lease):
                 self._runner.warm_nowait(found.model, voice)
                 found.release(self._linger_s)
 
-        self.loader.acquire_nowait(model, answer)
+        ticket = self.loader.acquire_nowait(model, answer)
+        return lambda: self.loader.release_nowait(ticket)
 
     def engine_of(self, id: str) -> str:
         return self._specs[id].engine
@@ -130,7 +134,7 @@ class ModelHouse:
         return tuple(self._record(spec) for spec in specs)
 
     def _start(self, id: str, lost: Callable[[AntiphonError], None]) -> ModelLoading:
-        return _Loading(self._specs[id], self._target_dbfs, lost, self._learnt)
+        return _Loading(self._specs[id], self._plans[id], self._target_dbfs, lost, self._learnt, self._runner)
 
     def _learnt(self, id: str, info: EngineInfo) -> None:
         # From the load's thread: one assignment to a dict is safe, and what follows is the loop's.
@@ -157,23 +161,51 @@ class ModelHouse:
 
 
 class _Loading(ModelLoading):
-    """One that tells what the model can do as soon as it is loaded."""
+    """One that tells what the model can do as soon as it is loaded, and what it takes.
+
+    That is the model's own word, else, on a CPU, by how much this process grew while nothing else was at an engine,
+    unless the operator has said how much it is. What a process takes tells nothing of a GPU's memory.
+    """
 
     def __init__(
         self,
         spec: ModelSpec,
+        plan: ModelPlan,
         target_dbfs: float,
         lost: Callable[[AntiphonError], None],
         learnt: Callable[[str, EngineInfo], None],
+        others: Runner,
     ) -> None:
         super().__init__(spec, target_dbfs, lost)
-        self._id = spec.id
+        self._plan = plan
         self._learnt = learnt
+        self._others = others
+        self._grown: Callable[[], int] = lambda: 0
 
     def load(self) -> LoadedModel:
+        if self._plan.device == "cpu" and not self._plan.isolated and not self._plan.estimate:
+            self._grown = _growth(self._others.quiet_from_now())
         model = super().load()
-        self._learnt(self._id, model.info)
+        self._learnt(self._plan.id, model.info)
         return model
+
+    def warm_up(self, model: LoadedModel) -> int:
+        told = super().warm_up(model)
+        if self._plan.isolated and self._plan.device != "cpu":
+            return 0
+        return told or self._grown()
+
+
+def _growth(quiet: Callable[[], bool]) -> Callable[[], int]:
+    """Asked later, it tells by how many bytes this process has grown; 0 if something else may have been why."""
+    memory.give_back()
+    before = memory.ours()
+
+    def grown() -> int:
+        memory.give_back()
+        return max(0, memory.ours() - before) if quiet() else 0
+
+    return grown
 
 
 def _isolated(spec: ModelSpec) -> bool:

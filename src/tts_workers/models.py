@@ -22,13 +22,14 @@ from tts_workers.engine import (
     Engine,
     EngineInfo,
     Inspects,
+    Measured,
     Model,
     ModelSpec,
     Request,
     Style,
     VoiceInfo,
 )
-from tts_workers.isolated.model import IsolatedModel, Loading, Lost, nobody
+from tts_workers.isolated.model import Loading, Lost, nobody
 from tts_workers.options import read_everywhere
 from tts_workers.warmup import warm_up_text
 
@@ -203,6 +204,18 @@ class LoadedModel:
         self.model.close()
 
 
+class Gains:
+    """One session's: a voice stays as loud as it was when its model comes back from an eviction."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, float] = {}
+
+    def of(self, model: LoadedModel, voice: str) -> float:
+        """As `LoadedModel.gain`; of one model only."""
+        gain = self._known.get(voice)
+        return self._known.setdefault(voice, model.gain(voice)) if gain is None else gain
+
+
 class ModelLoading:
     """One load of one model, as `worker.loader` wants it. `lost` as in `start`."""
 
@@ -215,9 +228,9 @@ class ModelLoading:
         return LoadedModel(self._spec, self._start.load(), self._target_dbfs)
 
     def warm_up(self, model: LoadedModel) -> int:
-        """Measured only in a process of its own; else what the plan says stands, or what the engine thinks."""
+        """Returns what the model itself knows that it takes."""
         model.warm_up()
-        return model.model.resident_bytes() if isinstance(model.model, IsolatedModel) else 0
+        return model.model.resident_bytes() if isinstance(model.model, Measured) else 0
 
     def close(self, model: LoadedModel) -> None:
         model.close()

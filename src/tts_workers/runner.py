@@ -9,7 +9,6 @@ Threads are daemons, so that an engine that hangs cannot keep the process from e
 from __future__ import annotations
 
 import asyncio
-import itertools
 import threading
 import time
 from collections.abc import Callable
@@ -21,7 +20,7 @@ from base.errors import AntiphonError, AtCapacity, Internal
 from base.log import get_logger
 from tts_workers import values as v
 from tts_workers.engine import Mark, Request, Style
-from tts_workers.models import LoadedModel, Speaker
+from tts_workers.models import Gains, LoadedModel, Speaker
 from tts_workers.sound import ChunkSound
 from tts_workers.text import clean
 
@@ -97,17 +96,31 @@ class Runner:
         self._live: set[threading.Thread] = set()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._numbers = itertools.count()
+        self._launched = 0
         self._warming = 0
 
     @property
     def threads(self) -> int:
         return len(self._live)
 
+    def quiet_from_now(self) -> Callable[[], bool]:
+        """Asked later, it tells whether no thread has been at an engine since. Both from any thread."""
+        busy, launched = bool(self._live), self._launched
+        return lambda: not busy and launched == self._launched
+
     def start_nowait(
-        self, job: v.Job, model: LoadedModel, speaker: Speaker, style: Style, rate: int, gate: Gate, post: Post
+        self,
+        job: v.Job,
+        model: LoadedModel,
+        gains: Gains,
+        speaker: Speaker,
+        style: Style,
+        rate: int,
+        gate: Gate,
+        post: Post,
     ) -> None:
-        """`post` is called on the loop, in order, ending with JobDone or JobFailed unless the gate was cancelled.
+        """`gains` are the session's. `post` is called on the loop, in order, ending with JobDone or JobFailed unless
+        the gate was cancelled.
 
         Raises `AtCapacity` when too many threads hang in engines already.
         """
@@ -117,7 +130,7 @@ class Runner:
                 reason="ENGINE_BUSY",
                 retry_after_s=1.0,
             )
-        work = _Work(job, model, speaker, style, rate, gate)
+        work = _Work(job, model, gains, speaker, style, rate, gate)
         model.begin_use()
         self._launch(lambda: self._run(work, post))
 
@@ -157,7 +170,8 @@ class Runner:
             self._idle.set()
 
     def _launch(self, target: Callable[[], None]) -> None:
-        thread = threading.Thread(target=target, name=f"engine-{next(self._numbers)}", daemon=True)
+        self._launched += 1
+        thread = threading.Thread(target=target, name=f"engine-{self._launched}", daemon=True)
         self._live.add(thread)
         self._idle.clear()
         thread.start()
@@ -181,9 +195,12 @@ class Runner:
 class _Work:
     """One job, on its thread."""
 
-    def __init__(self, job: v.Job, model: LoadedModel, speaker: Speaker, style: Style, rate: int, gate: Gate) -> None:
+    def __init__(
+        self, job: v.Job, model: LoadedModel, gains: Gains, speaker: Speaker, style: Style, rate: int, gate: Gate
+    ) -> None:
         self._job = job
         self.model = model
+        self._gains = gains
         self._speaker = speaker
         self._style = style
         self._rate = rate
@@ -211,7 +228,7 @@ class _Work:
 
     def _speak(self, post: Post, started: float) -> None:
         job, model = self._job, self.model
-        gain = model.gain(self._speaker.voice) * self._style.volume
+        gain = self._gains.of(model, self._speaker.voice) * self._style.volume
         rate = model.info.sample_rate
         sound = ChunkSound(rate, self._rate, gain=gain, start=job.start_sample, text_size=len(job.text))
         slice_bytes = round(rate * SLICE_S) * BYTES_PER_SAMPLE

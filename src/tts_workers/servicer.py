@@ -36,7 +36,7 @@ class TextToSpeechServicer(synthesis_pb2_grpc.TextToSpeechServicer):
         terms = await self._terms(wire.wish_from(request))
         session = self._sessions.start(terms)
         speaker = terms.speaker
-        self._house.claim_nowait(terms.model, speaker.voice)
+        session.claim = self._house.claim_nowait(terms.model, speaker.voice)
         return wire.started_to(session.id, terms.model, speaker.voice, speaker.language, terms.rate)
 
     async def Synthesize(self, request_iterator: AsyncIterator[wire.TextChunk], context: Any) -> None:

@@ -15,7 +15,7 @@ from base.errors import AntiphonError, AtCapacity
 from base.log import get_logger
 from tts_workers import values as v
 from tts_workers.engine import Style
-from tts_workers.models import LoadedModel, Speaker, Voices
+from tts_workers.models import Gains, LoadedModel, Speaker, Voices
 from tts_workers.runner import Gate, Runner
 from tts_workers.stream import Stream, StreamConfig
 from worker.admission import Slot, Slots
@@ -62,6 +62,8 @@ class Session:
         self.id = id
         self.terms = terms
         self.attached = False
+        self.claim: Callable[[], None] = lambda: None
+        """Withdraws its claim on the model; see `house.claim_nowait`."""
         self._stream = Stream(config)
         self._ahead = config.ahead
         self._slots = slots
@@ -72,6 +74,7 @@ class Session:
         self._slot: Slot | None = None
         self._ticket: int | None = None
         self._model: LoadedModel | None = None
+        self._gains = Gains()
         self._gates: dict[int, Gate] = {}
         self._asked: dict[int, float] = {}
         self._first_audio: dict[int, float] = {}
@@ -120,6 +123,7 @@ class Session:
         if not self._closed:
             self._closed = True
             self.end()
+            self.claim()
             self.handle(v.Closed())
             self._give_back()
             if self._timer is not None:
@@ -241,7 +245,7 @@ class Session:
         try:
             speaker, style = self._speaker(job)
             gate = Gate(until, until - self._ahead)
-            self._runner.start_nowait(job, model, speaker, style, self.terms.rate, gate, self._from_job)
+            self._runner.start_nowait(job, model, self._gains, speaker, style, self.terms.rate, gate, self._from_job)
         except AntiphonError as error:
             return v.JobFailed(job.id, error)
         self._gates[job.id] = gate

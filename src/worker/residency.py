@@ -11,6 +11,7 @@
 - A model stays `ttl_s` after its last release (after the end of its lingering, if that is later).
 - Bytes are the estimate's until they are measured. What proves larger than thought sends others away, or itself.
 - A load that fails is not tried again before its back-off is over, except by Reset. A pinned model is tried by itself.
+  A model that is lost is had back at once, unless that, or a failure, was before, and it has not served for long since.
 - A load has a deadline: past it a process of its own is killed; in our own process the device is *wedged*: nothing more
   is loaded there, what is ready serves on until the process ends. A draining or unloading that never ends is the same.
 - Draining is one-way. Leases have `drain_s` to end, then they are revoked.
@@ -274,9 +275,9 @@ class Residency:
     def _warmed(self, model: _Model, size: int, now: float) -> None:
         if model.state is State.LOADING:
             self._become(model, State.WARMING, now)
-        model.size = size
+        model.size = size or model.size
         self._become(model, State.READY, now)
-        model.failures, model.error = 0, None
+        model.error = None
         model.released = now
         if model.wish_until >= now:
             model.linger_until = max(model.linger_until, now + model.wish_linger_s)
@@ -301,29 +302,36 @@ class Residency:
         model.leases.clear()
         if model.state is State.UNLOADING:
             self._unloaded(model, now)
-        else:
-            self._fail(model, error, now)
+            return
+        if model.state is State.READY and now >= model.since + self._limits.backoff_max_s:
+            model.failures = 0
+        # The first time it is had back at once; one that is lost again and again is waited for longer and longer.
+        at_once = model.failures == 0 and model.state is not State.LOADING
+        self._fail(model, error, now, wait_s=0.0 if at_once else None)
 
     def _unloaded(self, model: _Model, now: float) -> None:
         self._by_load.pop(model.load, None)
         model.load = 0
         model.doomed = model.revoked = False
         if model.error is None:
+            model.failures = 0
             self._become(model, State.ABSENT, now)
         else:
             self._back_off(model, now)
 
-    def _fail(self, model: _Model, error: AntiphonError, now: float) -> None:
+    def _fail(self, model: _Model, error: AntiphonError, now: float, wait_s: float | None = None) -> None:
         self._by_load.pop(model.load, None)
         model.load = 0
         model.doomed = model.revoked = False
         model.error = error
-        self._back_off(model, now)
+        self._back_off(model, now, wait_s)
 
-    def _back_off(self, model: _Model, now: float) -> None:
+    def _back_off(self, model: _Model, now: float, wait_s: float | None = None) -> None:
+        """`wait_s`: by its failures."""
         assert model.error is not None
         self._become(model, State.FAILED, now)
-        wait = min(self._limits.backoff_max_s, self._limits.backoff_s * 2.0 ** min(model.failures, 30))
+        doubled = self._limits.backoff_s * 2.0 ** min(model.failures, 30)
+        wait = min(self._limits.backoff_max_s, doubled) if wait_s is None else wait_s
         model.failures += 1
         model.retry_at = now + wait
         model.wish_until = model.linger_until = _NEVER

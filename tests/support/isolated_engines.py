@@ -103,6 +103,10 @@ class RoughModel:
                 os._exit(70)
             case "segfault":
                 ctypes.string_at(0)
+            case "crash beside a forked one":
+                if os.fork() == 0:
+                    time.sleep(3600)
+                os._exit(70)
             case "fault":
                 raise RuntimeError("a fault of the request")
             case "sys.exit":

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterator
 
 from base.errors import AntiphonError, Misconfigured, TimedOut, Unavailable
 from base.log import get_logger
+from tts_workers import memory
 from tts_workers.engine import Audio, EngineInfo, Mark, ModelSpec, Request
-from tts_workers.isolated import memory, pipe
+from tts_workers.isolated import pipe
 from tts_workers.isolated.endings import closed, died
 from tts_workers.isolated.process import Process
 

@@ -30,6 +30,8 @@ STUCK_S = 10.0
 """How long a child may leave its input unread, once the pipe is full."""
 EXIT_S = 2.0
 """How long a child whose output has ended may take to end by itself."""
+GONE_S = 0.25
+"""How often one that says nothing is looked at, whether it is there still."""
 KILL_S = 10.0
 """How long a killed process may take to be gone."""
 _POLL_S = 0.005
@@ -127,9 +129,22 @@ class Process:
         return process
 
     def _read(self, process: subprocess.Popen[bytes]) -> None:
+        """Until its output ends, or it: what it started may hold its output open."""
         assert process.stdout is not None
+        fd = process.stdout.fileno()
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
         frames = pipe.Frames()
-        while data := os.read(process.stdout.fileno(), 65536):
+        ended = False
+        while True:
+            if not poll.poll(0 if ended else GONE_S * 1000):
+                if ended:
+                    return
+                # What it wrote before its end is read yet.
+                ended = _has_ended(process)
+                continue
+            if not (data := os.read(fd, 65536)):
+                return
             for body in frames.feed(data):
                 self._take(pipe.from_child(body))
 
@@ -194,14 +209,15 @@ def _settle(process: subprocess.Popen[bytes], seconds: float) -> None:
     A process that ends by itself is let, so that its exit code tells why.
     """
     until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if sys.platform != "linux":
-            ended = process.poll() is not None
-        else:
-            ended = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-        if ended:
-            return
+    while time.monotonic() < until and not _has_ended(process):
         time.sleep(_POLL_S)
+
+
+def _has_ended(process: subprocess.Popen[bytes]) -> bool:
+    """Leaves it to be waited for, on Linux."""
+    if sys.platform != "linux":
+        return process.poll() is not None
+    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def _kill_group(pid: int) -> None:

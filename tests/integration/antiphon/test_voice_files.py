@@ -7,7 +7,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterator
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -74,6 +74,36 @@ def test_a_voice_is_fetched_checked_and_told_of(store: Path, mirror: str, tmp_pa
         f"{NAME}.onnx",
         f"{NAME}.onnx.json",
     ]
+
+
+class CutShort(BaseHTTPRequestHandler):
+    """Promises more than it sends, and tells no sizes beforehand."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        files = {f"a/{NAME}{ending}": {} for ending in (".onnx", ".onnx.json")}
+        told = json.dumps({NAME: {"files": files}}).encode()
+        body = told if self.path == "/voices.json" else GRAPH
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body if body is told else body[:1000])
+
+
+def test_a_connection_that_breaks_leaves_nothing(tmp_path: Path) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), CutShort)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        with pytest.raises((Internal, Unavailable), match=NAME):
+            fetch(NAME, tmp_path, mirror=f"http://127.0.0.1:{server.server_address[1]}")
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_is_there_whole_is_not_fetched_again(mirror: str, tmp_path: Path) -> None:

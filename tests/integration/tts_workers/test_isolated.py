@@ -19,10 +19,10 @@ import pytest
 from base.errors import AntiphonError, AtCapacity, Internal, Misconfigured, NotFound, TimedOut, Unavailable
 from tests.support.isolated_engines import ESPEAK, MB, ROOT, ROUGH, SINE, isolated_processes
 from tests.support.tts import LIMIT_S
-from tts_workers import models
+from tts_workers import memory, models
 from tts_workers.engine import Audio, Mark, ModelSpec, Request
-from tts_workers.isolated import memory, pipe, process
 from tts_workers.isolated import model as model_module
+from tts_workers.isolated import pipe, process
 from tts_workers.isolated.model import IsolatedModel, Loading
 from tts_workers.models import is_isolated, start
 
@@ -71,6 +71,12 @@ def open_files() -> int:
 def alive(pid: int) -> bool:
     state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
     return bool(state.strip()) and not state.strip().startswith("Z")
+
+
+def living(group: int) -> list[str]:
+    """Of a group of processes."""
+    listed = subprocess.run(["ps", "-A", "-o", "pgid=,stat="], capture_output=True, text=True, check=True).stdout
+    return [stat for pgid, stat in map(str.split, listed.splitlines()) if int(pgid) == group and stat[0] != "Z"]
 
 
 # --- loads ------------------------------------------------------------------------------------------------------------
@@ -207,6 +213,16 @@ def test_a_crash_in_mid_sentence_ends_its_requests_and_is_told_once() -> None:
     model.close()
     model.kill()
     assert lost.empty()
+
+
+def test_a_crash_is_noticed_though_what_it_forked_holds_its_output_open() -> None:
+    lost: queue.Queue[AntiphonError] = queue.Queue()
+    model = Loading(ModelSpec("big", "rough"), ROUGH, lost=lost.put).load()
+    pid = model.pid
+    with pytest.raises(Unavailable, match="crashed in the middle of its work"):
+        speak(model, "crash beside a forked one")
+    assert lost.get(timeout=LIMIT_S).reason == "ENGINE_CRASHED"
+    until(lambda: not living(pid))
 
 
 def test_a_model_that_is_closed_is_not_lost_and_ends_its_requests() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import grpc
+import numpy as np
 import pytest
 
 from base import rpc
@@ -23,6 +25,7 @@ from registry.stores.memory import MemoryStore
 from tests.support.house import until
 from tests.support.tts import LIMIT_S, talking
 from tts_workers.app import run, serving
+from tts_workers.models import ENGINES
 from tts_workers.settings import ModelSettings, TtsWorkerSettings
 
 pytestmark = pytest.mark.integration
@@ -139,6 +142,19 @@ async def test_idle_sessions_pin_nothing() -> None:
             await talk.say(1, "Hello.")
             assert (await talk.finished(1)).samples > 0
         assert await here.state("a") == "ABSENT"
+
+
+async def test_a_claim_goes_with_its_session() -> None:
+    made = (sine("z"), sine("a", load_s=1.0), sine("b"))
+    async with worker(*made) as here:
+        loading = asyncio.ensure_future(here.manager.LoadModel(models.LoadModelRequest(model="a")))
+        await here.wait("a", "LOADING")
+        started = await here.tts.StartSession(synthesis_pb2.StartSessionRequest(model="b"))
+        assert (await here.all())["b"].waiting == 1
+        await here.tts.EndSession(synthesis_pb2.EndSessionRequest(session_id=started.session_id))
+        assert (await here.all())["b"].waiting == 0
+        await loading
+        assert await here.state("b") == "ABSENT"
 
 
 async def test_a_turn_holds_its_model_and_a_ttl_ends_it_afterwards() -> None:
@@ -281,3 +297,47 @@ async def test_a_load_that_hangs_ends_the_worker_with_a_code_of_its_own_after_it
             assert (await talk.finished(1)).reason == synthesis_pb2.FINISH_REASON_COMPLETED
     async with asyncio.timeout(LIMIT_S):
         assert await running == EXIT_WEDGED
+
+
+async def test_a_voice_keeps_its_loudness_in_a_session_though_its_model_was_evicted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with worker(sine("z"), sine("a")) as here, talking(here.tts, model="a") as talk:
+        await talk.say(1, "Hello.")
+        await talk.finished(1)
+        await here.manager.UnloadModel(models.UnloadModelRequest(model="a"))
+        # As a voice with a random element, only more so: half as loud when it is loaded again.
+        monkeypatch.setattr("tts_workers.engines.sine.AMPLITUDE", 0.15)
+        await talk.say(2, "Hello.")
+        await talk.finished(2)
+        assert level(talk.audio(2)) == pytest.approx(level(talk.audio(1)) / 2, rel=0.01)
+        async with talking(here.tts, model="a") as other:
+            await other.say(1, "Hello.")
+            await other.finished(1)
+            assert level(other.audio(1)) == pytest.approx(level(talk.audio(1)), rel=0.01)
+
+
+def level(pcm: bytes) -> float:
+    return float(np.sqrt(np.mean(np.frombuffer(pcm, dtype="<i2").astype(np.float64) ** 2)))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="told by /proc")
+async def test_what_a_model_takes_of_the_workers_memory_is_measured_unless_the_operator_has_said_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(ENGINES, "heavy", ("tests.support.heavy_engine", "HeavyEngine"))
+    made = (sine("z"), ModelSettings("a", "heavy", {"size_mb": 60}), ModelSettings("b", "heavy", memory_mb=7))
+    async with worker(*made) as here:
+        for id in "ab":
+            await here.manager.LoadModel(models.LoadModelRequest(model=id))
+        found = await here.all()
+        assert 60_000_000 <= found["a"].bytes < 90_000_000
+        assert found["b"].bytes == 7 * 2**20
+        await here.manager.UnloadModel(models.UnloadModelRequest(model="a"))
+        async with talking(here.tts) as talk:
+            # Somebody speaks while it loads again: what was measured before stands.
+            await talk.credit(1, 4800)
+            await talk.text(1, LONG)
+            await talk.until(lambda: talk.of(1, "audio"))
+            await here.manager.LoadModel(models.LoadModelRequest(model="a"))
+        assert (await here.all())["a"].bytes == found["a"].bytes

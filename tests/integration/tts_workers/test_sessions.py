@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import io
 
 import grpc
 import numpy as np
 import pytest
+import structlog
 
-from base import rpc
+from base import log, rpc
 from base.errors import AntiphonError
 from base.rpc import error_from_rpc
 from pb.antiphon.v1 import synthesis_pb2 as pb
@@ -257,3 +259,20 @@ async def test_speak_tells_what_went_wrong() -> None:
         assert error.retry_after_s is not None
         frames = [frame async for frame in stub.Speak(pb.SpeakRequest(text="…"))]
         assert frames[-1].turn_finished.samples == 0
+
+
+async def test_a_client_that_goes_while_it_is_written_to_is_no_fault() -> None:
+    before = structlog.get_config()
+    logged = io.StringIO()
+    try:
+        async with worker() as stub:
+            log.configure(stream=logged)
+            for turn in range(100):
+                async with talking(stub) as talk:
+                    await talk.say(1, "All of this takes quite a while to say, " * 12)
+                    await talk.until(lambda: talk.of(1, "audio"))
+                    for _ in range(turn % 7):
+                        await asyncio.sleep(0)
+    finally:
+        structlog.configure(**before)
+    assert "fault" not in logged.getvalue()

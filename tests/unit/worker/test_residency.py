@@ -462,9 +462,27 @@ def test_a_process_that_dies_takes_its_leases_with_it() -> None:
     assert [r.ticket for r in made.revoked] == [ticket]
     assert made.state("a") is State.FAILED
     made.release(ticket)
-    made.pass_time(1.1)
     made.acquire("a")
     made.warm()
+
+
+def lose_and_come_back(made: Loader) -> float:
+    """How long its next user had to wait before it was even loaded."""
+    made.lose(made.loads)
+    began = made.now
+    while (ticket := made.acquire("a")) in made.refused:
+        made.pass_time(made.refused[ticket].error.retry_after_s or 0.0)
+    made.warm()
+    made.release(ticket)
+    return made.now - began
+
+
+def test_one_that_is_lost_is_had_back_at_once_and_later_each_time_if_it_does_not_last() -> None:
+    made = loader(plan("a", isolated=True))
+    ready(made, "a")
+    assert [lose_and_come_back(made) for _ in range(4)] == [0.0, 2.0, 4.0, 8.0]
+    made.pass_time(made.limits.backoff_max_s)
+    assert [lose_and_come_back(made) for _ in range(2)] == [0.0, 2.0]
 
 
 def test_an_unknown_model_is_refused_with_those_there_are() -> None:

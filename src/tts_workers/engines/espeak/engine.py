@@ -30,6 +30,7 @@ from msgspec import Meta
 from base.errors import Misconfigured, NotFound
 from tts_workers.engine import Audio, EngineInfo, Mark, ModelSpec, Request, Style, VoiceInfo
 from tts_workers.engines.espeak.pool import Pool
+from tts_workers.memory import resident_bytes
 from tts_workers.options import read_options
 from tts_workers.text import pieces
 
@@ -131,6 +132,9 @@ class EspeakModel:
             done += len(data) // 2
             at += len(piece)
             before = piece if piece.strip() else before
+
+    def resident_bytes(self) -> int:
+        return sum(map(resident_bytes, self._pool.pids()))
 
     def close(self) -> None:
         self._pool.close()

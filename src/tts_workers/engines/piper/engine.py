@@ -38,12 +38,13 @@ from tts_workers.engine import Audio, EngineInfo, Mark, ModelSpec, Request
 from tts_workers.engines.piper.config import VoiceConfig, read_config
 from tts_workers.engines.piper.cores import CORES, available, default_threads
 from tts_workers.engines.piper.files import VoiceFiles, find_voices, licence_on
-from tts_workers.engines.piper.memory import give_back, needed
+from tts_workers.engines.piper.memory import needed
 from tts_workers.engines.piper.sentences import ends_sentence, plain, split
 from tts_workers.engines.piper.speakers import Speaker, Speakers
 from tts_workers.engines.piper.voice import Scales, Spoken, Voice, check_device, import_piper
 from tts_workers.engines.piper.watch import Watch
 from tts_workers.engines.piper.words import Place, places
+from tts_workers.memory import give_back
 from tts_workers.options import read_options
 from tts_workers.text import speakable
 

@@ -1,8 +1,7 @@
-"""What a model takes in memory, and giving it back."""
+"""What a model takes in memory."""
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Sequence
 
 RUNTIME_BYTES = 30_000_000
@@ -14,10 +13,3 @@ RUN_BYTES = 110_000_000
 def needed(sizes: Sequence[int], runs: int) -> int:
     """Bytes, for voices whose files have `sizes`, and `runs` at once. Weights take what their file does (measured)."""
     return RUNTIME_BYTES + sum(size + RUN_BYTES for size in sizes) + max(0, runs - 1) * RUN_BYTES
-
-
-def give_back() -> None:
-    """What was freed goes back to the system: glibc keeps most of it for itself, a hundred megabytes a voice."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)

@@ -158,7 +158,7 @@ class Voice:
         )
 
     def _unreadable(self, error: Exception) -> AntiphonError:
-        if isinstance(error, MemoryError) or "allocat" in str(error):
+        if isinstance(error, MemoryError) or "alloc" in str(error):
             return AtCapacity(
                 f"model {self._spec.id!r}: no memory is left for {self.files.graph.name} ({self.files.size:,} bytes); "
                 f"unload another model, or use a smaller voice. ONNX Runtime: {_said(error)}",
@@ -261,7 +261,7 @@ def import_piper(spec: ModelSpec) -> tuple[Any, Any]:
     try:
         import onnxruntime
         import piper
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise Misconfigured(
             f"model {spec.id!r} needs piper-tts (GPL-3.0-or-later) and onnxruntime, which are not here ({error}); "
             f"this installs them: {INSTALL}",

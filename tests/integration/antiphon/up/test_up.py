@@ -124,6 +124,8 @@ def _take_terminal() -> None:
     import termios
 
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    # Whoever runs these tests may do so under nohup.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def _command(process: psutil.Process) -> str:
