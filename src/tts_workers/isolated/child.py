@@ -19,13 +19,12 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
 from typing import BinaryIO, NoReturn
 
 from base.errors import AntiphonError, AtCapacity, Internal
 from tts_workers.engine import Engine, Model
 from tts_workers.isolated import pipe
-from tts_workers.isolated.endings import OUT_OF_MEMORY, out_of_memory_error
+from tts_workers.isolated.endings import OUT_OF_MEMORY, is_want_of_memory, out_of_memory_error
 
 MOST_REQUESTS = 256
 """At once; engines that don't heed a cancel may still be at some that nobody wants."""
@@ -199,31 +198,13 @@ class _Serving:
 
 def _failure(id: int, model: str, error: BaseException, during: str, limit: int) -> pipe.Failed:
     """An error in the words that its client gets; a fault's trace is for the log."""
-    # Under a limit an engine's own words may blame its files, or a package, for the memory that was not to be had.
-    if _is_memory(error) or (limit and any(map(_is_memory, _causes(error)))):
+    if is_want_of_memory(error, limit):
         return pipe.failed(id, out_of_memory_error(model, during, limit))
     if isinstance(error, AntiphonError):
         return pipe.failed(id, error)
     words = f"model {model!r} broke {during} ({type(error).__name__}); the worker's log says more"
     trace = "".join(traceback.format_exception(error))[-TRACE_CHARS:]
     return pipe.failed(id, Internal(words, reason="FAULT"), trace)
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    seen: BaseException | None = error
-    while seen is not None:
-        yield seen
-        seen = seen.__cause__ or seen.__context__
-
-
-def _is_memory(error: BaseException) -> bool:
-    """Whether it is one of the ways in which libraries say so."""
-    text = str(error).lower()
-    return (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or any(sign in text for sign in ("bad_alloc", "out of memory", "allocate memory", "failed to allocate"))
-    )
 
 
 def _read(source: BinaryIO, first: queue.SimpleQueue[pipe.Load], serving: _Serving) -> None:

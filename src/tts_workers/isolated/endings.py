@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 
 from base.errors import AntiphonError, AtCapacity, Unavailable
 
 OUT_OF_MEMORY = 71
 """Exit code of a child that could not get the memory it asked for."""
+SIGNS = ("bad_alloc", "out of memory", "allocate memory", "failed to allocate", "failed to map segment")
+"""Libraries' words for it, the last the dynamic linker's, of a library that it was to load."""
 
 
 def died(model: str, code: int, *, loading: bool, limit: int = 0, oom_killed: bool = False) -> AntiphonError:
@@ -39,6 +42,30 @@ def out_of_memory_error(model: str, during: str, limit: int) -> AtCapacity:
         reason="OUT_OF_MEMORY",
         retry_after_s=5.0,
     )
+
+
+def is_want_of_memory(error: BaseException, limit: int) -> bool:
+    """Whether a failure in a process that may have `limit` bytes (0: what there is) is for want of memory."""
+    if _says_so(error):
+        return True
+    # Under a limit an engine's own words may blame its files, or a package, for the memory that was not to be had; and
+    # a SystemError is what C code raises that has not looked whether it got what it asked for.
+    return limit > 0 and any(_says_so(cause) or isinstance(cause, SystemError) for cause in _causes(error))
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or seen.__context__
+
+
+def _says_so(error: BaseException) -> bool:
+    """In one of the ways in which libraries do."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    text = str(error).lower()
+    return any(sign in text for sign in SIGNS)
 
 
 def closed(model: str) -> AntiphonError:

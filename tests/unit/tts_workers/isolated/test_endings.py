@@ -6,8 +6,8 @@ import signal
 
 import pytest
 
-from base.errors import AtCapacity, Unavailable
-from tts_workers.isolated.endings import OUT_OF_MEMORY, closed, died
+from base.errors import AtCapacity, Misconfigured, Unavailable
+from tts_workers.isolated.endings import OUT_OF_MEMORY, closed, died, is_want_of_memory
 
 pytestmark = pytest.mark.unit
 
@@ -40,3 +40,36 @@ def test_an_abort_without_a_limit_is_a_crash() -> None:
 
 def test_closed_names_the_model() -> None:
     assert "'big'" in closed("big").message
+
+
+class OutOfMemoryError(RuntimeError):
+    """As torch's is called."""
+
+
+def caused_by(cause: BaseException) -> Exception:
+    try:
+        raise Misconfigured("the voice cannot be read") from cause
+    except Misconfigured as error:
+        return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        OutOfMemoryError("CUDA"),
+        RuntimeError("std::bad_alloc"),
+        OSError(12, "Cannot allocate memory"),
+        ImportError("_umath_linalg.so: failed to map segment from shared object"),
+    ],
+)
+def test_libraries_say_in_their_ways_that_memory_is_wanting(error: Exception) -> None:
+    assert is_want_of_memory(error, 0)
+    assert not is_want_of_memory(caused_by(error), 0)
+    assert is_want_of_memory(caused_by(error), 200_000_000)
+
+
+def test_a_fault_of_another_kind_is_none_of_memory() -> None:
+    assert not is_want_of_memory(caused_by(ValueError("no such file")), 200_000_000)
+    assert not is_want_of_memory(SystemError("error return without exception set"), 0)
+    assert is_want_of_memory(SystemError("error return without exception set"), 200_000_000)
