@@ -17,10 +17,11 @@ from typing import TypeVar
 from base.errors import AntiphonError, NotFound
 from base.log import get_logger
 from registry.records import ModelRecord, ModelState, Voice
-from tts_workers import memory, models
+from tts_workers import models
 from tts_workers.engine import EngineInfo, ModelSpec
 from tts_workers.models import LoadedModel, ModelLoading, Voices
 from tts_workers.runner import Runner
+from worker import memory
 from worker.loader import Lease, Loader
 from worker.residency_values import Limits, ModelPlan, State
 

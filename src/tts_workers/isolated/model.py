@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterator
 
 from base.errors import AntiphonError, Misconfigured, TimedOut, Unavailable
 from base.log import get_logger
-from tts_workers import memory
 from tts_workers.engine import Audio, EngineInfo, Mark, ModelSpec, Request
 from tts_workers.isolated import pipe
 from tts_workers.isolated.endings import closed, died
 from tts_workers.isolated.process import Process
+from worker import memory
 
 POLL_S = 0.02
 """How often a request that waits for its model is asked whether it is cancelled."""

@@ -19,12 +19,13 @@ import pytest
 from base.errors import AntiphonError, AtCapacity, Internal, Misconfigured, NotFound, TimedOut, Unavailable
 from tests.support.isolated_engines import ESPEAK, MB, ROOT, ROUGH, SINE, isolated_processes
 from tests.support.tts import LIMIT_S
-from tts_workers import memory, models
+from tts_workers import models
 from tts_workers.engine import Audio, Mark, ModelSpec, Request
 from tts_workers.isolated import model as model_module
 from tts_workers.isolated import pipe, process
 from tts_workers.isolated.model import IsolatedModel, Loading
 from tts_workers.models import is_isolated, start
+from worker import memory
 
 pytestmark = pytest.mark.integration
 

@@ -157,6 +157,27 @@ async def test_a_claim_goes_with_its_session() -> None:
         assert await here.state("b") == "ABSENT"
 
 
+async def test_each_model_is_given_no_more_turns_than_its_engine_can_speak() -> None:
+    async with (
+        worker(sine("z"), sine("a", max_concurrent=1), slots=8) as here,
+        talking(here.tts, model="a") as first,
+        talking(here.tts, model="a") as second,
+        talking(here.tts, model="z") as other,
+    ):
+        await first.reserve(1)
+        await first.until(lambda: first.of(1, "reserved"))
+        await second.say(1, "No room for me.")
+        (error,) = await second.until(lambda: second.errors(1))
+        assert (error.reason, error.code) == ("AT_CAPACITY", grpc.StatusCode.RESOURCE_EXHAUSTED.value[0])
+        assert "'a'" in error.message
+        await other.say(1, "There is for me.")
+        assert (await other.finished(1)).reason == synthesis_pb2.FINISH_REASON_COMPLETED
+        await first.control(1, "STOP")
+        await first.finished(1)
+        await second.say(2, "And now for me.")
+        assert (await second.finished(2)).reason == synthesis_pb2.FINISH_REASON_COMPLETED
+
+
 async def test_a_turn_holds_its_model_and_a_ttl_ends_it_afterwards() -> None:
     async with worker(sine("z"), sine("a"), ttl_s=0.2) as here, talking(here.tts, model="a") as talk:
         await talk.reserve(1)

@@ -30,9 +30,9 @@ from msgspec import Meta
 from base.errors import Misconfigured, NotFound
 from tts_workers.engine import Audio, EngineInfo, Mark, ModelSpec, Request, Style, VoiceInfo
 from tts_workers.engines.espeak.pool import Pool
-from tts_workers.memory import resident_bytes
 from tts_workers.options import read_options
 from tts_workers.text import pieces
+from worker.memory import resident_bytes
 
 DEFAULT_VOICE = "en-us"
 WORDS_A_MINUTE = 175

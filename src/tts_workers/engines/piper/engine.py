@@ -44,9 +44,9 @@ from tts_workers.engines.piper.speakers import Speaker, Speakers
 from tts_workers.engines.piper.voice import Scales, Spoken, Voice, check_device, import_piper
 from tts_workers.engines.piper.watch import Watch
 from tts_workers.engines.piper.words import Place, places
-from tts_workers.memory import give_back
 from tts_workers.options import read_options
 from tts_workers.text import speakable
+from worker.memory import give_back
 
 FADE_S = 0.003
 LICENCE = "GPL-3.0-or-later"
