@@ -10,6 +10,7 @@ import asyncio
 import concurrent.futures
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
@@ -94,12 +95,12 @@ class ModelHouse:
                 if id == self.default:
                     raise
 
-    async def voices(self, model: str) -> tuple[str, Voices]:
-        """Whose voices: `model`, or the default where it is "". A model that nobody knows yet is loaded to be asked.
+    async def voices(self, model: str, voice: str = "", language: str = "") -> tuple[str, Voices]:
+        """Whose voices: `model`; where it is "", the default, or the first that can what the default cannot.
 
-        Raises `NotFound`, and why it cannot be loaded.
+        A model that nobody knows yet is loaded to be asked. Raises `NotFound`, and why it cannot be loaded.
         """
-        id = model or self.default
+        id = model or self._that_can(voice, language)
         if id not in self._specs:
             known = ", ".join(self._specs)
             raise NotFound(f"this worker has no model {id[:80]!r}; it has {known}", reason="UNKNOWN_MODEL")
@@ -108,6 +109,13 @@ class ModelHouse:
         if id not in self._infos:
             (await self.loader.acquire(id)).release(self._linger_s)
         return id, Voices(id, self._infos[id])
+
+    def _that_can(self, voice: str, language: str) -> str:
+        for id in sorted(self._infos, key=lambda id: id != self.default):
+            with suppress(NotFound):
+                Voices(id, self._infos[id]).speaker(voice, language)
+                return id
+        return self.default
 
     def claim_nowait(self, model: str, voice: str) -> Callable[[], None]:
         """A session will speak with it soon: it is loaded, and the voice measured. Nothing is held for long.

@@ -109,7 +109,7 @@ class TextToSpeechServicer(synthesis_pb2_grpc.TextToSpeechServicer):
             self._sessions.remove(session)
 
     async def _terms(self, wish: wire.Wish) -> Terms:
-        id, voices = await self._house.voices(wish.model)
+        id, voices = await self._house.voices(wish.model, wish.voice, wish.language)
         speaker = voices.speaker(wish.voice, wish.language)
         return Terms(id, voices, speaker, wish.style, wish.format.sample_rate)
 

@@ -73,7 +73,9 @@ def command(
 
     async def make() -> tuple[bytes, str]:
         async with contextlib.AsyncExitStack() as stack:
-            where: str = address or await _registered(registry, model=model, voice=voice, language=language)
+            where, which = address, model
+            if not where:
+                where, which = await _registered(registry, model=model, voice=voice, language=language)
             if not where:
                 where = await stack.enter_async_context(client.worker_of_our_own(str(file) if file else None))
             pieces = [
@@ -81,7 +83,7 @@ def command(
                 async for pcm in client.speak(
                     where,
                     text,
-                    model=model,
+                    model=which,
                     voice=voice,
                     language=language,
                     rate=rate,
@@ -100,18 +102,22 @@ def command(
     return exits.OK
 
 
-async def _registered(registry: str, *, model: str, voice: str, language: str) -> str:
-    """The address of a worker of the running system; empty where none runs. A registry that was named must be there."""
+async def _registered(registry: str, *, model: str, voice: str, language: str) -> tuple[str, str]:
+    """The address of a worker of the running system, and its model; the former is empty where none runs.
+
+    A registry that was named must be there.
+    """
     from antiphon.places import registry_of
     from antiphon.speech import client
 
     try:
         records = await client.workers(registry_of(registry))
-        return client.able(records, model=model, voice=voice, language=language).address
+        worker, which = client.able(records, model=model, voice=voice, language=language)
+        return worker.address, which
     except Unavailable:
         if registry:
             raise
-        return ""
+        return "", model
 
 
 def _put(pcm: bytes, rate: int, out: Path | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,7 +17,8 @@ from antiphon.up.child import Child
 from base import rpc
 from base.errors import Internal, NotFound, Unavailable
 from pb.antiphon.v1 import synthesis_pb2_grpc
-from registry.records import ModelRecord, ModelState, WorkerKind, WorkerRecord
+from registry.placement import Wanted, choose
+from registry.records import WorkerKind, WorkerRecord
 from registry.stores.remote import remote_store
 
 READY_S = 60.0
@@ -29,33 +31,21 @@ async def workers(registry: str) -> tuple[WorkerRecord, ...]:
         return await store.snapshot()
 
 
-def able(records: tuple[WorkerRecord, ...], *, model: str, voice: str, language: str) -> WorkerRecord:
-    """The least busy TTS worker that has what is wanted. Raises NotFound with what there is, Unavailable for nobody."""
-    speakers = [r for r in records if r.kind is WorkerKind.TTS and not r.draining]
-    if not speakers:
+def able(records: tuple[WorkerRecord, ...], *, model: str, voice: str, language: str) -> tuple[WorkerRecord, str]:
+    """The TTS worker that is best at what is wanted, and which of its models does it.
+
+    Raises NotFound with what there is, Unavailable for nobody.
+    """
+    if not any(r.kind is WorkerKind.TTS and not r.draining for r in records):
         raise Unavailable("no TTS worker is registered")
-    fitting = [r for r in speakers if any(_fits(m, model, voice, language) for m in r.models)]
-    if not fitting:
-        names = sorted({v.id for r in speakers for m in r.models for v in m.voices})
-        wanted = ", ".join(f"{k} {v!r}" for k, v in (("model", model), ("voice", voice), ("language", language)) if v)
-        raise NotFound(f"no worker has {wanted}; voices are {', '.join(names[:20])}{' …' if len(names) > 20 else ''}")
-    return min(fitting, key=lambda r: r.slots_used / max(1, r.slots))
-
-
-def _fits(record: ModelRecord, model: str, voice: str, language: str) -> bool:
-    """A voice may be named with a variant ("en-gb+f3"), which no list has; the worker has the last word."""
-    plain = voice.partition("+")[0]
-    return (
-        record.state is not ModelState.FAILED
-        and (not model or record.id == model)
-        and (not plain or any(v.id in (voice, plain) for v in record.voices))
-        and (not language or any(_same_language(language, known) for known in record.languages))
-    )
-
-
-def _same_language(wanted: str, known: str) -> bool:
-    wanted, known = wanted.lower(), known.lower()
-    return wanted == known or known.split("-")[0] == wanted or wanted.split("-")[0] == known
+    # A voice may be named with a variant ("en-gb+f3"), which no list has; the worker has the last word.
+    wanted = Wanted(kind=WorkerKind.TTS, model=model, voice=voice.partition("+")[0], language=language)
+    found = choose(records, wanted, random.random)
+    if not found:
+        names = sorted({v.id for r in records if r.kind is WorkerKind.TTS for m in r.models for v in m.voices})
+        asked = ", ".join(f"{k} {v!r}" for k, v in (("model", model), ("voice", voice), ("language", language)) if v)
+        raise NotFound(f"no worker has {asked}; voices are {', '.join(names[:20])}{' …' if len(names) > 20 else ''}")
+    return found[0].worker, found[0].model.id
 
 
 async def speak(

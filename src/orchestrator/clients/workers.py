@@ -81,10 +81,14 @@ class Workers:
         return self.find(wanted, exclude)
 
     def fits(self, who: Candidate, wanted: Wanted) -> bool:
-        """Whether the worker, as it is known now, does what is wanted with the same model, and stays."""
+        """Whether the worker, as it is known now, does what is wanted with the same model, and stays.
+
+        One whose model failed does where nobody else's has not.
+        """
+        found = choose(self._directory.snapshot(), wanted, self._random.random)
         return any(
-            identity(c.worker) == identity(who.worker) and c.model.id == who.model.id
-            for c in choose(self._directory.snapshot(), wanted, self._random.random)
+            identity(c.worker) == identity(who.worker) and c.model.id == who.model.id and c.failed == found[0].failed
+            for c in found
         )
 
     def loading(self, who: Candidate) -> bool:
@@ -175,7 +179,7 @@ class Workers:
             for w in self.of(WorkerKind.TTS)
             for model in w.models
             for v in model.voices
-            if v.id == name
+            if v.id.lower() == name.lower()
             for tag in v.languages
         ]
         return language if not tags or any(matches(language, tag) for tag in tags) else tags[0]

@@ -103,6 +103,16 @@ def test_say_makes_do_without_a_system(alone: Path) -> None:
     assert loudness(alone / "say.wav") > 1_000
 
 
+def test_say_finds_the_model_that_has_the_voice(alone: Path) -> None:
+    models = (
+        '[[tts_worker.models]]\nid = "anna"\nengine = "espeak"\n[[tts_worker.models]]\nid = "tone"\nengine = "sine"\n'
+    )
+    (alone / "my.toml").write_text(models)
+    done = antiphon("say", "Good evening.", "--voice", "low", "-o", "say.wav", "--config", "my.toml", cwd=alone)
+    assert done.returncode == 0, done.stderr
+    assert loudness(alone / "say.wav") > 1_000
+
+
 def test_say_whose_own_worker_fails_says_why(alone: Path) -> None:
     done = antiphon("say", "x", "-o", "x.wav", cwd=alone, ANTIPHON_TTS_WORKER_ENGINE="trumpet")
     assert done.returncode == 69

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
 from orchestrator.clients import tts as tts_client
-from tests.support.house import house
+from orchestrator.messages import Error
+from tests.support.house import LIMIT_S, House, house, until
+from tests.support.isolated_engines import isolated_processes
 from tests.support.piper_voices import make_voice
 from tests.support.user import QUICK, User, user
 from tts_workers.settings import ModelSettings
@@ -25,6 +29,15 @@ def sine(id: str, **options: object) -> ModelSettings:
 def piper(id: str, place: Path) -> ModelSettings:
     voice = make_voice(place, f"en_US-{id}-low", pitch=2 + ord(id) - ord("a"))
     return ModelSettings(id, "piper", {"path": str(voice), "max_concurrent": 4})
+
+
+async def wait_state(here: House, model: str, state: str) -> None:
+    """Until the orchestrator knows it."""
+    async with asyncio.timeout(LIMIT_S):
+        while not any(
+            m["id"] == model and m["state"] == state for w in (await here.workers()).values() for m in w["models"]
+        ):
+            await asyncio.sleep(0.01)
 
 
 async def heard_whole(u: User) -> None:
@@ -94,3 +107,30 @@ async def test_a_voice_without_room_at_one_worker_is_had_from_another() -> None:
             async with user(here.url, model="wanted") as u:
                 await heard_whole(u)
                 assert not u.errors()
+
+
+async def test_a_voice_whose_process_crashed_is_had_back_by_whoever_speaks_next() -> None:
+    settings = {"models": (sine("a"), sine("b", isolate=True)), "linger_s": 0.0}
+    async with house(tts_settings=settings, asr=0) as here, user(here.url, model="b") as u:
+        await heard_whole(u)
+        (pid,) = isolated_processes()
+        os.kill(pid, signal.SIGKILL)
+        await until(lambda: not isolated_processes(), "its process to be gone")
+        await wait_state(here, "b", "failed")
+        await heard_whole(u)
+        assert not u.errors()
+
+
+async def test_a_voice_that_could_not_be_loaded_is_tried_again(tmp_path: Path) -> None:
+    voice = make_voice(tmp_path, "en_US-late-low")
+    config = voice.with_name(voice.name + ".json")
+    config.rename(tmp_path / "elsewhere.json")
+    models = (sine("a"), ModelSettings("late", "piper", {"path": str(voice), "max_concurrent": 4}))
+    async with house(tts_settings={"models": models}, asr=0) as here, user(here.url, model="late") as u:
+        finished = await u.asks(SAYS)
+        assert finished.reason == "failed"
+        assert "'late'" in u.all(Error)[0].message
+        (tmp_path / "elsewhere.json").rename(config)
+        async with asyncio.timeout(LIMIT_S):
+            while (await u.asks(SAYS)).reason != "complete":
+                await asyncio.sleep(0.2)

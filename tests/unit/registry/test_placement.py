@@ -53,8 +53,16 @@ def test_who_cannot_is_left_out(wanted: Wanted, found: bool) -> None:
     assert ids(worker(), wanted=wanted) == (["w1"] if found else [])
 
 
-def test_draining_workers_and_failed_models_are_left_out() -> None:
-    assert ids(worker("a", draining=True), worker("b", models=(model(state=ModelState.FAILED),)), worker("c")) == ["c"]
+def test_draining_workers_are_left_out() -> None:
+    assert ids(worker("a", draining=True), worker("b")) == ["b"]
+
+
+def test_who_failed_is_asked_last() -> None:
+    failed = model(state=ModelState.FAILED)
+    assert ids(worker("a", models=(failed,)), worker("b", slots_used=4), worker("c")) == ["c", "b", "a"]
+    other = model(id="other", state=ModelState.ABSENT)
+    (candidate,) = choose([worker("a", models=(replace(failed, is_default=True), other))], TTS, random.Random(1).random)
+    assert (candidate.model.id, candidate.failed) == ("other", False)
 
 
 def test_a_model_without_languages_takes_its_voices_languages() -> None:
@@ -112,7 +120,7 @@ def test_a_worker_without_declared_slots_is_never_full() -> None:
 
 
 def _order(candidate: Candidate) -> tuple[bool, bool, bool]:
-    return (candidate.full, not candidate.resident, not candidate.close)
+    return (candidate.failed, candidate.full, not candidate.resident, not candidate.close)
 
 
 @given(fleets, wants, st.randoms(use_true_random=False))
@@ -127,7 +135,7 @@ def test_every_worker_that_can_and_none_that_cannot(
         assert c.model in c.worker.models
         assert c.worker.kind is wanted.kind
         assert not c.worker.draining
-        assert c.model.state is not ModelState.FAILED
+        assert c.failed == (c.model.state is ModelState.FAILED)
         assert wanted.model in ("", c.model.id)
         assert wanted.features <= c.model.features
         assert c.resident == (c.model.state is ModelState.READY)
@@ -137,7 +145,7 @@ def test_every_worker_that_can_and_none_that_cannot(
     for w in left_out:
         if w.kind is wanted.kind and not w.draining and not wanted.voice:
             for m in w.models:
-                able = m.state is not ModelState.FAILED and wanted.features <= m.features
+                able = wanted.features <= m.features
                 spoken = m.languages or tuple(tag for v in m.voices for tag in v.languages)
                 assert not (
                     able
