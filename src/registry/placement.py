@@ -5,7 +5,7 @@ rest, those whose model failed come last: it may load again by now, and if not i
 here could. Before them come those that are full (their news may be old, and the worker has the last word), and before
 those the others. Among each, those whose model is resident come first, then those that speak the very language wanted
 rather than one like it. Among equals: the less busy of two random picks, again and again until all are in order ("the
-power of two choices", Mitzenmacher 2001), so that orchestrators with the same snapshot don't all run to the same worker.
+power of two choices", Mitzenmacher 2001), so that orchestrators with the same snapshot do not all run to the same one.
 """
 
 from __future__ import annotations

@@ -104,10 +104,8 @@ def test_say_makes_do_without_a_system(alone: Path) -> None:
 
 
 def test_say_finds_the_model_that_has_the_voice(alone: Path) -> None:
-    models = (
-        '[[tts_worker.models]]\nid = "anna"\nengine = "espeak"\n[[tts_worker.models]]\nid = "tone"\nengine = "sine"\n'
-    )
-    (alone / "my.toml").write_text(models)
+    models = [f'[[tts_worker.models]]\nid = "{id}"\nengine = "{id}"\n' for id in ("espeak", "sine")]
+    (alone / "my.toml").write_text("".join(models))
     done = antiphon("say", "Good evening.", "--voice", "low", "-o", "say.wav", "--config", "my.toml", cwd=alone)
     assert done.returncode == 0, done.stderr
     assert loudness(alone / "say.wav") > 1_000
