@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import http.client
 import re
+import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +23,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from antiphon.output import printable
 from base.errors import BadRequest, Internal, NotFound, Unavailable
 
 STORE = "https://huggingface.co/rhasspy/piper-voices/resolve/main"
@@ -30,6 +33,8 @@ TIMEOUT_S = 30.0
 PIECE = 1 << 18
 MOST_CATALOGUE = 32 << 20
 MOST_CARD = 1 << 20
+MOST_BYTES = 4 << 30
+"""Of a file whose size nobody tells."""
 ENDINGS = (".onnx", ".onnx.json")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,120}")
@@ -68,9 +73,20 @@ def fetch(name: str, into: Path, *, mirror: str = STORE, progress: Progress = la
     if not _NAME.fullmatch(name):
         raise BadRequest(f"{name!r} is no name of a voice; they look like en_US-lessac-medium")
     told = _told(name, mirror)
-    into.mkdir(parents=True, exist_ok=True)
-    for source, target, file in told:
-        _fetch_one(mirror, source, into / target, file, progress)
+    parts: dict[Path, Path] = {}
+    try:
+        into.mkdir(parents=True, exist_ok=True)
+        for source, target, file in told:
+            if not _is_there(into / target, file):
+                parts[into / target] = _fetch_one(mirror, source, into / target, file, progress)
+        # All at once, at the end: a graph never stands beside another one's config for long.
+        for place, part in parts.items():
+            part.replace(place)
+    except OSError as error:
+        raise Unavailable(f"the voice cannot be kept in {into}: {error.strerror or error}") from error
+    finally:
+        for part in parts.values():
+            part.unlink(missing_ok=True)
     graph = into / f"{name}.onnx"
     size = sum((into / target).stat().st_size for _, target, _ in told)
     card = into / f"{name}.{CARD}"
@@ -88,7 +104,8 @@ def _told(name: str, mirror: str) -> list[tuple[str, str, _File]]:
     voice = voices.get(name)
     if voice is None:
         close = difflib.get_close_matches(name, voices, n=5, cutoff=0.4)
-        raise NotFound(f"there is no voice {name!r}" + (f"; close to it: {', '.join(close)}" if close else ""))
+        hint = f"; close to it: {printable(', '.join(close))}" if close else ""
+        raise NotFound(f"there is no voice {name!r}{hint}")
     found = []
     for source, file in voice.files.items():
         last = source.rpartition("/")[2]
@@ -116,29 +133,34 @@ def _catalogue(mirror: str) -> Mapping[str, _Voice] | None:
         raise Internal(f"{mirror}/{CATALOGUE} is no catalogue of Piper voices ({error})") from error
 
 
-def _fetch_one(mirror: str, source: str, target: Path, file: _File, progress: Progress) -> None:
-    if target.is_file() and file.md5_digest and _digest(target, "md5") == file.md5_digest:
-        return
-    part = target.with_name(target.name + ".part")
-    digest = hashlib.md5(usedforsecurity=False)
-    size = 0
+def _is_there(target: Path, file: _File) -> bool:
+    return target.is_file() and bool(file.md5_digest) and _digest(target, "md5") == file.md5_digest.lower()
+
+
+def _fetch_one(mirror: str, source: str, target: Path, file: _File, progress: Progress) -> Path:
+    """Where it lies, whole and checked, until it gets its name. Nothing is left of one that fails."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+    part = Path(name)
     try:
-        with _open(mirror, source) as (incoming, length), part.open("wb") as out:
+        with open(descriptor, "wb") as out, _open(mirror, source) as (incoming, length):
             expected = file.size_bytes or length
-            while piece := incoming.read(PIECE):
+            most = expected or MOST_BYTES
+            size = 0
+            while size <= most and (piece := incoming.read(PIECE)):
                 size += len(piece)
-                if file.size_bytes and size > file.size_bytes:
-                    break
-                digest.update(piece)
                 out.write(piece)
                 progress(target.name, size, expected)
-        if expected and size != expected:
-            raise Internal(f"{target.name} has {size} bytes, not the {expected} that {mirror} told; try again")
-        if file.md5_digest and digest.hexdigest() != file.md5_digest:
+        if size != expected and (expected or size > most):
+            more = "more than " if size > most else ""
+            told = f", not the {expected} that {mirror} told; try again" if expected else ", the most there may be"
+            raise Internal(f"{target.name} has {more}{min(size, most)} bytes{told}")
+        if file.md5_digest and _digest(part, "md5") != file.md5_digest.lower():
             raise Internal(f"{target.name} is damaged: its MD5 digest is not the one that {mirror} told; try again")
-        part.replace(target)
-    finally:
+        part.chmod(0o644)
+        return part
+    except BaseException:
         part.unlink(missing_ok=True)
+        raise
 
 
 @contextmanager
@@ -147,7 +169,8 @@ def _open(mirror: str, name: str) -> Iterator[tuple[BinaryIO, int]]:
     try:
         if _remote(mirror):
             with urllib.request.urlopen(f"{mirror.rstrip('/')}/{quote(name)}", timeout=TIMEOUT_S) as answer:
-                yield answer, int(answer.headers.get("Content-Length") or 0)
+                length = answer.headers.get("Content-Length") or "0"
+                yield answer, int(length) if length.isdecimal() else 0
         else:
             root = Path(mirror).resolve()
             path = (root / name).resolve()
@@ -158,7 +181,11 @@ def _open(mirror: str, name: str) -> Iterator[tuple[BinaryIO, int]]:
     except urllib.error.HTTPError as error:
         kind = NotFound if error.code == 404 else Unavailable
         raise kind(f"{mirror}/{name}: {error.code} {error.reason}") from error
-    except FileNotFoundError as error:
+    except http.client.InvalidURL as error:
+        raise BadRequest(f"{mirror!r} is no address: {error}") from error
+    except http.client.HTTPException as error:
+        raise Unavailable(f"{mirror}/{name} broke off, or is no answer ({type(error).__name__}); try again") from error
+    except (FileNotFoundError, IsADirectoryError) as error:
         raise NotFound(f"there is no {name} in {mirror}") from error
     except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
         reason = getattr(error, "reason", error)
@@ -179,4 +206,4 @@ def _licence(card: Path) -> str:
         return ""
     with card.open("rb") as file:
         found = _LICENCE.search(file.read(MOST_CARD).decode("utf-8", "replace"))
-    return found[1][:200] if found else ""
+    return printable(found[1][:200]) if found else ""

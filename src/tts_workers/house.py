@@ -85,6 +85,10 @@ class ModelHouse:
             except AntiphonError as error:
                 log.error("model.uninspected", model=id, engine=spec.engine, message=error.message)
                 continue
+            except Exception as fault:
+                # One model's fault is no reason for the others not to be served; its own users will be told.
+                log.error("model.uninspected", model=id, engine=spec.engine, exc_info=fault)
+                continue
             if info is not None:
                 self._infos[id] = info
                 self.loader.estimate(id, info.memory_bytes)

@@ -180,9 +180,9 @@ class Residency:
         if above:
             what = f"adapters are loaded on it ({', '.join(above)}): unload them first"
         elif model.leases:
-            what = f"{_count(len(model.leases), 'turn')} speak with it: wait for them"
+            what = f"it is in use by {_count(len(model.leases), 'turn')}: wait"
         else:
-            what = f"{_count(len(model.waiting), 'turn')} wait for it"
+            what = f"{_count(len(model.waiting), 'turn')} more to come: wait"
         return WrongState(f"model {id!r} is not unloaded: {what}, or force it", reason="MODEL_IN_USE")
 
     def leases(self, id: str) -> int:

@@ -7,12 +7,14 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from antiphon import voice_files
 from antiphon.commands.voices import command
 from antiphon.voice_files import fetch
 from base.errors import BadRequest, Internal, NotFound, Unavailable
@@ -76,34 +78,96 @@ def test_a_voice_is_fetched_checked_and_told_of(store: Path, mirror: str, tmp_pa
     ]
 
 
-class CutShort(BaseHTTPRequestHandler):
-    """Promises more than it sends, and tells no sizes beforehand."""
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-    def do_GET(self) -> None:
-        files = {f"a/{NAME}{ending}": {} for ending in (".onnx", ".onnx.json")}
-        told = json.dumps({NAME: {"files": files}}).encode()
-        body = told if self.path == "/voices.json" else GRAPH
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body if body is told else body[:1000])
+TOLD = json.dumps({NAME: {"files": {f"a/{NAME}{ending}": {} for ending in (".onnx", ".onnx.json")}}}).encode()
+"""A catalogue that tells no sizes."""
 
 
-def test_a_connection_that_breaks_leaves_nothing(tmp_path: Path) -> None:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), CutShort)
+def length(size: object, body: bytes, *more: str) -> bytes:
+    head = "\r\n".join(("HTTP/1.1 200 OK", f"Content-Length: {size}", "Connection: close", *more))
+    return head.encode() + b"\r\n\r\n" + body
+
+
+@contextmanager
+def answering(answer: bytes) -> Iterator[str]:
+    """A mirror that tells no sizes and gives this for every file."""
+
+    class Rough(BaseHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            self.wfile.write(length(len(TOLD), TOLD) if self.path == "/voices.json" else answer)
+            self.close_connection = True
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Rough)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        with pytest.raises((Internal, Unavailable), match=NAME):
-            fetch(NAME, tmp_path, mirror=f"http://127.0.0.1:{server.server_address[1]}")
+        yield f"http://127.0.0.1:{server.server_address[1]}"
     finally:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [length(len(GRAPH), GRAPH[:1000]), CHUNKED + b"400\r\nhalf of it", b"so much for that\r\n\r\n"],
+    ids=["too little", "a chunk that breaks off", "no HTTP"],
+)
+def test_a_mirror_that_breaks_off_leaves_nothing(answer: bytes, tmp_path: Path) -> None:
+    with answering(answer) as mirror, pytest.raises((Internal, Unavailable), match=NAME):
+        fetch(NAME, tmp_path, mirror=mirror)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_length_that_is_none_is_no_reason_to_refuse(tmp_path: Path) -> None:
+    with answering(length("abc", GRAPH)) as mirror:
+        assert not fetch(NAME, tmp_path, mirror=mirror).checked
+
+
+def test_a_file_without_end_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(voice_files, "MOST_BYTES", 100_000)
+    with answering(length("", GRAPH)) as mirror, pytest.raises(Internal, match="more than 100000 bytes"):
+        fetch(NAME, tmp_path, mirror=mirror)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_address_that_is_none_and_a_place_that_is_none(store: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadRequest, match="is no address"):
+        fetch(NAME, tmp_path / "into", mirror="http://127.0.0.1:abc")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Unavailable, match="cannot be kept in"):
+        fetch(NAME, tmp_path / "file", mirror=str(store))
+    (tmp_path / f"{NAME}.onnx").mkdir()
+    with pytest.raises(NotFound, match=f"no {NAME}.onnx"):
+        fetch(NAME, tmp_path / "into", mirror=str(tmp_path))
+
+
+def test_a_voice_whose_second_file_fails_keeps_what_there_was(store: Path, tmp_path: Path) -> None:
+    fetch(NAME, tmp_path, mirror=str(store))
+    place = store / "en" / "anna"
+    (place / f"{NAME}.onnx").write_bytes(GRAPH[::-1])
+    (place / f"{NAME}.onnx.json").unlink()
+    told = json.loads((store / "voices.json").read_text())
+    told[NAME]["files"][f"en/anna/{NAME}.onnx"]["md5_digest"] = hashlib.md5(GRAPH[::-1]).hexdigest().upper()
+    told[NAME]["files"][f"en/anna/{NAME}.onnx.json"]["md5_digest"] = "0" * 32
+    (store / "voices.json").write_text(json.dumps(told))
+    with pytest.raises(NotFound):
+        fetch(NAME, tmp_path, mirror=str(store))
+    assert (tmp_path / f"{NAME}.onnx").read_bytes() == GRAPH
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_what_a_mirror_says_does_not_drive_the_terminal(store: Path, tmp_path: Path) -> None:
+    (store / "en" / "anna" / "MODEL_CARD").write_bytes(b"License: CC0\x1b]0;mine\x07\n")
+    told = json.loads((store / "voices.json").read_text())
+    del told[NAME]["files"]["en/anna/MODEL_CARD"]["md5_digest"], told[NAME]["files"]["en/anna/MODEL_CARD"]["size_bytes"]
+    (store / "voices.json").write_text(json.dumps(told))
+    assert "\x1b" not in fetch(NAME, tmp_path, mirror=str(store)).licence
 
 
 def test_what_is_there_whole_is_not_fetched_again(mirror: str, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from registry.app import serving as registry_serving
 from registry.records import ModelState
 from registry.settings import RegistrySettings
 from registry.stores.memory import MemoryStore
+from tests.support.heavy_engine import HeavyEngine
 from tests.support.house import until
 from tests.support.tts import LIMIT_S, talking
 from tts_workers.app import run, serving
@@ -252,6 +253,17 @@ async def test_what_cannot_be_loaded_says_why(model: str, code: str, reason: str
         assert (again.grpc_code, again.reason) == (code, reason)
         assert (await neighbour.finished(1)).reason == synthesis_pb2.FINISH_REASON_COMPLETED
         assert not neighbour.errors(1)
+
+
+async def test_a_model_whose_inspection_breaks_is_no_harm_to_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    def inspect(self: HeavyEngine, spec: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(HeavyEngine, "inspect", inspect, raising=False)
+    monkeypatch.setitem(ENGINES, "heavy", ("tests.support.heavy_engine", "HeavyEngine"))
+    async with worker(sine("z"), ModelSettings("a", "heavy")) as here, talking(here.tts) as talk:
+        await talk.say(1, "Hello.")
+        assert (await talk.finished(1)).reason == synthesis_pb2.FINISH_REASON_COMPLETED
 
 
 async def test_changes_are_watched() -> None:

@@ -116,6 +116,31 @@ def no_json(place: Path) -> ModelSpec:
     return spec(graph)
 
 
+def in_a_circle(place: Path) -> ModelSpec:
+    (place / "a.onnx").symlink_to(place / "b.onnx")
+    (place / "b.onnx").symlink_to(place / "a.onnx")
+    return spec(place / "a.onnx")
+
+
+def nested(place: Path) -> ModelSpec:
+    graph = make_voice(place)
+    Path(f"{graph}.json").write_text("[" * 100_000)
+    return spec(graph)
+
+
+def no_number(place: Path) -> ModelSpec:
+    graph = make_voice(place)
+    config = Path(f"{graph}.json")
+    config.write_text(config.read_text().replace('"length_scale": 1', '"length_scale": NaN', 1))
+    return spec(graph)
+
+
+def twins(place: Path) -> ModelSpec:
+    make_voice(place, "en_US-ann-low")
+    make_voice(place, "en_US-Ann-low")
+    return spec(place)
+
+
 def told(config: dict[str, Any], **voice: Any) -> Callable[[Path], ModelSpec]:
     """A voice whose config says otherwise than its graph."""
     return lambda place: spec(make_voice(place, config=config, **voice))
@@ -136,6 +161,15 @@ def asked(**options: Any) -> Callable[[Path], ModelSpec]:
         (outside, BadRequest, "PATH_OUTSIDE", "outside the models directory"),
         (outside_absolute, BadRequest, "PATH_OUTSIDE", "outside the models directory"),
         (outside_by_link, BadRequest, "PATH_OUTSIDE", "outside the models directory"),
+        (in_a_circle, Misconfigured, "BAD_PATH", "cannot be used"),
+        (lambda place: spec("x" * 5000), Misconfigured, "BAD_PATH", "cannot be used"),
+        (lambda place: spec("a\0b"), Misconfigured, "BAD_PATH", "cannot be used"),
+        (lambda place: spec("~nobody-of-that-name/x"), Misconfigured, "BAD_PATH", "cannot be used"),
+        (twins, Misconfigured, "DUPLICATE_VOICE", "rename one"),
+        (nested, Misconfigured, "BROKEN_CONFIG", "cannot be read"),
+        (no_number, Misconfigured, "BROKEN_CONFIG", "NaN is no number"),
+        (told({"inference": {"length_scale": 1e6}}), Misconfigured, "BROKEN_CONFIG", "length_scale"),
+        (told({"phoneme_id_map": {"_": [], "^": [1], "$": [2]}}), Misconfigured, "BROKEN_CONFIG", "phoneme_id_map"),
         (cut_short, Misconfigured, "BROKEN_MODEL", "may be cut short"),
         (pointer, Misconfigured, "BROKEN_MODEL", "git lfs pull"),
         (no_json, Misconfigured, "BROKEN_CONFIG", "cannot be read"),

@@ -36,9 +36,9 @@ class _Language:
 
 @dataclass(frozen=True, slots=True)
 class _Inference:
-    noise_scale: float = 0.667
-    length_scale: Annotated[float, Meta(gt=0)] = 1.0
-    noise_w: float = 0.8
+    noise_scale: Annotated[float, Meta(ge=0, le=10)] = 0.667
+    length_scale: Annotated[float, Meta(gt=0, le=10)] = 1.0
+    noise_w: Annotated[float, Meta(ge=0, le=10)] = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class _File:
     espeak: _Espeak
     num_symbols: int
     num_speakers: Annotated[int, Meta(ge=0)]
-    phoneme_id_map: Mapping[str, list[Annotated[int, Meta(ge=0)]]]
+    phoneme_id_map: Mapping[str, Annotated[list[Annotated[int, Meta(ge=0)]], Meta(min_length=1)]]
     phoneme_type: str = "espeak"
     inference: _Inference = _Inference()
     language: _Language = _Language()
@@ -78,9 +78,9 @@ class VoiceConfig:
 def read_config(spec: ModelSpec, files: VoiceFiles) -> VoiceConfig:
     """Raises `Misconfigured` for a file that is no voice's config or contradicts itself."""
     try:
-        raw = json.loads(files.config.read_text(encoding="utf-8"))
+        raw = json.loads(files.config.read_text(encoding="utf-8"), parse_constant=_no_number)
         found = msgspec.convert(raw, _File)
-    except (ValueError, msgspec.ValidationError) as error:
+    except (OSError, RecursionError, ValueError, msgspec.ValidationError) as error:
         raise _broken(spec, files, f"cannot be read as a Piper voice's config: {error}") from error
     if found.phoneme_type not in PHONEME_TYPES:
         raise Misconfigured(
@@ -104,6 +104,10 @@ def read_config(spec: ModelSpec, files: VoiceFiles) -> VoiceConfig:
         licence=found.license or found.licence,
         raw=raw,
     )
+
+
+def _no_number(constant: str) -> float:
+    raise ValueError(f"{constant} is no number")
 
 
 def _speakers(spec: ModelSpec, files: VoiceFiles, found: _File) -> tuple[str, ...]:

@@ -34,13 +34,31 @@ def find_voices(spec: ModelSpec, path: str, models_dir: str) -> list[VoiceFiles]
     """The voices at `path`: a file, a voice's name without `.onnx`, or a directory of voices, by name.
 
     Relative paths begin at `models_dir`, or where the worker was started. Raises `BadRequest` for what lies outside,
-    `NotFound` for what is not there.
+    `NotFound` for what is not there, `Misconfigured` for what can be no path, or cannot be read.
     """
     if not path and not models_dir:
         raise Misconfigured(
             f"model {spec.id!r} needs the option path: a voice's .onnx file, or a directory of voices",
             reason="NO_PATH",
         )
+    try:
+        found = _find(spec, path, models_dir)
+    except (OSError, RuntimeError, ValueError) as error:
+        # No permission, a name that is too long, links in a circle, a home of nobody, a zero byte.
+        raise Misconfigured(
+            f"model {spec.id!r}: option path {path[:200]!r} cannot be used: {str(error)[:300]}; correct it",
+            reason="BAD_PATH",
+        ) from error
+    names = [files.name.lower() for files in found]
+    if twice := next((files.name for files in found if names.count(files.name.lower()) > 1), ""):
+        raise Misconfigured(
+            f"model {spec.id!r}: two voices are called {twice!r}, but for upper and lower case; rename one",
+            reason="DUPLICATE_VOICE",
+        )
+    return found
+
+
+def _find(spec: ModelSpec, path: str, models_dir: str) -> list[VoiceFiles]:
     root = Path(models_dir).expanduser().resolve() if models_dir else None
     asked = (root or Path.cwd()) / Path(path).expanduser()
     place = _inside(spec, asked, root)
@@ -70,7 +88,7 @@ def licence_on(files: VoiceFiles) -> str:
             with card.open("rb") as file:
                 text = file.read(CARD_BYTES).decode("utf-8", "replace")
             if found := _LICENCE.search(text):
-                return found[1][:200]
+                return "".join(c for c in found[1][:200] if c.isprintable())
     return ""
 
 

@@ -158,12 +158,8 @@ class Voice:
         )
 
     def _unreadable(self, error: Exception) -> AntiphonError:
-        if isinstance(error, MemoryError) or "alloc" in str(error):
-            return AtCapacity(
-                f"model {self._spec.id!r}: no memory is left for {self.files.graph.name} ({self.files.size:,} bytes); "
-                f"unload another model, or use a smaller voice. ONNX Runtime: {_said(error)}",
-                reason="OUT_OF_MEMORY",
-            )
+        if _wants_memory(error):
+            return self._no_memory(error)
         with self.files.graph.open("rb") as file:
             pointer = file.read(len(_POINTER)) == _POINTER
         if pointer:
@@ -209,7 +205,11 @@ class Voice:
         samples = []
         for pace in PACES:
             scales = Scales(self.config.length_scale * pace, 0.0, 0.0)
-            samples.append(len(self.speak(phonemes, 0, scales, self.run_options()).wave))
+            try:
+                spoken = self.speak(phonemes, 0, scales, self.run_options())
+            except Exception as error:  # likewise
+                raise self.failed(error) from error
+            samples.append(len(spoken.wave))
         spent = (time.thread_time() - before) * threads
         own = max(samples[PACES.index(1.0)], 1)
         return spent * self.config.sample_rate / max(sum(samples), 1), [n / own for n in samples]
@@ -242,7 +242,20 @@ class Voice:
 
     def failed(self, error: Exception) -> AntiphonError:
         """What a run that broke is to the turn that asked for it."""
+        if _wants_memory(error):
+            return self._no_memory(error)
         return Internal(f"voice {self.files.name} failed in ONNX Runtime: {_said(error)}", reason="ENGINE_FAILED")
+
+    def _no_memory(self, error: Exception) -> AtCapacity:
+        return AtCapacity(
+            f"model {self._spec.id!r}: no memory is left for {self.files.graph.name} ({self.files.size:,} bytes); "
+            f"unload another model, or use a smaller voice. ONNX Runtime: {_said(error)}",
+            reason="OUT_OF_MEMORY",
+        )
+
+
+def _wants_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or "alloc" in str(error)
 
 
 def _said(error: Exception) -> str:
