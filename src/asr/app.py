@@ -148,7 +148,7 @@ async def _loaded(
     async with asyncio.TaskGroup() as tasks:
 
         def start(id: str, lost: Callable[[AntiphonError], None]) -> EarsLoading:
-            return EarsLoading(engine.opens, tasks, engine.size)
+            return EarsLoading(engine.opens, tasks)
 
         loader: Loader[Ears] = Loader([plan], Limits(load_s=LOADS * settings.load_s), start, changed=changed)
         try:

@@ -26,10 +26,9 @@ KILL_S = 10.0
 class EarsLoading:
     """One load of what hears, as `worker.loader` wants it. It lives in a task of `tasks`, from load to close."""
 
-    def __init__(self, opens: Opens, tasks: asyncio.TaskGroup, size: int) -> None:
+    def __init__(self, opens: Opens, tasks: asyncio.TaskGroup) -> None:
         self._opens = opens
         self._tasks = tasks
-        self._size = size
         self._loop = asyncio.get_running_loop()
         self._ready = threading.Event()
         self._gone = threading.Event()
@@ -46,8 +45,8 @@ class EarsLoading:
         return self._ears
 
     def warm_up(self, model: Ears) -> int:
-        """Nothing: a recogniser is ready when its first child has loaded."""
-        return self._size
+        """Nothing: a recogniser is ready when its first child has loaded. What all may take, the plan says."""
+        return 0
 
     def close(self, model: Ears) -> None:
         self._loop.call_soon_threadsafe(self._leave.set)

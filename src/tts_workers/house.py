@@ -152,7 +152,8 @@ class ModelHouse:
     def _learnt(self, id: str, info: EngineInfo) -> None:
         # From the load's thread: one assignment to a dict is safe, and what follows is the loop's.
         self._infos[id] = info
-        self._loop.call_soon_threadsafe(self.loader.estimate, id, info.memory_bytes)
+        with suppress(RuntimeError):  # the loop is closed: nobody is left to tell
+            self._loop.call_soon_threadsafe(self.loader.estimate, id, info.memory_bytes)
 
     def _record(self, spec: ModelSpec) -> ModelRecord:
         state = _STATES[self.loader.state(spec.id)]

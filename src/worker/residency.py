@@ -651,6 +651,7 @@ class Residency:
             model=model.plan.id,
             state=model.state,
             size=model.bytes if model.resident and model.state not in (State.LOADING, State.WARMING) else 0,
+            measured=model.size > 0 and model.resident,
             leases=len(model.leases),
             waiting=len(model.waiting),
             lingering=model.state is State.READY and model.linger_until > now,

@@ -204,11 +204,15 @@ Command = Granted | Refused | Load | Unload | Kill | Revoke | Wedged
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """One model, to be shown. `ttl_left_s` is None where it does not run; times are on the caller's clock."""
+    """One model, to be shown. `measured`: whether `size` is more than an estimate.
+
+    `ttl_left_s` is None where it does not run; times are on the caller's clock.
+    """
 
     model: str
     state: State
     size: int = 0
+    measured: bool = False
     leases: int = 0
     waiting: int = 0
     lingering: bool = False

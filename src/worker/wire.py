@@ -62,6 +62,7 @@ class ModelReport:
     device: str
     state: State
     bytes: int
+    measured: bool
     leases: int
     waiting: int
     lingering: bool
@@ -80,6 +81,7 @@ def status_to(status: Status, engine: str, device: str, now: float) -> ModelStat
         device=device,
         state=_STATES[status.state],
         bytes=status.size,
+        measured=status.measured,
         leases=status.leases,
         waiting=status.waiting,
         lingering=status.lingering,
@@ -104,6 +106,7 @@ def reports_from(models: Iterable[ModelStatus]) -> tuple[ModelReport, ...]:
             device=m.device,
             state=_STATES_BACK.get(m.state, State.ABSENT),
             bytes=m.bytes,
+            measured=m.measured,
             leases=m.leases,
             waiting=m.waiting,
             lingering=m.lingering,

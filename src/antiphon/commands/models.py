@@ -110,7 +110,7 @@ def _row(worker: str, model: Any) -> tuple[str, ...]:
     note = model.error
     if note and model.retry_after_s:
         note += f" (again in {model.retry_after_s:.0f} s)"
-    memory = f"{model.bytes / 2**20:.0f} MiB" if model.bytes else ""
+    memory = f"{'' if model.measured else 'about '}{model.bytes / 2**20:.0f} MiB" if model.bytes else ""
     return worker, model.id, model.engine, model.state.value, memory, turns, kept, note
 
 

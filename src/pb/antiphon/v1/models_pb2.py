@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from pb.antiphon.v1 import registry_pb2 as antiphon_dot_v1_dot_registry__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x61ntiphon/v1/models.proto\x12\x0b\x61ntiphon.v1\x1a\x1a\x61ntiphon/v1/registry.proto\"\xdd\x02\n\x0bModelStatus\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x03 \x01(\t\x12&\n\x05state\x18\x04 \x01(\x0e\x32\x17.antiphon.v1.ModelState\x12\r\n\x05\x62ytes\x18\x05 \x01(\x04\x12\x0e\n\x06leases\x18\x06 \x01(\r\x12\x0f\n\x07waiting\x18\x07 \x01(\r\x12\x11\n\tlingering\x18\x08 \x01(\x08\x12\x0e\n\x06pinned\x18\t \x01(\x08\x12\x14\n\x07idle_ms\x18\n \x01(\x04H\x00\x88\x01\x01\x12\x18\n\x0bttl_left_ms\x18\x0b \x01(\x04H\x01\x88\x01\x01\x12\x14\n\x0c\x65rror_reason\x18\x0c \x01(\t\x12\x15\n\rerror_message\x18\r \x01(\t\x12\x1b\n\x0eretry_after_ms\x18\x0e \x01(\x04H\x02\x88\x01\x01\x42\n\n\x08_idle_msB\x0e\n\x0c_ttl_left_msB\x11\n\x0f_retry_after_ms\"!\n\x10LoadModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\"<\n\x11LoadModelResponse\x12\'\n\x05model\x18\x01 \x01(\x0b\x32\x18.antiphon.v1.ModelStatus\"2\n\x12UnloadModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\">\n\x13UnloadModelResponse\x12\'\n\x05model\x18\x01 \x01(\x0b\x32\x18.antiphon.v1.ModelStatus\"\x13\n\x11ListModelsRequest\">\n\x12ListModelsResponse\x12(\n\x06models\x18\x01 \x03(\x0b\x32\x18.antiphon.v1.ModelStatus\"\x14\n\x12WatchModelsRequest\"?\n\x13WatchModelsResponse\x12(\n\x06models\x18\x01 \x03(\x0b\x32\x18.antiphon.v1.ModelStatus\" \n\x0fPrefetchRequest\x12\r\n\x05model\x18\x01 \x01(\t\"\x12\n\x10PrefetchResponse2\x98\x03\n\x0cModelManager\x12J\n\tLoadModel\x12\x1d.antiphon.v1.LoadModelRequest\x1a\x1e.antiphon.v1.LoadModelResponse\x12P\n\x0bUnloadModel\x12\x1f.antiphon.v1.UnloadModelRequest\x1a .antiphon.v1.UnloadModelResponse\x12M\n\nListModels\x12\x1e.antiphon.v1.ListModelsRequest\x1a\x1f.antiphon.v1.ListModelsResponse\x12R\n\x0bWatchModels\x12\x1f.antiphon.v1.WatchModelsRequest\x1a .antiphon.v1.WatchModelsResponse0\x01\x12G\n\x08Prefetch\x12\x1c.antiphon.v1.PrefetchRequest\x1a\x1d.antiphon.v1.PrefetchResponseB\x18Z\x16\x61ntiphon/v1;antiphonv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x61ntiphon/v1/models.proto\x12\x0b\x61ntiphon.v1\x1a\x1a\x61ntiphon/v1/registry.proto\"\xef\x02\n\x0bModelStatus\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x03 \x01(\t\x12&\n\x05state\x18\x04 \x01(\x0e\x32\x17.antiphon.v1.ModelState\x12\r\n\x05\x62ytes\x18\x05 \x01(\x04\x12\x0e\n\x06leases\x18\x06 \x01(\r\x12\x0f\n\x07waiting\x18\x07 \x01(\r\x12\x11\n\tlingering\x18\x08 \x01(\x08\x12\x0e\n\x06pinned\x18\t \x01(\x08\x12\x14\n\x07idle_ms\x18\n \x01(\x04H\x00\x88\x01\x01\x12\x18\n\x0bttl_left_ms\x18\x0b \x01(\x04H\x01\x88\x01\x01\x12\x14\n\x0c\x65rror_reason\x18\x0c \x01(\t\x12\x15\n\rerror_message\x18\r \x01(\t\x12\x1b\n\x0eretry_after_ms\x18\x0e \x01(\x04H\x02\x88\x01\x01\x12\x10\n\x08measured\x18\x0f \x01(\x08\x42\n\n\x08_idle_msB\x0e\n\x0c_ttl_left_msB\x11\n\x0f_retry_after_ms\"!\n\x10LoadModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\"<\n\x11LoadModelResponse\x12\'\n\x05model\x18\x01 \x01(\x0b\x32\x18.antiphon.v1.ModelStatus\"2\n\x12UnloadModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\">\n\x13UnloadModelResponse\x12\'\n\x05model\x18\x01 \x01(\x0b\x32\x18.antiphon.v1.ModelStatus\"\x13\n\x11ListModelsRequest\">\n\x12ListModelsResponse\x12(\n\x06models\x18\x01 \x03(\x0b\x32\x18.antiphon.v1.ModelStatus\"\x14\n\x12WatchModelsRequest\"?\n\x13WatchModelsResponse\x12(\n\x06models\x18\x01 \x03(\x0b\x32\x18.antiphon.v1.ModelStatus\" \n\x0fPrefetchRequest\x12\r\n\x05model\x18\x01 \x01(\t\"\x12\n\x10PrefetchResponse2\x98\x03\n\x0cModelManager\x12J\n\tLoadModel\x12\x1d.antiphon.v1.LoadModelRequest\x1a\x1e.antiphon.v1.LoadModelResponse\x12P\n\x0bUnloadModel\x12\x1f.antiphon.v1.UnloadModelRequest\x1a .antiphon.v1.UnloadModelResponse\x12M\n\nListModels\x12\x1e.antiphon.v1.ListModelsRequest\x1a\x1f.antiphon.v1.ListModelsResponse\x12R\n\x0bWatchModels\x12\x1f.antiphon.v1.WatchModelsRequest\x1a .antiphon.v1.WatchModelsResponse0\x01\x12G\n\x08Prefetch\x12\x1c.antiphon.v1.PrefetchRequest\x1a\x1d.antiphon.v1.PrefetchResponseB\x18Z\x16\x61ntiphon/v1;antiphonv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,27 +34,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'Z\026antiphon/v1;antiphonv1'
   _globals['_MODELSTATUS']._serialized_start=70
-  _globals['_MODELSTATUS']._serialized_end=419
-  _globals['_LOADMODELREQUEST']._serialized_start=421
-  _globals['_LOADMODELREQUEST']._serialized_end=454
-  _globals['_LOADMODELRESPONSE']._serialized_start=456
-  _globals['_LOADMODELRESPONSE']._serialized_end=516
-  _globals['_UNLOADMODELREQUEST']._serialized_start=518
-  _globals['_UNLOADMODELREQUEST']._serialized_end=568
-  _globals['_UNLOADMODELRESPONSE']._serialized_start=570
-  _globals['_UNLOADMODELRESPONSE']._serialized_end=632
-  _globals['_LISTMODELSREQUEST']._serialized_start=634
-  _globals['_LISTMODELSREQUEST']._serialized_end=653
-  _globals['_LISTMODELSRESPONSE']._serialized_start=655
-  _globals['_LISTMODELSRESPONSE']._serialized_end=717
-  _globals['_WATCHMODELSREQUEST']._serialized_start=719
-  _globals['_WATCHMODELSREQUEST']._serialized_end=739
-  _globals['_WATCHMODELSRESPONSE']._serialized_start=741
-  _globals['_WATCHMODELSRESPONSE']._serialized_end=804
-  _globals['_PREFETCHREQUEST']._serialized_start=806
-  _globals['_PREFETCHREQUEST']._serialized_end=838
-  _globals['_PREFETCHRESPONSE']._serialized_start=840
-  _globals['_PREFETCHRESPONSE']._serialized_end=858
-  _globals['_MODELMANAGER']._serialized_start=861
-  _globals['_MODELMANAGER']._serialized_end=1269
+  _globals['_MODELSTATUS']._serialized_end=437
+  _globals['_LOADMODELREQUEST']._serialized_start=439
+  _globals['_LOADMODELREQUEST']._serialized_end=472
+  _globals['_LOADMODELRESPONSE']._serialized_start=474
+  _globals['_LOADMODELRESPONSE']._serialized_end=534
+  _globals['_UNLOADMODELREQUEST']._serialized_start=536
+  _globals['_UNLOADMODELREQUEST']._serialized_end=586
+  _globals['_UNLOADMODELRESPONSE']._serialized_start=588
+  _globals['_UNLOADMODELRESPONSE']._serialized_end=650
+  _globals['_LISTMODELSREQUEST']._serialized_start=652
+  _globals['_LISTMODELSREQUEST']._serialized_end=671
+  _globals['_LISTMODELSRESPONSE']._serialized_start=673
+  _globals['_LISTMODELSRESPONSE']._serialized_end=735
+  _globals['_WATCHMODELSREQUEST']._serialized_start=737
+  _globals['_WATCHMODELSREQUEST']._serialized_end=757
+  _globals['_WATCHMODELSRESPONSE']._serialized_start=759
+  _globals['_WATCHMODELSRESPONSE']._serialized_end=822
+  _globals['_PREFETCHREQUEST']._serialized_start=824
+  _globals['_PREFETCHREQUEST']._serialized_end=856
+  _globals['_PREFETCHRESPONSE']._serialized_start=858
+  _globals['_PREFETCHRESPONSE']._serialized_end=876
+  _globals['_MODELMANAGER']._serialized_start=879
+  _globals['_MODELMANAGER']._serialized_end=1287
 # @@protoc_insertion_point(module_scope)

@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ModelStatus(_message.Message):
-    __slots__ = ("id", "engine", "device", "state", "bytes", "leases", "waiting", "lingering", "pinned", "idle_ms", "ttl_left_ms", "error_reason", "error_message", "retry_after_ms")
+    __slots__ = ("id", "engine", "device", "state", "bytes", "leases", "waiting", "lingering", "pinned", "idle_ms", "ttl_left_ms", "error_reason", "error_message", "retry_after_ms", "measured")
     ID_FIELD_NUMBER: _ClassVar[int]
     ENGINE_FIELD_NUMBER: _ClassVar[int]
     DEVICE_FIELD_NUMBER: _ClassVar[int]
@@ -23,6 +23,7 @@ class ModelStatus(_message.Message):
     ERROR_REASON_FIELD_NUMBER: _ClassVar[int]
     ERROR_MESSAGE_FIELD_NUMBER: _ClassVar[int]
     RETRY_AFTER_MS_FIELD_NUMBER: _ClassVar[int]
+    MEASURED_FIELD_NUMBER: _ClassVar[int]
     id: str
     engine: str
     device: str
@@ -37,7 +38,8 @@ class ModelStatus(_message.Message):
     error_reason: str
     error_message: str
     retry_after_ms: int
-    def __init__(self, id: _Optional[str] = ..., engine: _Optional[str] = ..., device: _Optional[str] = ..., state: _Optional[_Union[_registry_pb2.ModelState, str]] = ..., bytes: _Optional[int] = ..., leases: _Optional[int] = ..., waiting: _Optional[int] = ..., lingering: _Optional[bool] = ..., pinned: _Optional[bool] = ..., idle_ms: _Optional[int] = ..., ttl_left_ms: _Optional[int] = ..., error_reason: _Optional[str] = ..., error_message: _Optional[str] = ..., retry_after_ms: _Optional[int] = ...) -> None: ...
+    measured: bool
+    def __init__(self, id: _Optional[str] = ..., engine: _Optional[str] = ..., device: _Optional[str] = ..., state: _Optional[_Union[_registry_pb2.ModelState, str]] = ..., bytes: _Optional[int] = ..., leases: _Optional[int] = ..., waiting: _Optional[int] = ..., lingering: _Optional[bool] = ..., pinned: _Optional[bool] = ..., idle_ms: _Optional[int] = ..., ttl_left_ms: _Optional[int] = ..., error_reason: _Optional[str] = ..., error_message: _Optional[str] = ..., retry_after_ms: _Optional[int] = ..., measured: _Optional[bool] = ...) -> None: ...
 
 class LoadModelRequest(_message.Message):
     __slots__ = ("model",)
