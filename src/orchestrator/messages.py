@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from base.errors import BadRequest
+from base.surrogates import whole
 
 PROTOCOL = 1
 """The protocol's version; `session_start` names it."""
@@ -295,6 +296,26 @@ ECHOED = 100
 """Characters that a client is told of what was wrong, which may be its own text."""
 
 CLIENT_TYPES = tuple(str(t.__struct_config__.tag) for t in get_args(ClientMessage))
+
+
+def encoded(message: ServerMessage) -> bytes:
+    """As JSON. Text from elsewhere (a brain's error, a tool's name) that is none is made some."""
+    try:
+        return server_encoder.encode(message)
+    except UnicodeEncodeError:
+        return server_encoder.encode(_mended(msgspec.to_builtins(message)))
+
+
+def _mended(value: object) -> object:
+    match value:
+        case str():
+            return whole(value)
+        case list() | tuple():
+            return [_mended(each) for each in value]
+        case dict():
+            return {_mended(key): _mended(each) for key, each in value.items()}
+        case _:
+            return value
 
 
 class Malformed(BadRequest):

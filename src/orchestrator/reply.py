@@ -11,14 +11,15 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Protocol, cast, get_args
 
 from base.channels import Channel, ChannelClosed, Policy
 from base.errors import AntiphonError, Internal
 from base.log import get_logger
+from base.surrogates import Halves
 from orchestrator.conversation.chunker import Chunk, Chunker
 from orchestrator.conversation.history import Item
-from orchestrator.faults import fault
+from orchestrator.faults import fault, is_cancelled
 from orchestrator.ports import (
     Adjust,
     Context,
@@ -33,6 +34,10 @@ from orchestrator.ports import (
 )
 
 PAUSE_S = 0.35
+SLICE = 512
+"""Code points cut at a time; others have their turn in between (a few microseconds each)."""
+MOST_CHARS = 1_000_000
+"""Of a reply."""
 
 log = get_logger("reply")
 
@@ -60,7 +65,7 @@ class _Flush:
 class _Failed:
     """In the channel: the responder gave up, after all that is before this."""
 
-    error: Exception
+    error: BaseException
 
 
 _Item = Delta | _Flush | _Failed
@@ -127,6 +132,8 @@ class ReplyTask:
         self._audience = audience
         self._hooks = hooks
         self._began = False
+        self._written = 0
+        self._halves = Halves()
         self._chunker = Chunker(choice.language, rate=choice.rate)
 
     async def speak(self, text: str) -> None:
@@ -143,7 +150,7 @@ class ReplyTask:
         self.progress.attach(deltas)
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(_pump(responder.reply(history, context), deltas))
+                tasks.create_task(_pump(lambda: responder.reply(history, context), deltas))
                 await self._consume(deltas)
         except ExceptionGroup as group:
             self._fail(group.exceptions[0])
@@ -167,12 +174,18 @@ class ReplyTask:
 
     async def _write(self, delta: Delta | _Flush) -> None:
         if isinstance(delta, Text):
-            if not delta.text:
+            text = self._halves.join(delta.text)
+            if not text:
                 return
+            self._written += len(text)
+            if self._written > MOST_CHARS:
+                raise Internal(f"the reply has more than {MOST_CHARS:,} characters, the most there may be")
             self._begin()
-            self._audience.wrote_nowait(self.turn, delta.text)
-            self._hooks.wrote(self.turn, delta.text)
-            await self._say(self._chunker.push(delta.text, delta.language))
+            self._audience.wrote_nowait(self.turn, text)
+            self._hooks.wrote(self.turn, text)
+            for at in range(0, len(text), SLICE):
+                await self._say(self._chunker.push(text[at : at + SLICE], delta.language))
+                await asyncio.sleep(0)
         elif isinstance(delta, _Flush):
             await self._say(self._chunker.flush())
             self._synth.flush_nowait(self.turn)
@@ -201,7 +214,7 @@ class ReplyTask:
         self._audience.finished_writing_nowait(self.turn)
         self._synth.finish_nowait(self.turn)
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: BaseException) -> None:
         if isinstance(error, AntiphonError):
             self.failed = error
         else:
@@ -218,18 +231,33 @@ class ReplyTask:
             self._synth.say_nowait(self.turn, chunk.index, chunk.text, chunk.language)
 
 
-async def _pump(replies: AsyncIterator[Delta], deltas: Channel[_Item]) -> None:
+async def _pump(reply: Callable[[], AsyncIterator[Delta]], deltas: Channel[_Item]) -> None:
     """Iterates the responder into the channel; closes its iterator however this ends."""
     try:
-        async with aclosing(cast("AsyncClosable", replies)):
+        async with aclosing(cast("AsyncClosable", replies := reply())):
             async for delta in replies:
+                _check(delta)
                 await deltas.put(delta)
                 if isinstance(delta, Done):
                     break
-    except Exception as error:
-        # Whatever it is: a brain may be anybody's code.
+    except BaseException as error:
+        # Whatever it is: a brain may be anybody's code, and may cancel or exit where it means itself.
+        if is_cancelled(error):
+            raise
         await deltas.put(_Failed(error))
     deltas.close()
+
+
+def _check(delta: object) -> None:
+    if isinstance(delta, Text):
+        if isinstance(delta.text, str) and isinstance(delta.language, str):
+            return
+        what = f"Text with {type(delta.text).__name__} and {type(delta.language).__name__}, both are str"
+    elif isinstance(delta, Delta):
+        return
+    else:
+        what = f"{type(delta).__name__}, which is none of {', '.join(kind.__name__ for kind in get_args(Delta))}"
+    raise Internal(f"the responder yielded {what}", reason="RESPONDER_BROKEN")
 
 
 class AsyncClosable(Protocol):

@@ -28,7 +28,7 @@ from orchestrator.conversation.machine import Machine, Policy, State
 from orchestrator.downlink import Downlink, Ticker
 from orchestrator.edge import Allowance
 from orchestrator.explain import TurnLine, TurnLog
-from orchestrator.faults import fault
+from orchestrator.faults import fault, is_cancelled
 from orchestrator.inbox import Inbox
 from orchestrator.missed import Missed
 from orchestrator.ports import Adjust, Context, Responder, ToolCall, ToolResult, Transport, VoiceChoice
@@ -570,8 +570,10 @@ class Session:
     async def _warm_one(self, responder: Responder) -> None:
         try:
             await responder.warm()
-        except Exception as error:
+        except BaseException as error:
             # Whatever it is: a brain may be anybody's code, and it may yet answer.
+            if is_cancelled(error):
+                raise
             log.warning("responder_not_ready", session=self.id, **fault(error))
             what = error.message if isinstance(error, AntiphonError) else f"it broke ({type(error).__name__})"
             if self._notices.take(self._clock()):

@@ -33,6 +33,29 @@ class Obedient:
             case "break":
                 yield Text("I begin. And then")
                 raise ValueError("a secret of this brain")
+            case "cancel":
+                yield Text("I begin. And then")
+                raise asyncio.CancelledError
+            case "exit":
+                yield Text("I begin. And then")
+                raise SystemExit(3)
+            case "number":
+                yield 5  # type: ignore[misc]
+            case "nothing":
+                yield Text(None)  # type: ignore[arg-type]
+            case "halves":
+                yield Text("Well \ud83d")
+                yield Text("\ude00 then. \udc00 Done.")
+            case "half a tool":
+                yield ToolCall("1", "clock \ud83d", "{}")
+                yield Text("It is noon.")
+            case "brackets":
+                for _ in range(20):
+                    yield Text("[" * 20_000)
+                yield Text("Done.")
+            case "endless":
+                while True:
+                    yield Text("[" * 100_000)
             case "hang":
                 yield Text("I begin.")
                 await asyncio.Event().wait()

@@ -186,11 +186,15 @@ class VoiceClient:
     def tick(self, now: float) -> None:
         """Call now and then: a worker that owes something and sends nothing is taken for lost."""
         turn, link = self._turn, self._link
-        owes = turn is not None and turn.credit > turn.received and (turn.backlog or (turn.finished and turn.said))
+        owes = turn is not None and self._has_credit(turn) and (turn.backlog or (turn.finished and turn.said))
         if turn is None or link is None or not owes:
             self._frame_s = now
         elif now - self._frame_s > self._patience_s(turn, link):
             link.stream.leave_nowait(TimedOut(f"worker {link.who.worker.id} sends nothing", reason="VOICE_STALLED"))
+
+    def _has_credit(self, turn: Unspoken) -> bool:
+        """For a frame at least: a worker sends no less."""
+        return turn.credit >= turn.received + self._rate // FRAMES_PER_SECOND
 
     def _patience_s(self, turn: Unspoken, link: _Link) -> float:
         if turn.received > turn.base:

@@ -36,8 +36,8 @@ from orchestrator.messages import (
     ServerMessage,
     SessionStart,
     decode_base64,
+    encoded,
     parse_client,
-    server_encoder,
     unpack_audio,
 )
 from orchestrator.outbox import Kind, Outbox, OutboxStatistics
@@ -167,7 +167,7 @@ class _Link:
                 sock.setsockopt(socket.IPPROTO_TCP, option, self._high)
 
     def send_nowait(self, message: ServerMessage, kind: Kind = Kind.TEXT) -> None:
-        self._put(server_encoder.encode(message), kind)
+        self._put(encoded(message), kind)
 
     def pong_nowait(self, data: bytes) -> None:
         self._put(data, Kind.PONG)

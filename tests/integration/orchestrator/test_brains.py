@@ -118,3 +118,40 @@ async def test_one_brain_at_a_time_is_warmed_and_none_when_the_session_is_over()
             await client.closed()
         await here.wait_free()
         assert Sleepy.warming == 0
+
+
+@pytest.mark.parametrize("how", ["cancel", "exit"])
+async def test_one_that_cancels_or_exits_fails_its_turn_and_no_more(how: str) -> None:
+    async with house(responder=BRAIN) as here, user(here.url, at_once=True) as u:
+        finished = await u.asks(how)
+        assert (finished.reason, finished.heard) == ("failed", "I begin. And then")
+        assert "the responder broke" in u.all(Error)[0].message
+        assert (await u.asks("go on")).heard == "go on"
+
+
+@pytest.mark.parametrize(("how", "says"), [("number", "int, which is none of Text"), ("nothing", "Text with NoneType")])
+async def test_one_that_yields_what_is_nothing_is_told_so(how: str, says: str) -> None:
+    async with house(responder=BRAIN) as here, user(here.url, at_once=True) as u:
+        assert (await u.asks(how)).reason == "failed"
+        assert says in u.all(Error)[0].message
+
+
+async def test_halves_of_characters_are_joined_or_replaced() -> None:
+    async with house(responder=BRAIN) as here, user(here.url, at_once=True) as u:
+        finished = await u.asks("halves")
+        assert finished.reason == "complete"
+        written = "".join(m.text for m in u.all(Reply) if m.turn == finished.turn)
+        assert written == "Well \N{GRINNING FACE} then. \N{REPLACEMENT CHARACTER} Done."
+        assert (await u.asks("half a tool")).heard == "It is noon."
+        assert (await u.asks("go on")).heard == "go on"
+
+
+async def test_much_that_cannot_be_spoken_holds_up_nobody_and_has_an_end() -> None:
+    async with house(responder=BRAIN) as here, user(here.url) as beside, user(here.url, at_once=True) as u:
+        beside.session.ask("one two three four five six seven eight nine ten")
+        await beside.hears(0.2, 1)
+        assert (await u.asks("brackets")).heard.endswith("Done.")
+        assert (await u.asks("endless")).reason == "failed"
+        assert "1,000,000 characters" in u.all(Error)[0].message
+        assert (await beside.finished(turn=1)).reason == "complete"
+        assert beside.player.statistics().gaps == 0

@@ -9,6 +9,7 @@ import pytest
 
 from antiphon.client import Reconnected, Reconnecting, SessionLost
 from benchmarks.speech import synthetic_speech
+from orchestrator.clients import tts as tts_client
 from orchestrator.messages import CloseCode, State, Transcript, TurnEnded
 from orchestrator.settings import OrchestratorSettings
 from tests.support.brains import Obedient
@@ -57,6 +58,24 @@ async def test_a_reply_goes_on_from_what_was_heard(holds: bool) -> None:
                 # It is sent again from what it said last: a little may be heard twice, nothing not at all.
                 assert all(to <= at for _, at, to in u.player.jumps)
                 assert len(u.heard(1)) >= len(whole)
+
+
+@pytest.mark.parametrize("holds", [True, False])
+async def test_a_reply_that_stands_still_for_longer_than_a_worker_may_goes_on(
+    holds: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tts_client, "STOPPED_S", 0.3)
+    async with house() as here, cable(here.url) as line, user(line.url, hold=holds) as u:
+        text = " ".join([COUNT] * 3)
+        u.session.ask(text)
+        # What there is credit for then is no whole number of frames.
+        await u.hears(0.41, 1)
+        await lose(u, here, line)
+        await asyncio.sleep(1.5)
+        line.plug()
+        finished = await u.finished(turn=1)
+        assert (finished.reason, finished.heard) == ("complete", text)
+        assert not u.errors()
 
 
 async def test_a_line_that_is_lost_twice_and_once_in_a_hold() -> None:
