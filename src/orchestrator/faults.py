@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import traceback
 from pathlib import PurePath
 
@@ -16,9 +15,3 @@ def fault(error: BaseException) -> dict[str, str]:
     frames = traceback.extract_tb(error.__traceback__)[-6:]
     where = " < ".join(f"{PurePath(f.filename).name}:{f.lineno} {f.name}" for f in reversed(frames))
     return {"fault": " ".join(kinds), "where": where}
-
-
-def is_cancelled(error: BaseException) -> bool:
-    """Whether the running task is being cancelled, and `error` is that: not a cancellation that foreign code raised."""
-    task = asyncio.current_task()
-    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0

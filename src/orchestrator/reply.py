@@ -17,9 +17,10 @@ from base.channels import Channel, ChannelClosed, Policy
 from base.errors import AntiphonError, Internal
 from base.log import get_logger
 from base.surrogates import Halves
+from orchestrator.cancellation import is_cancelled
 from orchestrator.conversation.chunker import Chunk, Chunker
 from orchestrator.conversation.history import Item
-from orchestrator.faults import fault, is_cancelled
+from orchestrator.faults import fault
 from orchestrator.ports import (
     Adjust,
     Context,

@@ -18,6 +18,7 @@ from asr.vad import FrameVad
 from base import log as logs
 from base.errors import AntiphonError
 from orchestrator import messages as m
+from orchestrator.cancellation import is_cancelled
 from orchestrator.clients.asr import EarsClient
 from orchestrator.clients.tts import VoiceClient
 from orchestrator.clients.workers import Workers
@@ -28,7 +29,7 @@ from orchestrator.conversation.machine import Machine, Policy, State
 from orchestrator.downlink import Downlink, Ticker
 from orchestrator.edge import Allowance
 from orchestrator.explain import TurnLine, TurnLog
-from orchestrator.faults import fault, is_cancelled
+from orchestrator.faults import fault
 from orchestrator.inbox import Inbox
 from orchestrator.missed import Missed
 from orchestrator.ports import Adjust, Context, Responder, ToolCall, ToolResult, Transport, VoiceChoice

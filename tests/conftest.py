@@ -1,0 +1,9 @@
+"""Of all tests."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+
+# Machines are shared: how long an example takes says nothing.
+settings.register_profile("antiphon", deadline=None)
+settings.load_profile("antiphon")
