@@ -30,7 +30,7 @@ from dataclasses import dataclass, field
 from base.audio import BYTES_PER_SAMPLE, FRAMES_PER_SECOND
 from base.errors import WrongState
 from orchestrator.conversation.chunker import Chunk
-from orchestrator.conversation.events import Event, FirstAudio, Heard, ReplyEnded, ReplyFailed, ReplyStopped
+from orchestrator.conversation.events import Event, FirstAudio, Heard, Playing, ReplyEnded, ReplyFailed, ReplyStopped
 from orchestrator.conversation.playhead import Playhead
 from orchestrator.ports import SynthAudio, SynthEvent, SynthFailed, SynthFinished, SynthMarks, SynthSink, Transport
 from orchestrator.ticker import Ticker
@@ -46,6 +46,8 @@ BATCH_S = 0.06
 BLIND_LEAD_S = 0.04
 """The lead of a sink that neither holds nor says where it is."""
 WORD_S = 0.15
+TAIL_S = 0.6
+"""So long after the last sample, what a microphone hears may still be it: the way through sound cards and the room."""
 QUIET_S = 5.0
 """A voice that has been silent for this long after its responder failed has nothing more to say."""
 
@@ -65,6 +67,8 @@ class _Turn:
     failure: tuple[str, str] | None = None
     news_s: float = 0.0
     held: bool = False
+    silent_s: float = 0.0
+    """Since when it is held, or stopping."""
     resuming: bool = False
     """Resume was asked for; the listener's word is awaited until `word_s`, as it is when `stopping`."""
     stopping: bool = False
@@ -99,6 +103,8 @@ class Downlink(SynthSink):
         self._rate = rate
         self._turn: _Turn | None = None
         self._last = Heard(0, 0, "", "", False)
+        self._tail: tuple[float, Playing] | None = None
+        """When the last turn was over, and what was heard at its end."""
         self._cleared = 0
         """The last turn of which playout was cleared, or was to be; 0: none."""
         self._closed = False
@@ -205,7 +211,7 @@ class Downlink(SynthSink):
         current.resuming = False
         if current.held:
             return
-        current.held = True
+        current.held, current.silent_s = True, self._clock()
         if self._transport is not None and current.given and not current.moved:
             now = self._clock()
             current.head.hold(now)
@@ -345,6 +351,16 @@ class Downlink(SynthSink):
                 with contextlib.suppress(Exception):  # it may be the transport that broke
                     self._clear(turn)
 
+    def playing(self) -> Playing | None:
+        """What the listener hears just now, or heard a moment ago; None while it is silent."""
+        now, turn = self._clock(), self._turn
+        if turn is not None and turn.given:
+            silent = (turn.held or turn.stopping) and now - turn.silent_s > TAIL_S
+            return None if silent else turn.head.playing(now)
+        if self._tail is not None and now - self._tail[0] <= TAIL_S:
+            return self._tail[1]
+        return None
+
     def statistics(self) -> Mapping[str, float]:
         """Counts since the session began, and `buffered_samples`, `ahead_samples` of now."""
         turn = self._turn
@@ -425,6 +441,7 @@ class Downlink(SynthSink):
         """Clears playout; the end follows when the listener has said how far it came."""
         known = turn.head.held and now >= turn.word_s
         turn.stopping, turn.word_s = True, 0.0
+        turn.silent_s = turn.silent_s if turn.held else now
         if self._transport is None or turn.moved or not turn.given:
             self._clear(turn)
             self._conclude(turn, now)
@@ -458,6 +475,8 @@ class Downlink(SynthSink):
 
     def _conclude(self, turn: _Turn, now: float) -> None:
         heard = turn.head.heard(now)
+        if turn.given:
+            self._tail = (turn.silent_s if turn.held or turn.stopping else now, turn.head.playing(now))
         self._over(turn, heard)
         if turn.held and not turn.stopping:
             self._clear(turn)

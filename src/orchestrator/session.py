@@ -293,10 +293,17 @@ class Session:
             if event is None:
                 todo = self._machine.handle_timer(now)
             else:
+                event = self._over_what(event)
                 self._note(event, now)
                 todo = self._machine.handle(event, now)
             for command in todo:
                 self._carry_out(command, now)
+
+    def _over_what(self, event: e.Event) -> e.Event:
+        """News of speech, with what the loudspeaker says meanwhile."""
+        if isinstance(event, e.SpeechStarted | e.PartialHeard | e.FinalHeard):
+            return replace(event, playing=self._downlink.playing())
+        return event
 
     def _note(self, event: e.Event, now: float) -> None:
         """What the turn's log line wants to know, and the end of the reply's task."""

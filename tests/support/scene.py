@@ -22,6 +22,8 @@ class Scene:
         self.machine = Machine(policy or Policy(language="en"), history)
         self.now = 0.0
         self.log: list[tuple[float, c.Command]] = []
+        self.playing: e.Playing | None = None
+        """What the loudspeaker says while the user is heard."""
 
     # --- time and events -----------------------------------------------------------------------------------------
 
@@ -42,16 +44,16 @@ class Scene:
     # --- the user ------------------------------------------------------------------------------------------------
 
     def starts(self, utterance: int) -> list[c.Command]:
-        return self.gets(e.SpeechStarted(utterance, 0, self.now + BOOT_S))
+        return self.gets(e.SpeechStarted(utterance, 0, self.now + BOOT_S, self.playing))
 
     def ends(self, utterance: int, *, voiced_until: float | None = None) -> list[c.Command]:
         return self.gets(e.SpeechEnded(utterance, 0, BOOT_S + (self.now if voiced_until is None else voiced_until)))
 
     def partial(self, utterance: int, text: str, stable: int = 0) -> list[c.Command]:
-        return self.gets(e.PartialHeard(utterance, text, stable))
+        return self.gets(e.PartialHeard(utterance, text, stable, self.playing))
 
     def final(self, utterance: int, text: str) -> list[c.Command]:
-        return self.gets(e.FinalHeard(utterance, text))
+        return self.gets(e.FinalHeard(utterance, text, playing=self.playing))
 
     def says(self, utterance: int, text: str, *, seconds: float = 0.4) -> None:
         """A whole utterance from now on, with its final at its end."""
@@ -80,6 +82,10 @@ class Scene:
 
     def fails(self, heard: str = "", unheard: str = "") -> list[c.Command]:
         return self.gets(e.ReplyFailed(self.turn, self.heard(heard, unheard), "unavailable", "the worker is gone"))
+
+    def plays(self, text: str, *, start: int = 0, near: str = "", asks: bool = False) -> None:
+        """From now on the listener hears this of the reply."""
+        self.playing = e.Playing(self.turn, start, text, near or text, asks)
 
     # --- what came of it -----------------------------------------------------------------------------------------
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Sequence
 
-from orchestrator.conversation.backchannel import all_backchannel
 from orchestrator.conversation.commands import (
     Cause,
     Command,
@@ -217,7 +216,7 @@ class Core:
     def spoken_so_far(self) -> str:
         """Ends the user's turn at once, with the words that were understood; nobody waits for others."""
         for utterance in self.hearing.holding:
-            if all_backchannel(utterance.words, self.policy.language):
+            if utterance.listens(utterance.words, self.policy.language):
                 self._let_go(utterance)
         self.take_floor()
         text = self.hearing.text()

@@ -13,12 +13,29 @@ from enum import Enum
 
 
 @dataclass(frozen=True, slots=True)
+class Playing:
+    """What leaves the loudspeaker as an event is taken, with slack, as nobody knows to the word what is heard when.
+
+    `text` begins at code point `start` of the turn's text: what was heard in the last 1.5 s, what sounds, and what
+    would in the next second. `near` is its middle: what sounds, a word or so around it included. `asks`: a question is
+    just being asked, or was.
+    """
+
+    turn: int
+    start: int
+    text: str
+    near: str = ""
+    asks: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class SpeechStarted:
     """Speech began; `at_s` is when its first voiced sample came."""
 
     utterance: int
     sample: int
     at_s: float
+    playing: Playing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +52,7 @@ class PartialHeard:
     utterance: int
     text: str
     stable: int = 0
+    playing: Playing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +62,7 @@ class FinalHeard:
     utterance: int
     text: str
     confidence: float = 0.0
+    playing: Playing | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ A reply of which nothing was heard when it stopped before its first sample never
 again, and the new words join it. One that was heard is history up to the last word heard, cut. If the user's turn
 then turns out to have no words, or backchannels only, what was stopped goes on as a new turn: from the first word not
 heard, or from its beginning if nothing had sounded.
+A backchannel is none where the reply that is being heard asks something: there it is the answer, a real word.
 Not `interruptible`: speech over a reply does not hold it and is the next turn. (An answer that does not sound yet still
 waits for the rest of its question.) `interrupt` and `ask` stop any reply.
 

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import math
 
+from orchestrator.conversation.asking import asks
 from orchestrator.conversation.characters import speakable
 from orchestrator.conversation.chunker import Chunk
-from orchestrator.conversation.events import Heard
+from orchestrator.conversation.events import Heard, Playing
 from orchestrator.conversation.spoken import Span, Spoken
 from orchestrator.ports import SpokenMark
 
@@ -30,6 +31,12 @@ NEARLY_S = 0.02
 NEARLY_FOR_S = 0.3
 """A listener that stays this near the end for this long rounds; it has heard all."""
 STALLED_S = 10.0
+HEARD_S = 1.5
+AHEAD_S = 1.0
+NEAR_S = 0.6
+"""How much before and after the listener's place may be what they hear: marks are reckoned, news and sound are late."""
+ANSWER_S = 1.2
+"""A question that was heard this long ago may still be what "yes" answers."""
 
 
 class Playhead:
@@ -256,3 +263,14 @@ class Playhead:
         samples = self._total if self._total is not None and self.ended(now) else self.position(now)
         text, unheard = self.text.heard(samples)
         return Heard(self.turn, samples, text, unheard, not self._writing and not speakable(unheard))
+
+    def playing(self, now: float) -> Playing:
+        """What the listener hears just now, for telling the loudspeaker's words from their own."""
+        at, rate, text = self.position(now), self.rate, self.text.text
+
+        def place(seconds: float) -> int:
+            return self.text.position(max(0, at + round(seconds * rate)))
+
+        start, end = place(-HEARD_S), max(place(AHEAD_S), place(0))
+        near = text[place(-NEAR_S) : max(place(NEAR_S), place(0))]
+        return Playing(self.turn, start, text[start:end], near, asks(text, place(0), place(-ANSWER_S)))

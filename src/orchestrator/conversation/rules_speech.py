@@ -47,7 +47,8 @@ def speech_over_reply(core: Core, event: SpeechStarted, now: float) -> None:
 
 def _begin(core: Core, event: SpeechStarted, now: float) -> Utterance:
     at_s = min(event.at_s, now)
-    utterance = Utterance(event.utterance, started_s=at_s, part=Part.TURN, worded_s=at_s)
+    asked = event.playing is not None and event.playing.asks
+    utterance = Utterance(event.utterance, started_s=at_s, part=Part.TURN, worded_s=at_s, answers=asked)
     core.hearing.begin(utterance)
     return utterance
 
@@ -126,7 +127,7 @@ def _weigh_in_turn(core: Core, utterance: Utterance) -> None:
     if not utterance.words:
         if core.phase in LIVE or not alone:
             core.hearing.drop(utterance)
-    elif core.phase in LIVE and utterance.over and is_backchannel(utterance.text, core.policy.language):
+    elif core.phase in LIVE and utterance.ignorable(core.policy.language):
         core.hearing.drop(utterance)
 
 
@@ -169,8 +170,7 @@ def _barge_in(core: Core, utterance: Utterance) -> None:
 
 def _weigh_dormant(core: Core, utterance: Utterance) -> None:
     """Words of an utterance for which nothing waited any more, and no reply is in the way: they count."""
-    ignored = utterance.over and is_backchannel(utterance.text, core.policy.language)
-    if utterance.words and not ignored:
+    if utterance.words and not utterance.ignorable(core.policy.language):
         core.counts["late_words"] += 1
         core.listen(utterance)
     elif utterance.final is not None:
@@ -252,7 +252,7 @@ def turn_ends(core: Core, now: float) -> None:
     said = [u for u in hearing.turn if u.id <= last]
     later = [u for u in hearing.turn if u.id > last]
     text = " ".join(filter(None, (*hearing.pieces, *(u.text for u in said if u.words))))
-    meant = not (said and all(u.over for u in said) and is_backchannel(text, core.policy.language))
+    meant = not (said and all(u.over and not u.answers for u in said) and is_backchannel(text, core.policy.language))
     failed = any(u.failed for u in said)
     for utterance in said:
         if utterance.words:

@@ -6,7 +6,7 @@ by its id alone, and memory is bounded.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -69,6 +69,8 @@ class Utterance:
     part: Part
     over: bool = False
     """It began over a reply, so its backchannels are no answer."""
+    answers: bool = False
+    """It began over a question that the reply is asking: its backchannels are an answer."""
     ended_s: float | None = None
     """When its last voiced sample came; None while speech goes on."""
     partials: Partials = field(default_factory=Partials)
@@ -89,6 +91,18 @@ class Utterance:
     @property
     def words(self) -> tuple[str, ...]:
         return self.partials.words if self.final is None else words(self.final)
+
+    def listens(self, found: Sequence[str], language: str) -> bool:
+        """Whether these words of it are nothing but backchannels."""
+        return not self.answers and all_backchannel(found, language)
+
+    def may_listen(self, found: Sequence[str], language: str) -> bool:
+        """Whether these first words of it are backchannels, or may become so."""
+        return not self.answers and may_become_backchannel(found, language)
+
+    def ignorable(self, language: str) -> bool:
+        """What was said over a reply by somebody who does not want the floor."""
+        return self.over and self.listens(self.words, language)
 
     @property
     def settled(self) -> bool:
@@ -228,16 +242,16 @@ class Verdict(Enum):
 def verdict(u: Utterance, policy: Policy, now: float) -> Verdict:
     if u.final is not None:
         found = words(u.final)
-        return Verdict.WORDS if found and not all_backchannel(found, policy.language) else Verdict.FALSE
+        return Verdict.WORDS if found and not u.listens(found, policy.language) else Verdict.FALSE
     stable = u.partials.stable(now, policy.stable_ms / 1000)
-    if stable and not may_become_backchannel(stable, policy.language):
+    if stable and not u.may_listen(stable, policy.language):
         return Verdict.WORDS
     if u.part is not Part.HOLDING:
         return Verdict.OPEN
-    if _confirmed(u, policy, now) and not all_backchannel(stable, policy.language):
+    if _confirmed(u, policy, now) and not u.listens(stable, policy.language):
         return Verdict.TIME
     if u.ended_s is not None and u.ended_s + policy.resume_ms / 1000 <= now:
-        about_to_be_words = u.words and not may_become_backchannel(u.words, policy.language)
+        about_to_be_words = u.words and not u.may_listen(u.words, policy.language)
         return Verdict.OPEN if about_to_be_words else Verdict.LATE
     return Verdict.OPEN
 

@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from base.audio import BYTES_PER_SAMPLE
 from base.errors import WrongState
 from orchestrator.conversation.events import FirstAudio, ReplyEnded, ReplyFailed, ReplyStopped
+from orchestrator.downlink import TAIL_S
 from orchestrator.messages import Clear, Hold, Resume
 from orchestrator.ports import SynthAudio, SynthFinished, SynthMarks
 from tests.support.downlink import FRAME, NUMBERS, RATE, FarTransport, World
@@ -38,6 +39,48 @@ def near() -> World:
     world = World()
     world.attach()
     return world
+
+
+# --- what is being heard ---------------------------------------------------------------------------------------------
+
+
+def test_what_is_being_heard_is_known_by_its_words(world: World) -> None:
+    assert world.downlink.playing() is None
+    world.reply(15 * RATE)
+    assert world.downlink.playing() is None
+    world.run_until(lambda: len(world.heard()) >= 7.5 * RATE * BYTES_PER_SAMPLE)
+    playing = world.downlink.playing()
+    assert playing is not None
+    assert playing.turn == world.turn
+    assert "eight" in playing.near
+    assert playing.near in playing.text
+    assert NUMBERS[playing.start :].startswith(playing.text)
+    assert len(playing.text) < 40
+    assert not playing.asks
+
+
+def test_the_last_words_are_heard_for_a_moment_longer(near: World) -> None:
+    near.reply(RATE, "Shall I go on?")
+    near.run_until(lambda: near.outcome() is not None)
+    playing = near.downlink.playing()
+    assert playing is not None
+    assert playing.text.endswith("go on?")
+    assert playing.asks
+    near.run(TAIL_S + 0.1)
+    assert near.downlink.playing() is None
+
+
+def test_a_reply_that_is_held_for_long_is_not_heard(near: World) -> None:
+    near.reply(5 * RATE)
+    near.run(1.0)
+    near.downlink.hold_nowait(near.turn)
+    near.run(0.2)
+    assert near.downlink.playing() is not None
+    near.run(TAIL_S)
+    assert near.downlink.playing() is None
+    near.downlink.resume_nowait(near.turn)
+    near.run(0.1)
+    assert near.downlink.playing() is not None
 
 
 # --- pacing and credit -----------------------------------------------------------------------------------------------

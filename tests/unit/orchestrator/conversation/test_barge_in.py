@@ -192,6 +192,38 @@ def test_a_final_without_words_or_with_backchannels_only_resumes_the_reply(text:
     assert not scene.notices(), "a reply that goes on is no silence"
 
 
+@pytest.mark.parametrize("text", ["yes", "Mm-hm.", "okay, right"])
+def test_the_same_word_to_a_question_of_the_reply_is_its_answer(text: str) -> None:
+    scene = speaking()
+    scene.at(1.0)
+    scene.plays("It is four. Shall I wake you?", asks=True)
+    scene.says(0, text, seconds=0.3)
+    assert scene.all(c.StopReply) == [c.StopReply(1, "barge_in")]
+    scene.stops("It is four. Shall I", "wake you?")
+    scene.at(5.0)
+    assert scene.replies()[-1] == (c.Cause.USER, text)
+
+
+def test_a_word_that_is_stable_answers_a_question_at_once() -> None:
+    scene = speaking()
+    scene.plays("Shall I wake you?", asks=True)
+    scene.starts(0)
+    scene.at(0.2)
+    scene.partial(0, "yes", stable=3)
+    assert scene.when(c.StopReply) == [0.2]
+
+
+def test_an_answer_to_a_reply_that_may_not_be_interrupted_is_the_next_turn() -> None:
+    for asks, replies in ((True, 2), (False, 1)):
+        scene = speaking(Policy(language="en", interruptible=False))
+        scene.plays("Shall I wake you?", asks=asks)
+        scene.says(0, "yes", seconds=0.3)
+        scene.at(0.6)
+        scene.finishes("Shall I wake you?")
+        scene.at(5.0)
+        assert len(scene.replies()) == replies
+
+
 def test_without_a_final_the_reply_resumes_resume_ms_after_the_speech() -> None:
     scene = speaking()
     scene.at(1.0)

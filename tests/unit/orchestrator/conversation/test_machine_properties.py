@@ -202,7 +202,7 @@ class Conversation(RuleBasedStateMachine):
     def speech_starts(self, late: float) -> None:
         utterance = len(self.speeches)
         self.speeches[utterance] = Speech(self.now - late)
-        self.happens(e.SpeechStarted(utterance, 0, self.now - late))
+        self.happens(e.SpeechStarted(utterance, 0, self.now - late, self.playing()))
 
     @precondition(lambda self: self.talking)
     @rule()
@@ -210,6 +210,14 @@ class Conversation(RuleBasedStateMachine):
         utterance = self.talking[0]
         self.speeches[utterance].ended = True
         self.happens(e.SpeechEnded(utterance, 0, self.now - HANGOVER_S))
+
+    def playing(self) -> e.Playing | None:
+        """What the loudspeaker says; every third word of a reply ends a question."""
+        reply = self.reply
+        if reply is None or not reply.sounding or not reply.words:
+            return None
+        around = reply.words[max(0, reply.heard - 2) : reply.heard + 2]
+        return e.Playing(reply.turn, 0, " ".join(around), " ".join(around), reply.heard % 3 == 2)
 
     def fresh_words(self, count: int) -> str:
         self.words += count
