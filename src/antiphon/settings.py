@@ -7,6 +7,13 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from base.address import check_url_or_none
+
+
+def _check_llm(url: str) -> None:
+    if url != "none":
+        check_url_or_none(url)
+
 
 @dataclass(frozen=True, slots=True)
 class UpSettings:
@@ -15,7 +22,10 @@ class UpSettings:
     )
     llm: Annotated[
         str,
-        Meta(description="Base URL of an OpenAI-compatible language model; none: don't look; empty: look and ask."),
+        Meta(
+            description="Base URL of an OpenAI-compatible language model; none: don't look; empty: look and ask.",
+            extra={"check": _check_llm},
+        ),
     ] = ""
     model: Annotated[str, Meta(description="Which of its models; empty: its first.")] = ""
     responder: Annotated[

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import struct
 import wave
 from pathlib import Path
 from types import TracebackType
@@ -16,37 +17,81 @@ from base.audio import BYTES_PER_SAMPLE, from_float
 from base.errors import BadRequest
 
 MAX_S = 3_600
+MAX_RATE = 768_000
+MAX_BYTES = 2**31
+_PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
+_KNOWN = {
+    (_PCM, 1): "u1",
+    (_PCM, 2): "<i2",
+    (_PCM, 3): "<i4",
+    (_PCM, 4): "<i4",
+    (_FLOAT, 4): "<f4",
+    (_FLOAT, 8): "<f8",
+}
+"""What NumPy calls a sample of so many bytes; of three, once there is a fourth."""
 
 
 def read_wav(path: Path, rate: int) -> bytes:
-    """The file as mono s16le at `rate`, whatever PCM it holds (8, 16, 24 or 32 bit, any channels, any rate).
+    """The file as mono s16le at `rate`, whatever it holds: integers of 8 to 32 bit or floats, any channels, any rate.
 
     Raises BadRequest for what is no such file.
     """
     try:
-        with wave.open(str(path), "rb") as file:
-            channels, width, own_rate, frames = file.getparams()[:4]
-            if frames > MAX_S * own_rate:
-                raise BadRequest(f"{path} is longer than an hour ({frames / own_rate:.0f} s)")
-            data = file.readframes(frames)
-    except (OSError, wave.Error, EOFError) as error:
-        said = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or "it ends too soon"
-        raise BadRequest(f"cannot read {path} as a WAV file: {said}") from error
-    samples = _to_float(data, width).reshape(-1, channels).mean(axis=1)
-    if own_rate != rate and len(samples):
-        samples = soxr.resample(samples, own_rate, rate)
-    return from_float(samples.astype(np.float32))
+        format, data = _chunks(path)
+    except OSError as error:
+        raise BadRequest(f"cannot read {path} as a WAV file: {error.strerror or error}") from error
+    if not format or data is None:
+        raise BadRequest(f"cannot read {path} as a WAV file: it has no sound, or is none")
+    kind, channels, own_rate, _, block, bits = struct.unpack_from("<HHIIHH", format)
+    if kind == _EXTENSIBLE and len(format) >= 26:
+        (kind,) = struct.unpack_from("<H", format, 24)
+    width = (bits + 7) // 8
+    if (kind, width) not in _KNOWN:
+        raise BadRequest(
+            f"cannot read {path} as a WAV file: its format {kind} with {bits} bit is none of those known; "
+            "as 16-bit PCM it can be read (sox, ffmpeg or Audacity write that)"
+        )
+    if not 1 <= own_rate <= MAX_RATE or not channels or block != channels * width:
+        raise BadRequest(f"cannot read {path} as a WAV file: it contradicts itself")
+    if len(data) > MAX_S * own_rate * block:
+        raise BadRequest(f"{path} is longer than an hour ({len(data) / own_rate / block:.0f} s)")
+    samples = _to_float(kind, width, data[: len(data) // block * block])
+    mono = np.nan_to_num(samples).reshape(-1, channels).mean(axis=1)
+    if own_rate != rate and len(mono):
+        mono = soxr.resample(mono, own_rate, rate)
+    return from_float(mono.astype(np.float32))
 
 
-def _to_float(data: bytes, width: int) -> NDArray[np.float64]:
-    if width == 1:  # the one width that has no sign
-        return (np.frombuffer(data, np.uint8).astype(np.float64) - 128) / 128
+def _chunks(path: Path) -> tuple[bytes, bytes | None]:
+    """The chunks "fmt " and "data", as far as they are there. What was written as a stream tells no true sizes."""
+    format, data = b"", None
+    with path.open("rb") as file:
+        head = file.read(12)
+        if head[:4] != b"RIFF" or head[8:] != b"WAVE":
+            return b"", None
+        while data is None and len(chunk := file.read(8)) == 8:
+            name, size = struct.unpack("<4sI", chunk)
+            if name == b"data":
+                data = file.read(min(size, MAX_BYTES))
+            elif name == b"fmt " and 16 <= size <= 64:
+                format = file.read(size + size % 2)
+            else:
+                file.seek(size + size % 2, 1)
+    return (format if len(format) >= 16 else b""), data
+
+
+def _to_float(kind: int, width: int, data: bytes) -> NDArray[np.float64]:
+    """In [-1, 1]."""
     if width == 3:
         padded = np.zeros((len(data) // 3, 4), np.uint8)
-        padded[:, 1:] = np.frombuffer(data[: len(data) // 3 * 3], np.uint8).reshape(-1, 3)
-        return padded.view("<i4").ravel().astype(np.float64) / 2**31
-    kind, full = {2: ("<i2", 2**15), 4: ("<i4", 2**31)}[width]
-    return np.frombuffer(data, kind).astype(np.float64) / full
+        padded[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)
+        data, width = padded.tobytes(), 4
+    found: NDArray[np.float64] = np.frombuffer(data, _KNOWN[kind, width]).astype(np.float64)
+    if kind == _FLOAT:
+        return found
+    if width == 1:  # the one width that has no sign
+        return (found - 128) / 128
+    return found / (1 << (8 * width - 1))
 
 
 class WavWriter:

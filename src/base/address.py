@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from base.errors import Misconfigured
 
 
@@ -22,3 +24,16 @@ def check_address_or_none(address: str) -> None:
     """The same where empty means none."""
     if address:
         split_address(address)
+
+
+def check_url_or_none(url: str) -> None:
+    """For settings that hold the address of a web server; raises `Misconfigured`."""
+    if not url:
+        return
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise Misconfigured(f"{url!r} is no address, such as http://127.0.0.1:11434/v1", reason="BAD_ADDRESS")

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from base.address import check_address
+from base.address import check_address, check_url_or_none
 
 Milliseconds = Annotated[int, Meta(ge=50, le=10_000)]
 
@@ -51,7 +51,11 @@ class OrchestratorSettings:
         float, Meta(description="How long a turn waits for a worker that can speak it.", ge=0.1)
     ] = 10.0
     llm_url: Annotated[
-        str, Meta(description="Base URL of an OpenAI-compatible endpoint, e.g. http://127.0.0.1:11434/v1.")
+        str,
+        Meta(
+            description="Base URL of an OpenAI-compatible endpoint, e.g. http://127.0.0.1:11434/v1.",
+            extra={"check": check_url_or_none},
+        ),
     ] = ""
     llm_model: Annotated[str, Meta(description="Model to ask there; empty: its first.")] = ""
     llm_key_file: Annotated[str, Meta(description="File with the API key; the key itself is never a setting.")] = ""

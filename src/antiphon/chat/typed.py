@@ -37,7 +37,8 @@ async def _piped() -> AsyncIterator[str]:
         line = "-"
         while line:
             asked.acquire()
-            line = sys.stdin.readline()
+            # Bytes that are no text are no reason to stop.
+            line = sys.stdin.buffer.readline().decode(errors="replace")
             with contextlib.suppress(RuntimeError):  # the loop is gone
                 loop.call_soon_threadsafe(read.put_nowait, line)
 

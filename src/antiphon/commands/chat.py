@@ -63,7 +63,12 @@ def _run(
         raise click.UsageError("--out goes with --wav or --text; to keep a spoken conversation use --record")
     from antiphon.chat.run import Talk, Ways, devices_table
     from antiphon.output import table
+    from antiphon.wavs import read_wav
+    from base.audio import UPLINK_RATE
 
+    for path in wavs:
+        # Before anybody is called: it would be a pity to find out then.
+        read_wav(path, UPLINK_RATE)
     if list_devices:
         click.echo(table(("number", "name", "inputs", "outputs"), devices_table()))
         return 0

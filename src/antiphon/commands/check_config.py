@@ -18,10 +18,13 @@ from base.errors import Misconfigured
 
 @click.command(help="Check the configuration and show what it comes to, and from where. FILE: antiphon.toml here.")
 @click.argument("file", required=False)
+@click.option("--config", metavar="FILE", allow_from_autoenv=False, help="The same, as other commands have it.")
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 @click.option("--changed", is_flag=True, help="Only what differs from the defaults.")
-def command(file: str | None, as_json: bool, changed: bool) -> int:
-    path = options.find_config(file)
+def command(file: str | None, config: str | None, as_json: bool, changed: bool) -> int:
+    if file and config and file != config:
+        raise click.UsageError(f"FILE ({file}) and --config ({config}) are two; name one")
+    path = options.find_config(file or config)
     report = [check(path, section, type_) for section, type_ in sections().items()]
     failed = any(part["errors"] for part in report)
     if as_json:

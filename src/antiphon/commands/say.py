@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sys
 from pathlib import Path
 
@@ -67,8 +68,7 @@ def command(
 ) -> int:
     from antiphon.speech import client
 
-    if text == "-":
-        text = sys.stdin.read()
+    text = _text(sys.stdin.buffer.read() if text == "-" else os.fsencode(text))
     file = options.find_config(config)
 
     async def make() -> tuple[bytes, str]:
@@ -100,6 +100,14 @@ def command(
         made = {"file": str(out) if out else None, "seconds": seconds, "rate": int(sample_rate), "worker": worker}
         print_json(made, err=str(out) == "-")
     return exits.OK
+
+
+def _text(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        what = f"byte 0x{data[error.start]:02X} at {error.start}"
+        raise click.UsageError(f"the text is not UTF-8 ({what}); convert it, for example with iconv") from None
 
 
 async def _registered(registry: str, *, model: str, voice: str, language: str) -> tuple[str, str]:

@@ -115,6 +115,7 @@ def test_check_config_says_what_holds_and_from_where(tmp_path: Path) -> None:
         ("[regestry]\n", "did you mean 'registry'"),
         ("[up]\ntts_workers = -1\n", "at least 0"),
         ("nonsense", "not TOML"),
+        ('[orchestrator]\nresponder = "openai"\nllm_url = "nonsense"\n', "no address, such as http"),
     ],
 )
 def test_check_config_finds_what_is_wrong(tmp_path: Path, content: str, says: str) -> None:

@@ -111,6 +111,15 @@ def test_say_finds_the_model_that_has_the_voice(alone: Path) -> None:
     assert loudness(alone / "say.wav") > 1_000
 
 
+def test_bytes_that_are_no_text_are_said_so(alone: Path) -> None:
+    for text, given in (("caf\udce9", None), ("-", b"good \xff")):
+        command = [sys.executable, "-P", "-m", "antiphon", "say", text, "-o", "x.wav"]
+        env = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(SRC), "ANTIPHON_VAR": str(alone)}
+        done = subprocess.run(command, cwd=alone, env=env, input=given, capture_output=True, timeout=60)
+        assert done.returncode == 2
+        assert b"not UTF-8 (byte 0x" in done.stderr
+
+
 def test_say_whose_own_worker_fails_says_why(alone: Path) -> None:
     done = antiphon("say", "x", "-o", "x.wav", cwd=alone, ANTIPHON_TTS_WORKER_ENGINE="trumpet")
     assert done.returncode == 69
@@ -120,7 +129,8 @@ def test_say_whose_own_worker_fails_says_why(alone: Path) -> None:
 def test_lines_from_a_pipe_are_answered_one_by_one(system: System) -> None:
     done = subprocess.run(
         [sys.executable, "-P", "-m", "antiphon", "chat", "--text", "--explain"],
-        input="first\n\n/say second\nthird\n/quit\nnever\n",
+        input="first\n\n/say second\nthird \udcff\n/quit\nnever\n",
+        errors="surrogateescape",
         cwd=system.folder,
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(SRC), "ANTIPHON_VAR": str(system.folder)},
         capture_output=True,
