@@ -44,6 +44,8 @@ STOPPED_S = 4.0
 CAPACITY_WAIT_S = 2.0
 FAILOVER_WAIT_S = 1.0
 LOOK_S = 0.2
+ENGINE_CRASHED = "ENGINE_CRASHED"
+"""A model's own process died. Its worker is well, and says when it can be had again: mostly at once."""
 
 
 @dataclass(slots=True)
@@ -299,7 +301,9 @@ class VoiceClient:
             return
         self._workers.failed(worker, error)
         full = isinstance(error, AtCapacity)
-        self._shunned.shun(worker, max(FULL_S, error.retry_after_s or 0.0) if full else SHUN_S)
+        crashed = error.reason == ENGINE_CRASHED and error.retry_after_s is not None
+        again_s = max(FULL_S, error.retry_after_s or 0.0) if full else SHUN_S
+        self._shunned.shun(worker, error.retry_after_s or 0.0 if crashed else again_s)
         if turn is None or not turn.said:
             return
         self.failovers += 1
@@ -348,7 +352,7 @@ class VoiceClient:
         self._give(turn.finish(done.samples, done.spoken, done.wasted_samples))
 
     def _failed(self, turn: Unspoken, error: AntiphonError) -> None:
-        if error.reason in ("AT_CAPACITY", "DRAINING"):
+        if error.reason in ("AT_CAPACITY", "DRAINING", ENGINE_CRASHED):
             self._leave(error)
         elif not turn.received and (
             isinstance(error, AtCapacity | Unavailable | Internal) or error.reason == "ENGINE_STALLED"

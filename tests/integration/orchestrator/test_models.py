@@ -121,6 +121,21 @@ async def test_a_voice_whose_process_crashed_is_had_back_by_whoever_speaks_next(
         assert not u.errors()
 
 
+async def test_a_voice_whose_process_dies_in_mid_sentence_goes_on_with_the_next_word() -> None:
+    async with (
+        house(tts_settings={"models": (sine("a"), sine("b", isolate=True))}, asr=0) as here,
+        user(here.url, model="b") as u,
+    ):
+        text = " ".join([SAYS] * 5)
+        u.session.ask(text)
+        await u.hears(0.3, 1)
+        (pid,) = isolated_processes()
+        os.kill(pid, signal.SIGKILL)
+        finished = await u.finished(turn=1)
+        assert (finished.reason, finished.heard) == ("complete", text)
+        assert not u.errors()
+
+
 async def test_a_voice_that_could_not_be_loaded_is_tried_again(tmp_path: Path) -> None:
     voice = make_voice(tmp_path, "en_US-late-low")
     config = voice.with_name(voice.name + ".json")
