@@ -31,6 +31,11 @@ from orchestrator.conversation.speech import DORMANT_MAX, Hearing, Part, Utteran
 from orchestrator.conversation.states import HELD, LIVE, TOLD, Phase, State
 from orchestrator.conversation.turns import Again, Reply, Stop, Trigger, Why
 
+SELF_ECHO = (
+    "I keep hearing myself: your microphone picks up your loudspeaker. Headphones help, or echo cancellation "
+    "(a browser has it; else look for it in the sound settings), or a lower volume."
+)
+
 
 class Core:
     def __init__(self, policy: Policy, history: tuple[Item, ...]) -> None:
@@ -123,6 +128,7 @@ class Core:
     def hold_for(self, utterance: Utterance, now: float) -> None:
         """Speech over a reply: playout stays where it is, nothing else yet."""
         utterance.part = Part.HOLDING
+        utterance.silent = True
         if self.phase not in HELD:
             self.live.held_since_s = now
             self.hold(Why.SPEECH, now)
@@ -212,6 +218,14 @@ class Core:
             self.live.false_alarms += 1
         if self.trigger.alarm(self.policy, now):
             self.emit(SetTrigger(self.policy.raised_trigger_frames))
+
+    def self_echo(self, utterance: Utterance, now: float) -> None:
+        """The microphone heard the loudspeaker. That is a false alarm, wherever it was taken for the user."""
+        self.counts["self_echoes"] += 1
+        if not utterance.alarmed:
+            self.alarm(utterance, now)
+        if self.counts["self_echoes"] == self.policy.echoes_told:
+            self.notice("self_echo", SELF_ECHO)
 
     def spoken_so_far(self) -> str:
         """Ends the user's turn at once, with the words that were understood; nobody waits for others."""

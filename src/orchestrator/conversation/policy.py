@@ -41,6 +41,8 @@ class Policy:
     """VAD frames that start an utterance: usually, and while there are false alarms."""
     false_alarm_window_s: float = 5.0
     false_alarm_quiet_s: float = 10.0
+    echoes_told: int = 3
+    """The user is told when the loudspeaker was heard so often."""
     manual: bool = False
     """Only the client ends the user's turn (turn_commit, input released)."""
     interruptible: bool = True

@@ -49,6 +49,8 @@ def _begin(core: Core, event: SpeechStarted, now: float) -> Utterance:
     at_s = min(event.at_s, now)
     asked = event.playing is not None and event.playing.asks
     utterance = Utterance(event.utterance, started_s=at_s, part=Part.TURN, worded_s=at_s, answers=asked)
+    utterance.overhear(event.playing)
+    utterance.silent = core.phase not in LIVE
     core.hearing.begin(utterance)
     return utterance
 
@@ -64,16 +66,21 @@ def partial(core: Core, event: PartialHeard, now: float) -> None:
     if utterance.final is not None:
         core.counts["stale_utterance"] += 1
         return
-    if utterance.partials.hear(event.text, event.stable, now):
+    utterance.overhear(event.playing)
+    changed = utterance.partials.hear(event.text, event.stable, now)
+    utterance.hear_echo(core.policy, now)
+    if changed:
         utterance.worded_s = now
         if utterance.part is Part.TURN:
             core.hearing.mind_words(utterance, now)
-    _tell(core, utterance, utterance.partials.text, final=False)
+    _tell(core, utterance, utterance.text, final=False)
     weigh(core, utterance, now)
 
 
 def final(core: Core, event: FinalHeard, now: float) -> None:
-    _settle(core, core.hearing.utterances[event.utterance], event.text.strip(), now)
+    utterance = core.hearing.utterances[event.utterance]
+    utterance.overhear(event.playing)
+    _settle(core, utterance, event.text.strip(), now)
 
 
 def failed(core: Core, event: RecognitionFailed, now: float) -> None:
@@ -94,7 +101,10 @@ def _settle(core: Core, utterance: Utterance, text: str, now: float) -> None:
     utterance.final = text
     if utterance.ended_s is None:  # the recogniser heard the end before the VAD did
         utterance.ended_s = now
-    _tell(core, utterance, text, final=True)
+    utterance.hear_echo(core.policy, now)
+    if utterance.echo:
+        core.self_echo(utterance, now)
+    _tell(core, utterance, utterance.text, final=True)
     if utterance.part is Part.TURN and utterance.words:
         core.hearing.mind_words(utterance, now)
     weigh(core, utterance, now)
@@ -111,6 +121,8 @@ def _tell(core: Core, utterance: Utterance, text: str, *, final: bool) -> None:
 
 def weigh(core: Core, utterance: Utterance, now: float) -> None:
     """Whether an utterance, with what is known of it now, changes anything."""
+    if utterance.final is None:
+        utterance.hear_echo(core.policy, now)
     if utterance.part is Part.TURN:
         _weigh_in_turn(core, utterance)
     elif core.phase in LIVE:
@@ -127,6 +139,8 @@ def _weigh_in_turn(core: Core, utterance: Utterance) -> None:
     if not utterance.words:
         if core.phase in LIVE or not alone:
             core.hearing.drop(utterance)
+        elif utterance.echo:
+            core.hearing.wordless_s = None
     elif core.phase in LIVE and utterance.ignorable(core.policy.language):
         core.hearing.drop(utterance)
 
@@ -224,12 +238,13 @@ def noise(core: Core, now: float) -> None:
 
 def sound_without_words(core: Core, now: float) -> None:
     """Sound without words has kept the turn open for as long as it may."""
+    echo = any(utterance.echo for utterance in core.hearing.turn)
     for utterance in core.hearing.turn:
         if not utterance.words:
             core.make_dormant(utterance)
     core.hearing.wordless_s = None
     if not core.hearing.open:
-        if core.again is None:
+        if core.again is None and not echo:
             _no_words(core)
         _leave_turn(core)
 
@@ -254,6 +269,7 @@ def turn_ends(core: Core, now: float) -> None:
     text = " ".join(filter(None, (*hearing.pieces, *(u.text for u in said if u.words))))
     meant = not (said and all(u.over and not u.answers for u in said) and is_backchannel(text, core.policy.language))
     failed = any(u.failed for u in said)
+    echo = any(u.echo for u in said)
     for utterance in said:
         if utterance.words:
             core.forget(utterance)  # without a final, the last partial stands
@@ -267,9 +283,9 @@ def turn_ends(core: Core, now: float) -> None:
         _answer(core, text, reason, now)
         return
     core.counts["empty_turns"] += 1
-    if core.trigger.alarm(core.policy, now):
+    if not echo and core.trigger.alarm(core.policy, now):
         core.emit(SetTrigger(core.policy.raised_trigger_frames))
-    if not text and not failed and core.again is None:
+    if not text and not failed and not echo and core.again is None:
         _no_words(core)
     if not later:
         _leave_turn(core)

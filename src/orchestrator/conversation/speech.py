@@ -7,15 +7,19 @@ by its id alone, and memory is bounded.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from orchestrator.conversation.backchannel import all_backchannel, may_become_backchannel
+from orchestrator.conversation.echo import is_echo
 from orchestrator.conversation.endpointing import SILENCE, adjust
+from orchestrator.conversation.events import Playing
 from orchestrator.conversation.policy import Policy
 from orchestrator.conversation.words import whole_words, words
 
 DORMANT_MAX = 8
+OVERHEARD = 600
+"""Characters of a reply that are kept of what was heard during an utterance."""
 
 
 class Part(Enum):
@@ -83,14 +87,53 @@ class Utterance:
     """It was counted as a false alarm."""
     told: str = ""
     """The last transcript of it that the user was told."""
+    playing: Playing | None = None
+    """What the loudspeaker said meanwhile."""
+    silent: bool = False
+    """The loudspeaker fell silent when it began, or had just done so."""
+    echo: bool = False
+    """All that was understood of it is the loudspeaker's."""
+    user: bool = False
+    """It is no echo, whatever its words."""
 
     @property
     def text(self) -> str:
+        """What the user said; an echo is nothing that they said."""
+        if self.echo:
+            return ""
         return self.partials.text if self.final is None else self.final
 
     @property
     def words(self) -> tuple[str, ...]:
+        if self.echo:
+            return ()
         return self.partials.words if self.final is None else words(self.final)
+
+    def overhear(self, playing: Playing | None) -> None:
+        """The loudspeaker says this while it goes on."""
+        before = self.playing
+        if playing is None or before is None or before.turn != playing.turn:
+            self.playing = playing or before
+            return
+        first, then = sorted((before, playing), key=lambda part: part.start)
+        text = first.text + then.text[max(0, first.start + len(first.text) - then.start) :]
+        cut = max(0, len(text) - OVERHEARD)
+        self.playing = replace(before, start=first.start + cut, text=text[cut:])
+
+    def hear_echo(self, policy: Policy, now: float) -> None:
+        """Keeps `echo`. Who speaks for `confirm_ms` after the loudspeaker fell silent is the user in any case."""
+        if self.silent and _confirmed(self, policy, now):
+            self.user = True
+        found = self.partials.words if self.final is None else words(self.final)
+        said = self.partials.text if self.final is None else self.final
+        self.echo = self.echoes(found, policy.language, asked=said.rstrip().endswith(("?", "？")))
+
+    def echoes(self, found: Sequence[str], language: str, *, asked: bool = False) -> bool:
+        """Whether these words of it are the loudspeaker's."""
+        playing = self.playing
+        if self.user or playing is None or not found:
+            return False
+        return is_echo(found, playing.text, playing.near, language, asked=asked)
 
     def listens(self, found: Sequence[str], language: str) -> bool:
         """Whether these words of it are nothing but backchannels."""
@@ -241,10 +284,9 @@ class Verdict(Enum):
 
 def verdict(u: Utterance, policy: Policy, now: float) -> Verdict:
     if u.final is not None:
-        found = words(u.final)
-        return Verdict.WORDS if found and not u.listens(found, policy.language) else Verdict.FALSE
+        return Verdict.WORDS if u.words and not u.listens(u.words, policy.language) else Verdict.FALSE
     stable = u.partials.stable(now, policy.stable_ms / 1000)
-    if stable and not u.may_listen(stable, policy.language):
+    if stable and not u.may_listen(stable, policy.language) and not u.echoes(stable, policy.language):
         return Verdict.WORDS
     if u.part is not Part.HOLDING:
         return Verdict.OPEN

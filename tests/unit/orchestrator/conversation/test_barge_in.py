@@ -274,6 +274,113 @@ def test_a_final_after_the_resume_without_a_real_word_changes_nothing(text: str)
     assert scene.machine.counts["false_alarms"] == 1
 
 
+# --- the loudspeaker's own words -------------------------------------------------------------------------------------
+
+FORECAST = "The weather in Paris is sunny tomorrow."
+
+
+@pytest.mark.parametrize("text", ["the weather in Paris", "weather in pairs", "is sunny tomorrow"])
+def test_words_that_the_loudspeaker_says_just_then_are_a_false_alarm(text: str) -> None:
+    scene = speaking()
+    scene.plays(FORECAST)
+    scene.at(1.0)
+    scene.starts(0)
+    scene.at(1.2)
+    scene.partial(0, text, stable=len(text))
+    scene.at(1.4)
+    scene.ends(0)
+    scene.final(0, text)
+    assert scene.all(c.ResumeReply) == [c.ResumeReply(1, false_alarm=True)]
+    assert scene.machine.counts["self_echoes"] == scene.machine.counts["false_alarms"] == 1
+    assert not scene.all(c.TellTranscript)
+    scene.at(20.0)
+    assert not scene.all(c.StopReply)
+    assert not scene.notices()
+
+
+@pytest.mark.parametrize("text", ["stop", "the", "Paris", "wait", "the weather in Paris stop", "and tomorrow evening"])
+def test_who_repeats_a_word_or_says_more_interrupts(text: str) -> None:
+    scene = speaking()
+    scene.plays(FORECAST, near="is sunny")
+    scene.at(1.0)
+    scene.says(0, text, seconds=0.4)
+    assert scene.all(c.StopReply) == [c.StopReply(1, "barge_in")]
+    assert not scene.machine.counts["self_echoes"]
+
+
+def test_who_speaks_on_after_the_reply_was_held_is_the_user_whatever_they_say() -> None:
+    scene = speaking()
+    scene.plays(FORECAST)
+    scene.at(1.0)
+    scene.starts(0)
+    scene.at(1.2)
+    scene.partial(0, "the weather in Paris", stable=20)
+    scene.at(2.2)
+    assert scene.when(c.StopReply) == [pytest.approx(1.7)]
+    scene.ends(0)
+    scene.final(0, "the weather in Paris")
+    scene.stops("The weather", "in Paris is sunny tomorrow.")
+    scene.at(5.0)
+    assert scene.replies()[-1] == (c.Cause.USER, "the weather in Paris")
+
+
+def test_an_echo_with_the_users_words_after_it_stops_when_they_come() -> None:
+    scene = speaking()
+    scene.plays(FORECAST)
+    scene.starts(0)
+    scene.at(0.2)
+    scene.partial(0, "the weather in", stable=14)
+    assert not scene.all(c.StopReply)
+    scene.at(0.5)
+    scene.partial(0, "the weather in no listen", stable=17)
+    assert scene.when(c.StopReply) == [0.5]
+
+
+def test_the_same_words_when_nothing_sounds_are_the_users() -> None:
+    scene = thinking()
+    scene.says(0, "the weather in Paris", seconds=0.4)
+    assert scene.all(c.StopReply) == [c.StopReply(1, "withdrawn")]
+
+
+def test_the_echo_of_the_last_words_is_no_turn() -> None:
+    scene = speaking()
+    scene.plays(FORECAST)
+    scene.finishes(FORECAST)
+    scene.at(0.2)
+    scene.says(0, "sunny tomorrow", seconds=0.4)
+    scene.at(5.0)
+    assert scene.state is State.IDLE
+    assert len(scene.replies()) == 1
+    assert not scene.notices()
+    assert scene.machine.counts["self_echoes"] == 1
+
+
+def test_an_echo_of_a_reply_that_may_not_be_interrupted_grows_with_it_and_is_no_turn() -> None:
+    scene = speaking(Policy(language="en", interruptible=False))
+    scene.plays("The weather in Paris")
+    scene.starts(0)
+    scene.at(1.0)
+    scene.plays("in Paris is sunny tomorrow, with a light breeze.", start=12)
+    scene.partial(0, "the weather in Paris is sunny")
+    scene.at(2.5)
+    scene.ends(0)
+    scene.final(0, "the weather in Paris is sunny tomorrow with a light breeze")
+    scene.at(3.0)
+    scene.finishes("The weather in Paris is sunny tomorrow, with a light breeze.")
+    scene.at(9.0)
+    assert len(scene.replies()) == 1
+    assert scene.machine.counts["self_echoes"] == 1
+
+
+def test_the_third_echo_is_told_once() -> None:
+    scene = speaking()
+    scene.plays(FORECAST)
+    for utterance in range(5):
+        scene.at(1.0 + utterance)
+        scene.says(utterance, "the weather in Paris", seconds=0.3)
+        assert scene.notices() == (["self_echo"] if utterance >= 2 else [])
+
+
 def test_a_new_utterance_keeps_the_hold() -> None:
     scene = speaking()
     scene.starts(0)

@@ -34,6 +34,9 @@ class Speech:
     cancelled: bool = False
     text: str = ""
     """What the machine knows of it, and must not lose."""
+    playing: e.Playing | None = None
+    """What the loudspeaker said as it began."""
+    ended_s: float = 0.0
 
 
 @dataclass
@@ -201,15 +204,16 @@ class Conversation(RuleBasedStateMachine):
     @rule(late=st.sampled_from([0.0, 0.04, 0.08, 0.9]))
     def speech_starts(self, late: float) -> None:
         utterance = len(self.speeches)
-        self.speeches[utterance] = Speech(self.now - late)
-        self.happens(e.SpeechStarted(utterance, 0, self.now - late, self.playing()))
+        speech = self.speeches[utterance] = Speech(self.now - late, playing=self.playing())
+        self.happens(e.SpeechStarted(utterance, 0, self.now - late, speech.playing))
 
     @precondition(lambda self: self.talking)
     @rule()
     def speech_ends(self) -> None:
         utterance = self.talking[0]
-        self.speeches[utterance].ended = True
-        self.happens(e.SpeechEnded(utterance, 0, self.now - HANGOVER_S))
+        speech = self.speeches[utterance]
+        speech.ended, speech.ended_s = True, self.now - HANGOVER_S
+        self.happens(e.SpeechEnded(utterance, 0, speech.ended_s))
 
     def playing(self) -> e.Playing | None:
         """What the loudspeaker says; every third word of a reply ends a question."""
@@ -224,7 +228,10 @@ class Conversation(RuleBasedStateMachine):
         return " ".join(f"word{n}" for n in range(self.words - count, self.words))
 
     @precondition(lambda self: not self.talking and not self.away)
-    @rule(seconds=st.sampled_from([0.1, 0.3, 0.8, 2.0]), kind=st.sampled_from(["empty", "backchannel", "new", "none"]))
+    @rule(
+        seconds=st.sampled_from([0.1, 0.3, 0.8, 2.0]),
+        kind=st.sampled_from(["empty", "backchannel", "new", "none", "echo"]),
+    )
     def speaks(self, seconds: float, kind: str) -> None:
         """The usual way of an utterance; `none`: its final is yet to come."""
         self.speech_starts(0.04)
@@ -240,17 +247,20 @@ class Conversation(RuleBasedStateMachine):
         count=st.integers(0, 2),
         backchannel=st.sampled_from(["", "", "mhm", "i"]),
         stable=st.booleans(),
+        echo=st.booleans(),
     )
-    def partial(self, data: st.DataObject, count: int, backchannel: str, stable: bool) -> None:
+    def partial(self, data: st.DataObject, count: int, backchannel: str, stable: bool, echo: bool) -> None:
         utterance = data.draw(st.sampled_from(self.unfinished))
         speech = self.speeches[utterance]
         more = backchannel or self.fresh_words(count)
+        if echo and speech.playing is not None and not speech.text:
+            more = " ".join(speech.playing.text.split()[:2])
         text = f"{speech.text} {more}".strip()
         speech.text = text
         self.happens(e.PartialHeard(utterance, text, len(text) if stable else 0))
 
     @precondition(lambda self: any(self.speeches[u].ended for u in self.unfinished))
-    @rule(data=st.data(), kind=st.sampled_from(["as it was", "empty", "backchannel", "new", "failed"]))
+    @rule(data=st.data(), kind=st.sampled_from(["as it was", "empty", "backchannel", "new", "failed", "echo"]))
     def final(self, data: st.DataObject, kind: str) -> None:
         self.finish(data.draw(st.sampled_from([u for u in self.unfinished if self.speeches[u].ended])), kind)
 
@@ -266,7 +276,21 @@ class Conversation(RuleBasedStateMachine):
             speech.text = "okay"
         elif kind == "new":
             speech.text = self.fresh_words(2)
+        elif kind == "echo" and speech.playing is not None:
+            self.finish_echo(utterance, speech, speech.playing)
+            return
         self.happens(e.FinalHeard(utterance, speech.text))
+
+    def finish_echo(self, utterance: int, speech: Speech, playing: e.Playing) -> None:
+        """The loudspeaker's words never stop what it says; unless somebody spoke on long after it was held."""
+        speech.text = playing.text
+        held, counted = self.machine.phase in HELD, self.machine.counts["self_echoes"]
+        self.happens(e.FinalHeard(utterance, speech.text))
+        if self.ended or speech.ended_s - speech.started_s >= self.policy.confirm_ms / 1000:
+            return
+        assert self.machine.counts["self_echoes"] == counted + 1
+        assert not held or self.machine.phase is not Phase.STOPPING
+        speech.text = ""
 
     @precondition(lambda self: self.speeches)
     @rule(data=st.data())
