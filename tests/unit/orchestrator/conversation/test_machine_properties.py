@@ -286,7 +286,7 @@ class Conversation(RuleBasedStateMachine):
         speech.text = playing.text
         held, counted = self.machine.phase in HELD, self.machine.counts["self_echoes"]
         self.happens(e.FinalHeard(utterance, speech.text))
-        if self.ended or speech.ended_s - speech.started_s >= self.policy.confirm_ms / 1000:
+        if self.ended or speech.ended_s + HANGOVER_S - speech.started_s >= self.policy.confirm_ms / 1000:
             return
         assert self.machine.counts["self_echoes"] == counted + 1
         assert not held or self.machine.phase is not Phase.STOPPING
