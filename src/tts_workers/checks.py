@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base.errors import Misconfigured
-from tts_workers.models import ENGINES
+from tts_workers import catalogue
 from tts_workers.settings import TtsWorkerSettings
 
 
@@ -11,8 +11,7 @@ def check(settings: TtsWorkerSettings) -> None:
     """Raises Misconfigured for what a worker would refuse, and for a model that it could never load."""
     models = [(m.id, m.engine) for m in settings.models] or [(settings.engine, settings.engine)]
     for id, engine in models:
-        if engine not in ENGINES:
-            raise Misconfigured(f"model {id!r} asks for engine {engine!r}; there are {', '.join(sorted(ENGINES))}")
+        catalogue.check(id, engine)
     ids = [id for id, _ in models]
     if len(set(ids)) != len(ids):
         raise Misconfigured(f"two models have the same id; ids are {', '.join(ids)}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import importlib
 import math
 import threading
 from collections import OrderedDict
@@ -13,8 +12,9 @@ from typing import Protocol
 
 from base import language as tags
 from base.audio import to_float
-from base.errors import AntiphonError, BadRequest, Misconfigured, NotFound, Unavailable
+from base.errors import AntiphonError, BadRequest, NotFound, Unavailable
 from base.loudness import active_speech_level
+from tts_workers import catalogue
 from tts_workers.batching import Batched
 from tts_workers.engine import (
     Audio,
@@ -32,12 +32,6 @@ from tts_workers.engine import (
 from tts_workers.isolated.model import Loading, Lost, nobody
 from tts_workers.options import read_everywhere
 from tts_workers.warmup import warm_up_text
-
-ENGINES = {
-    "espeak": ("tts_workers.engines.espeak.engine", "EspeakEngine"),
-    "piper": ("tts_workers.engines.piper.engine", "PiperEngine"),
-    "sine": ("tts_workers.engines.sine", "SineEngine"),
-}
 
 STYLE_RANGES = {"rate": (0.5, 3.0), "pitch": (-12.0, 12.0), "range": (0.0, 2.0), "volume": (0.0, 2.0)}
 MAX_GAIN_DB = 30.0
@@ -301,7 +295,7 @@ def start(spec: ModelSpec, lost: Lost = nobody) -> Start:
         everywhere, theirs = read_everywhere(spec)
         if not is_isolated(spec):
             return _Here(_engine(spec), theirs)
-        return Loading(theirs, ":".join(ENGINES[spec.engine]), memory_limit=everywhere.memory_limit, lost=lost)
+        return Loading(theirs, catalogue.factory(spec.id, spec.engine), memory_limit=everywhere.memory_limit, lost=lost)
     except AntiphonError as error:
         return _Wrong(error)
 
@@ -314,16 +308,12 @@ def as_model(loaded: Model | BatchModel) -> Model:
 def inspect(spec: ModelSpec) -> EngineInfo | None:
     """What a model will be able to do, without loading it, where its engine can tell. Blocks. Raises likewise."""
     engine = _engine(spec)
-    return engine.inspect(spec) if isinstance(engine, Inspects) else None
+    _, theirs = read_everywhere(spec)
+    return engine.inspect(theirs) if isinstance(engine, Inspects) else None
 
 
 def _engine(spec: ModelSpec) -> Engine:
-    if spec.engine not in ENGINES:
-        known = ", ".join(sorted(ENGINES))
-        raise Misconfigured(f"model {spec.id!r} asks for engine {spec.engine!r}; there are {known}")
-    module, name = ENGINES[spec.engine]
-    engine: Engine = getattr(importlib.import_module(module), name)()
-    return engine
+    return catalogue.make(spec.id, catalogue.factory(spec.id, spec.engine))
 
 
 def _closeness(voice: VoiceInfo, language: str) -> int:

@@ -15,7 +15,14 @@ class ModelSettings:
     """One model to serve."""
 
     id: Annotated[str, Meta(description="What clients call it.", min_length=1)]
-    engine: Annotated[str, Meta(description="The engine that loads it: espeak, piper or sine.", min_length=1)]
+    engine: Annotated[
+        str,
+        Meta(
+            description="The engine that loads it: espeak, piper, sine, or one of yours: module:Class, or an entry "
+            "point of the group antiphon.engines.",
+            min_length=1,
+        ),
+    ]
     options: Annotated[dict[str, Any], Meta(description="The engine's own options.")] = field(default_factory=dict)
     device: Annotated[str, Meta(description="Where it is loaded: models of one device load one after another.")] = "cpu"
     memory_mb: Annotated[int, Meta(description="What it is thought to take, until it is measured.", ge=0)] = 0
@@ -40,9 +47,7 @@ class TtsWorkerSettings:
         ),
     ] = ""
     id: Annotated[str, Meta(description="Its name in the registry; empty: made from host and process.")] = ""
-    engine: Annotated[str, Meta(description="Engine of its one model, where `models` is empty: espeak or sine.")] = (
-        "espeak"
-    )
+    engine: Annotated[str, Meta(description="Engine of its one model, where `models` is empty.")] = "espeak"
     models: Annotated[
         tuple[ModelSettings, ...], Meta(description="Models to serve, each with id, engine and options.")
     ] = ()

@@ -11,7 +11,6 @@ terminal are the parent's business.
 from __future__ import annotations
 
 import ctypes
-import importlib
 import os
 import queue
 import signal
@@ -22,7 +21,8 @@ import traceback
 from typing import BinaryIO, NoReturn
 
 from base.errors import AntiphonError, AtCapacity, Internal
-from tts_workers.engine import Engine, Model
+from tts_workers import catalogue
+from tts_workers.engine import Model
 from tts_workers.isolated import pipe
 from tts_workers.isolated.endings import OUT_OF_MEMORY, is_want_of_memory, out_of_memory_error
 
@@ -63,8 +63,7 @@ def _load(load: pipe.Load) -> Model:
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         most = load.memory_limit if hard == resource.RLIM_INFINITY else min(hard, load.memory_limit)
         resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
-    module, _, name = load.factory.partition(":")
-    engine: Engine = getattr(importlib.import_module(module), name)()
+    engine = catalogue.make(load.model, load.factory)
     if "base.log" in sys.modules:
         # Only where the engine logs: structlog takes longer to import than all the rest.
         sys.modules["base.log"].configure()

@@ -38,7 +38,7 @@ def nobody(error: AntiphonError) -> None:
 class Loading:
     """One load of one model, in a process that `kill` ends.
 
-    `factory` ("module:Class") makes the engine in there; it is the program's own word, never a client's. `memory_limit`
+    `factory` ("module:Class") makes the engine in there; it is the operator's word, never a client's. `memory_limit`
     in bytes, where the system can limit it (Linux); 0: none. `lost` is called once, on a thread that may not wait, if
     the process goes after the load without being asked to.
     """

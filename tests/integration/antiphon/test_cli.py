@@ -223,6 +223,8 @@ def test_a_flags_variable_counts_and_is_no_unknown_setting() -> None:
         ('[orchestrator]\nregistry = "1.2.3"\n', "orchestrator", "is not host:port"),
         ('[orchestrator]\naccess_key_file = "nowhere"\n', "orchestrator", "access_key_file 'nowhere' cannot be read"),
         ('[tts_worker]\nengine = "trumpet"\n', "tts-worker", "engine 'trumpet'; there are"),
+        ('[tts_worker]\nengine = "json:no_such"\n', "tts-worker", "engine 'json:no_such' of model 'json:no_such'"),
+        ('[tts_worker]\nengine = "no_such.module:X"\n', "tts-worker", "No module named 'no_such'"),
         ('[tts_worker]\nengine = "sine"\ndefault_model = "x"\n', "tts-worker", "which is none of the models: sine"),
         ('[tts_worker]\nregistry = "127.0.0.1:99999"\n', "tts-worker", "is not host:port"),
         ('[asr_worker]\nregistry = "1.2.3"\n', "asr-worker", "is not host:port"),

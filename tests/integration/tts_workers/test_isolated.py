@@ -19,7 +19,7 @@ import pytest
 from base.errors import AntiphonError, AtCapacity, Internal, Misconfigured, NotFound, TimedOut, Unavailable
 from tests.support.isolated_engines import ESPEAK, MB, ROOT, ROUGH, SINE, isolated_processes
 from tests.support.tts import LIMIT_S
-from tts_workers import models
+from tts_workers.catalogue import ENGINES
 from tts_workers.engine import Audio, Mark, ModelSpec, Request
 from tts_workers.isolated import model as model_module
 from tts_workers.isolated import pipe, process
@@ -151,7 +151,7 @@ def test_a_load_that_raises_raises_the_same_here() -> None:
         load(at_lode="hang")
     with pytest.raises(Internal, match=r"'big' broke while it was loaded \(RuntimeError\)"):
         load(at_load="fault")
-    with pytest.raises(Internal, match="ModuleNotFoundError"):
+    with pytest.raises(Misconfigured, match=r"of model 'big' cannot be made: ModuleNotFoundError"):
         load("no.such.module:Engine")
     with pytest.raises(Misconfigured, match=r"'big'.*options"):
         load(x=object())
@@ -442,7 +442,7 @@ def test_it_outlives_the_thread_that_loaded_it() -> None:
 
 
 def test_an_engine_or_an_operator_asks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(models.ENGINES, "rough", ("tests.support.isolated_engines", "RoughEngine"))
+    monkeypatch.setitem(ENGINES, "rough", ROUGH)
     assert is_isolated(ModelSpec("a", "rough"))
     assert is_isolated(ModelSpec("a", "sine", {"isolate": True}))
     assert is_isolated(ModelSpec("a", "sine", {"memory_limit_mb": 900}))

@@ -10,9 +10,9 @@ import pytest
 
 from pb.antiphon.v1 import synthesis_pb2 as pb
 from pb.antiphon.v1 import synthesis_pb2_grpc
-from tests.support.isolated_engines import ROOT, isolated_processes
+from tests.support.isolated_engines import ROOT, ROUGH, isolated_processes
 from tests.support.tts import LIMIT_S, talking, worker
-from tts_workers import models
+from tts_workers.catalogue import ENGINES
 from tts_workers.settings import ModelSettings
 
 pytestmark = pytest.mark.integration
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.integration
 @pytest.fixture(autouse=True)
 def rough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setitem(models.ENGINES, "rough", ("tests.support.isolated_engines", "RoughEngine"))
+    monkeypatch.setitem(ENGINES, "rough", ROUGH)
 
 
 async def test_a_worker_speaks_with_it_and_outlives_its_crash() -> None:

@@ -26,7 +26,7 @@ from tests.support.heavy_engine import HeavyEngine
 from tests.support.house import until
 from tests.support.tts import LIMIT_S, talking
 from tts_workers.app import run, serving
-from tts_workers.models import ENGINES
+from tts_workers.catalogue import ENGINES
 from tts_workers.settings import ModelSettings, TtsWorkerSettings
 
 pytestmark = pytest.mark.integration
@@ -260,7 +260,7 @@ async def test_a_model_whose_inspection_breaks_is_no_harm_to_the_others(monkeypa
         raise ZeroDivisionError
 
     monkeypatch.setattr(HeavyEngine, "inspect", inspect, raising=False)
-    monkeypatch.setitem(ENGINES, "heavy", ("tests.support.heavy_engine", "HeavyEngine"))
+    monkeypatch.setitem(ENGINES, "heavy", "tests.support.heavy_engine:HeavyEngine")
     async with worker(sine("z"), ModelSettings("a", "heavy")) as here, talking(here.tts) as talk:
         await talk.say(1, "Hello.")
         assert (await talk.finished(1)).reason == synthesis_pb2.FINISH_REASON_COMPLETED
@@ -358,7 +358,7 @@ def level(pcm: bytes) -> float:
 async def test_what_a_model_takes_of_the_workers_memory_is_measured_unless_the_operator_has_said_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(ENGINES, "heavy", ("tests.support.heavy_engine", "HeavyEngine"))
+    monkeypatch.setitem(ENGINES, "heavy", "tests.support.heavy_engine:HeavyEngine")
     made = (sine("z"), ModelSettings("a", "heavy", {"size_mb": 60}), ModelSettings("b", "heavy", memory_mb=7))
     async with worker(*made) as here:
         for id in "ab":
