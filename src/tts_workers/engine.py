@@ -17,7 +17,10 @@ from base.errors import AntiphonError
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How to speak; the defaults are the voice's own way. Ranges as in proto/antiphon/v1/synthesis.proto."""
+    """How to speak; the defaults are the voice's own way. Ranges as in proto/antiphon/v1/synthesis.proto.
+
+    `volume` is the worker's to apply, never an engine's.
+    """
 
     rate: float = 1.0
     pitch: float = 0.0
@@ -27,7 +30,7 @@ class Style:
 
 @dataclass(frozen=True, slots=True)
 class VoiceInfo:
-    """`languages` (BCP 47), its main one first; "mul" speaks any."""
+    """`languages` (BCP 47), its main one first; "*" speaks any."""
 
     id: str
     name: str
@@ -95,7 +98,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Audio:
-    """Mono s16le PCM at the engine's own sample rate, any length."""
+    """Mono s16le PCM at the engine's own sample rate, any number of whole samples."""
 
     data: bytes
 
@@ -125,9 +128,17 @@ class Mark:
 class Model(Protocol):
     info: EngineInfo
 
-    def synthesize(self, request: Request) -> Iterator[Audio | Mark]: ...
+    def synthesize(self, request: Request) -> Iterator[Audio | Mark]:
+        """Several may run at once, each on a thread of its own; the worker may leave one at any item.
 
-    def close(self) -> None: ...
+        Raises an AntiphonError, `NotFound` for a voice or a language that `info` has not, and any time for what goes
+        wrong; the other requests, and the next one, are none the worse for it.
+        """
+        ...
+
+    def close(self) -> None:
+        """Frees what it holds. No request runs any more, and none comes."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

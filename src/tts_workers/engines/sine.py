@@ -39,7 +39,7 @@ import numpy as np
 from msgspec import Meta
 
 from base.audio import from_float
-from base.errors import AntiphonError, Unavailable
+from base.errors import AntiphonError, NotFound, Unavailable
 from base.language import ANY
 from tts_workers.engine import Audio, Done, EngineInfo, Mark, ModelSpec, Request, VoiceInfo
 from tts_workers.options import read_options
@@ -133,7 +133,7 @@ class SineModel:
 
     def _tone(self, request: Request, step: int) -> Iterator[Audio | Mark]:
         per_char = self._options.char_s / request.style.rate * SAMPLE_RATE
-        hertz = FREQUENCIES.get(request.voice, 440.0) * 2.0 ** (request.style.pitch / 12.0)
+        hertz = self._hertz(request.voice) * 2.0 ** (request.style.pitch / 12.0)
         pieces = list(_pieces(request.text)) if self._options.directives else [_Piece(0, request.text)]
         total = round(sum(len(p.text) for p in pieces) * per_char)
         chars = 0
@@ -155,6 +155,11 @@ class SineModel:
                 upto = min(end, done + step)
                 yield _wave(hertz, done, upto, total)
                 done = upto
+
+    def _hertz(self, voice: str) -> float:
+        if (hertz := FREQUENCIES.get(voice or self.info.default_voice)) is None:
+            raise NotFound(f"sine has no voice {voice[:80]!r}; it has {', '.join(FREQUENCIES)}", reason="UNKNOWN_VOICE")
+        return hertz
 
     def _obey(self, request: Request, piece: _Piece) -> None:
         match piece.directive:

@@ -28,6 +28,7 @@ import numpy as np
 from msgspec import Meta
 
 from base.errors import Misconfigured, NotFound
+from base.language import matches
 from tts_workers.engine import Audio, EngineInfo, Mark, ModelSpec, Request, Style, VoiceInfo
 from tts_workers.engines.espeak.pool import Pool
 from tts_workers.options import read_options
@@ -99,6 +100,7 @@ class EspeakModel:
         hello = pool.hello()
         self._rate: int = hello["rate"]
         self._names, voices = _voices(hello["voices"])
+        self._languages = {voice.id: voice.languages for voice in voices}
         self._variants = {_slug(v[0]): v[0].rpartition("/")[2] for v in hello["variants"]}
         self.info = EngineInfo(
             name="espeak",
@@ -117,6 +119,7 @@ class EspeakModel:
 
     def synthesize(self, request: Request) -> Iterator[Audio | Mark]:
         message = self._message(request)
+        self._check_language(request)
         done = 0
         at = 0
         before = "" if request.first else request.previous_text
@@ -147,6 +150,15 @@ class EspeakModel:
             "pitch": round(float(np.interp(style.pitch, *_PITCH))),
             "range": min(max(round(50 * style.range), 0), 100),
         }
+
+    def _check_language(self, request: Request) -> None:
+        base = (request.voice or DEFAULT_VOICE).partition("+")[0]
+        spoken = self._languages[base]
+        if request.language and not any(matches(request.language, tag) for tag in spoken):
+            raise NotFound(
+                f"espeak's voice {base!r} speaks {', '.join(spoken)}, not {request.language[:40]!r}",
+                reason="UNKNOWN_LANGUAGE",
+            )
 
     def _file(self, voice: str) -> str:
         """The library's name of a voice. Only names that it listed itself get there: it takes them for file names."""
