@@ -14,7 +14,6 @@ from pathlib import Path
 
 from base.language import ANY
 from tts_workers.engine import Audio, EngineInfo, Mark, ModelSpec, Request, VoiceInfo
-from tts_workers.isolated.model import IsolatedModel, Loading
 from tts_workers.options import read_options
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,22 +21,6 @@ ROUGH = "tests.support.isolated_engines:RoughEngine"
 SINE = "tts_workers.engines.sine:SineEngine"
 ESPEAK = "tts_workers.engines.espeak.engine:EspeakEngine"
 MB = 1_000_000
-
-
-class IsolatedSine:
-    """As the kit wants an engine."""
-
-    name = "sine"
-
-    def load(self, spec: ModelSpec) -> IsolatedModel:
-        return Loading(spec, SINE).load()
-
-
-class IsolatedEspeak:
-    name = "espeak"
-
-    def load(self, spec: ModelSpec) -> IsolatedModel:
-        return Loading(spec, ESPEAK).load()
 
 
 @dataclass(frozen=True, slots=True)

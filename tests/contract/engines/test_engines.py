@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from examples.buzz_engine import Buzz
 from tests.contract.engines.kit import EngineKit
-from tests.support.isolated_engines import IsolatedEspeak, IsolatedSine
 from tests.support.piper_voices import Spec
-from tts_workers.engine import ModelSpec
+from tts_workers.engine import ModelSpec, Request
 from tts_workers.engines.espeak.engine import EspeakEngine
 from tts_workers.engines.piper.engine import PiperEngine
 from tts_workers.engines.sine import SineEngine
@@ -18,15 +18,22 @@ pytestmark = pytest.mark.contract
 class TestSine(EngineKit):
     engine = SineEngine
     spec = ModelSpec("sine", "sine")
+    failing = Request(turn=1, text="It begins well and then [[error]] it does not.")
     deterministic = True
 
 
-class TestSineInBatches(EngineKit):
+class TestSineInBatches(TestSine):
     """The other form of the port."""
 
-    engine = SineEngine
     spec = ModelSpec("sine", "sine", {"batch": 3})
-    deterministic = True
+
+
+class TestIsolatedSine(TestSine):
+    isolated = True
+
+
+class TestIsolatedSineInBatches(TestSineInBatches):
+    isolated = True
 
 
 class TestEspeak(EngineKit):
@@ -40,24 +47,16 @@ class TestEspeakVariant(EngineKit):
     voice = "en-gb+f3"
 
 
-class TestIsolatedSine(EngineKit):
-    engine = IsolatedSine
-    spec = ModelSpec("sine", "sine")
-    loads = 15
+class TestIsolatedEspeak(TestEspeak):
+    isolated = True
+
+
+class TestBuzz(EngineKit):
+    """The example of docs/engines.md."""
+
+    engine = Buzz
+    spec = ModelSpec("buzz", "examples.buzz_engine:Buzz")
     deterministic = True
-
-
-class TestIsolatedSineInBatches(EngineKit):
-    engine = IsolatedSine
-    spec = ModelSpec("sine", "sine", {"batch": 3})
-    loads = 15
-    deterministic = True
-
-
-class TestIsolatedEspeak(EngineKit):
-    engine = IsolatedEspeak
-    spec = ModelSpec("espeak", "espeak")
-    loads = 15
 
 
 class TestPiper(EngineKit):
