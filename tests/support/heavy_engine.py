@@ -22,6 +22,11 @@ class HeavyEngine:
         return HeavyModel(read_options(_Options, spec).size_mb)
 
 
+class BrokenInspection(HeavyEngine):
+    def inspect(self, spec: ModelSpec) -> EngineInfo:
+        raise ZeroDivisionError
+
+
 class HeavyModel:
     def __init__(self, size_mb: int) -> None:
         self._held = bytearray(b"\x01") * (size_mb * 1_000_000)

@@ -22,7 +22,6 @@ from registry.app import serving as registry_serving
 from registry.records import ModelState
 from registry.settings import RegistrySettings
 from registry.stores.memory import MemoryStore
-from tests.support.heavy_engine import HeavyEngine
 from tests.support.house import until
 from tests.support.tts import LIMIT_S, talking
 from tts_workers.app import run, serving
@@ -256,11 +255,7 @@ async def test_what_cannot_be_loaded_says_why(model: str, code: str, reason: str
 
 
 async def test_a_model_whose_inspection_breaks_is_no_harm_to_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    def inspect(self: HeavyEngine, spec: object) -> None:
-        raise ZeroDivisionError
-
-    monkeypatch.setattr(HeavyEngine, "inspect", inspect, raising=False)
-    monkeypatch.setitem(ENGINES, "heavy", "tests.support.heavy_engine:HeavyEngine")
+    monkeypatch.setitem(ENGINES, "heavy", "tests.support.heavy_engine:BrokenInspection")
     async with worker(sine("z"), ModelSettings("a", "heavy")) as here, talking(here.tts) as talk:
         await talk.say(1, "Hello.")
         assert (await talk.finished(1)).reason == synthesis_pb2.FINISH_REASON_COMPLETED
