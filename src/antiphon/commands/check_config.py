@@ -18,7 +18,12 @@ from base.errors import Misconfigured
 
 @click.command(help="Check the configuration and show what it comes to, and from where. FILE: antiphon.toml here.")
 @click.argument("file", required=False)
-@click.option("--config", metavar="FILE", allow_from_autoenv=False, help="The same, as other commands have it.")
+@click.option(
+    "--config",
+    metavar="FILE",
+    allow_from_autoenv=False,
+    help="The same, as other commands have it.  [env: ANTIPHON_CONFIG]",
+)
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 @click.option("--changed", is_flag=True, help="Only what differs from the defaults.")
 def command(file: str | None, config: str | None, as_json: bool, changed: bool) -> int:
