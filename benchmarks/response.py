@@ -20,7 +20,7 @@ from orchestrator import messages as m
 ENDPOINT_MS = 500
 USERS = 3
 NEUTRAL = "tell me about the weather"
-"""Reads neither as complete nor as unfinished: the endpoint falls after just the configured silence."""
+"""Reads neither as complete nor as unfinished."""
 SENTENCES = (
     "tell me about the weather",
     "do you know a good story",
@@ -61,7 +61,7 @@ class Turn:
 async def _scene(address: str, turns: int, users: int, *, scripted: bool) -> tuple[list[Turn], int]:
     """The turns that were answered, and how many sentences were not. A few users, each off the others' beat."""
     begin = solo.start(responder="echo", phrases=[NEUTRAL] if scripted else [])
-    begin = msgspec.structs.replace(begin, endpointing=m.Endpointing(endpoint_ms=ENDPOINT_MS))
+    begin = msgspec.structs.replace(begin, endpointing=m.Endpointing(endpoint_ms=ENDPOINT_MS, mode="fixed"))
     async with solo.users(address, *[begin] * users) as listeners:
         parts = [_talk(listener, turns, number) for number, listener in enumerate(listeners)]
         found = [turn for part in await asyncio.gather(*parts) for turn in part]

@@ -27,6 +27,8 @@ from orchestrator.messages import VoiceDescription
 from orchestrator.ports import VoiceChoice
 from orchestrator.session import Services
 from orchestrator.settings import OrchestratorSettings
+from orchestrator.turn_detectors.smart_turn import SmartTurn
+from orchestrator.turn_ear import TurnEar
 from registry.directory import Directory, directory
 from registry.records import WorkerKind, WorkerRecord
 from registry.stores.remote import remote_store
@@ -55,7 +57,8 @@ async def orchestrator(settings: OrchestratorSettings) -> AsyncIterator[lifecycl
         workers = Workers(known)
         ticker = Ticker()
         measures = Measures(registry)
-        services = _services(settings, catalogue, workers, ticker, measures)
+        ear = await _turn_ear(settings.turn_model)
+        services = _services(settings, catalogue, workers, ticker, measures, ear)
         hub = SessionHub(settings, services, time.monotonic, keys=keys)
         measures.watch(hub=hub.statistics, ticker=ticker.statistics, directory=known.statistics)
         ticking = tasks.create_task(ticker.run())
@@ -70,10 +73,24 @@ async def orchestrator(settings: OrchestratorSettings) -> AsyncIterator[lifecycl
             ticking.cancel()
             await workers.close()
             await catalogue.close()
+            if ear is not None:
+                ear.close()
+
+
+async def _turn_ear(path: str) -> TurnEar | None:
+    """The detector that a file names. Raises Misconfigured."""
+    if not path:
+        return None
+    return TurnEar(await asyncio.to_thread(SmartTurn, path))
 
 
 def _services(
-    settings: OrchestratorSettings, catalogue: Catalogue, workers: Workers, ticker: Ticker, measures: Measures
+    settings: OrchestratorSettings,
+    catalogue: Catalogue,
+    workers: Workers,
+    ticker: Ticker,
+    measures: Measures,
+    ear: TurnEar | None,
 ) -> Services:
     return Services(
         workers=workers,
@@ -82,6 +99,7 @@ def _services(
         detector=lambda: FrameVad(WebRtcDetector(settings.detector_mode), VadSettings()),
         observe=measures.turn,
         usual=VoiceChoice(model=settings.model, voice=settings.voice, language=settings.language),
+        turn_ear=ear,
         observe_session=measures.session,
         start_timeout_s=settings.start_timeout_s,
         log_pii=settings.log_pii,

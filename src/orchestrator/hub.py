@@ -141,6 +141,9 @@ class SessionHub:
         s = self._settings
         policy = Policy(
             endpoint_ms=s.endpoint_ms,
+            adaptive=s.endpointing == "adaptive",
+            endpoint_floor=s.endpoint_floor,
+            endpoint_ceiling=s.endpoint_ceiling,
             final_ms=s.final_ms,
             confirm_ms=s.confirm_ms,
             resume_ms=s.resume_ms,

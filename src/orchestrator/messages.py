@@ -58,11 +58,13 @@ class HistoryItem(Struct, frozen=True, kw_only=True):
 
 
 class Endpointing(Struct, frozen=True, kw_only=True):
-    """All in milliseconds; what is left out keeps its value."""
+    """Times in milliseconds; what is left out keeps its value."""
 
     endpoint_ms: Annotated[int, Meta(ge=100, le=5000)] | None = None
     confirm_ms: Annotated[int, Meta(ge=100, le=5000)] | None = None
     resume_ms: Annotated[int, Meta(ge=100, le=5000)] | None = None
+    mode: Literal["adaptive", "fixed"] | None = None
+    """`fixed`: exactly `endpoint_ms`. `adaptive`: by what was said and how the user pauses, around it."""
 
 
 class SessionStart(Struct, frozen=True, kw_only=True, tag="session_start"):

@@ -208,6 +208,29 @@ class Synthesizer(Protocol):
         ...
 
 
+# --- turn detection ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A pause: `text` is what was understood of the turn so far, `pcm` (16 kHz mono s16le) the end of it, its silence
+    included, up to 8 s."""
+
+    text: str
+    language: str
+    pcm: bytes
+
+
+class TurnDetector(Protocol):
+    """Tells pauses from ends, beside the built-in reading of the words (`conversation.endpointing`)."""
+
+    name: str
+
+    def done(self, said: Said) -> float:
+        """How likely (0 to 1) it is that the user is done. Pure; may take its time, in a thread of its own."""
+        ...
+
+
 # --- responder -----------------------------------------------------------------------------------------------------
 
 

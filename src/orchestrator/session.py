@@ -32,9 +32,10 @@ from orchestrator.explain import TurnLine, TurnLog
 from orchestrator.faults import fault
 from orchestrator.inbox import Inbox
 from orchestrator.missed import Missed
-from orchestrator.ports import Adjust, Context, Responder, ToolCall, ToolResult, Transport, VoiceChoice
+from orchestrator.ports import Adjust, Context, Responder, Said, ToolCall, ToolResult, Transport, VoiceChoice
 from orchestrator.reply import ReplyHooks, ReplyProgress, ReplyTask
 from orchestrator.responders.client import ClientResponder
+from orchestrator.turn_ear import TurnEar
 from orchestrator.uplink import Uplink
 from orchestrator.wishes import changed_choice, changed_policy, clean_text, settled_choice
 
@@ -60,6 +61,8 @@ class Services:
     observe: Callable[[TurnLine], None]
     usual: VoiceChoice
     """The operator's model, voice and language, for whoever names none."""
+    turn_ear: TurnEar | None = None
+    """Hears whether somebody is done, where there is a model for it."""
     observe_session: Callable[[Mapping[str, int]], None] = lambda _: None
     start_timeout_s: float = 10.0
     log_pii: bool = False
@@ -129,6 +132,8 @@ class Session:
         self._reason = ""
         self._tasks: asyncio.TaskGroup | None = None
         self._warming: asyncio.Task[None] | None = None
+        self._judging: asyncio.Task[None] | None = None
+        self._judged = 0
 
     # --- ClientSide -------------------------------------------------------------------------------------------------
 
@@ -238,6 +243,7 @@ class Session:
             "uplink_zeros": counts.zeros,
             "failovers": self._synth.failovers,
             "ears_failovers": self._ears.failovers,
+            "turns_judged": self._judged,
             "inbox_refused": self._inbox.refused,
             "errors_unsaid": self._unsaid,
             **{f"downlink_{what}": round(count) for what, count in self._downlink.statistics().items()},
@@ -257,7 +263,7 @@ class Session:
                 ]
                 await self._drive()
                 self._cancel_reply()
-                for part in (*parts, self._warming):
+                for part in (*parts, self._warming, self._judging):
                     if part is not None:
                         part.cancel()
         except ExceptionGroup as group:
@@ -296,8 +302,26 @@ class Session:
                 event = self._over_what(event)
                 self._note(event, now)
                 todo = self._machine.handle(event, now)
+                if isinstance(event, e.SpeechEnded):
+                    self._judge_nowait(event.utterance)
             for command in todo:
                 self._carry_out(command, now)
+
+    def _judge_nowait(self, utterance: int) -> None:
+        """Whether that was the end of the turn is asked of who can hear it; the answer comes as an event."""
+        ear = self._services.turn_ear
+        if ear is None or self._tasks is None:
+            return
+        if self._judging is not None:
+            self._judging.cancel()
+        said = Said(self._machine.said, self._choice.language, self._uplink.heard)
+        self._judging = self._tasks.create_task(self._judge(ear, utterance, said))
+
+    async def _judge(self, ear: TurnEar, utterance: int, said: Said) -> None:
+        done = await ear.done(said)
+        if done is not None:
+            self._judged += 1
+            self._inbox.post_nowait(e.TurnJudged(utterance, done))
 
     def _over_what(self, event: e.Event) -> e.Event:
         """News of speech, with what the loudspeaker says meanwhile."""

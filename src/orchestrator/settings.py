@@ -40,6 +40,22 @@ class OrchestratorSettings:
     endpoint_ms: Annotated[Milliseconds, Meta(description="Silence after the last voiced sample that ends a turn.")] = (
         500
     )
+    endpointing: Annotated[
+        Literal["adaptive", "fixed"],
+        Meta(
+            description="adaptive: endpoint_ms, made shorter or longer by what was said and how the user pauses; "
+            "fixed: exactly endpoint_ms."
+        ),
+    ] = "adaptive"
+    endpoint_floor: Annotated[
+        float, Meta(description="Adaptive: never below this many times endpoint_ms.", ge=0.1, le=1)
+    ] = 0.5
+    endpoint_ceiling: Annotated[
+        float, Meta(description="Adaptive: never above this many times endpoint_ms.", ge=1, le=10)
+    ] = 2.5
+    turn_model: Annotated[
+        str, Meta(description="ONNX file of smart-turn v3, which hears whether somebody is done; empty: none.")
+    ] = ""
     final_ms: Annotated[Milliseconds, Meta(description="How long an endpoint waits for the final transcript.")] = 500
     confirm_ms: Annotated[Milliseconds, Meta(description="Speech over a reply that stops it without a word.")] = 700
     resume_ms: Annotated[Milliseconds, Meta(description="Silence after a noise over a reply that resumes it.")] = 600

@@ -30,6 +30,8 @@ PREROLL_SAMPLES = UPLINK_RATE * 300 // 1000
 MESSAGE_BYTES = UPLINK_RATE // 10 * 2
 ABSENT_S = 0.3
 LONGEST_GAP_S = 2.0
+HEARD_S = 8
+"""What is kept of the user's voice, for who has to tell from its sound whether they are done."""
 CLOCK_WINDOW_S = 5.0
 CLOCK_JUMP_S = 2.0
 """A frame later than this, by what is known, tells of another clock rather than of a slow network."""
@@ -90,6 +92,7 @@ class Uplink:
         self._clock = clock
         self._frames: Channel[tuple[int, bytes, float]] = Channel("uplink", 50, Policy.DROP_OLDEST)
         self._media = MediaClock()
+        self._heard: deque[bytes] = deque(maxlen=HEARD_S * 50)
         self._recent: deque[tuple[int, bytes]] = deque(maxlen=24)
         self._next = 0
         self._shift = 0
@@ -107,6 +110,11 @@ class Uplink:
     def next_sample(self) -> int:
         """Where media time goes on (16 kHz), in the transport's own count."""
         return self._next - self._shift
+
+    @property
+    def heard(self) -> bytes:
+        """The last `HEARD_S` seconds, silence included."""
+        return b"".join(self._heard)
 
     @property
     def speaking(self) -> bool:
@@ -211,6 +219,7 @@ class Uplink:
         sample, now = self._next, self._clock()
         self._next += FRAME_SAMPLES
         self._recent.append((sample, pcm))
+        self._heard.append(pcm)
         if self._utterance is not None:
             self._send(sample, pcm)
             self.level_dbfs = max(self.level_dbfs, rms_dbfs(pcm))

@@ -61,6 +61,8 @@ def changed_policy(policy: Policy, wish: m.SessionStart | m.SessionUpdate) -> Po
             value = getattr(wish.endpointing, field)
             if value is not None:
                 changes[field] = value
+        if wish.endpointing.mode is not None:
+            changes["adaptive"] = wish.endpointing.mode == "adaptive"
     if wish.interruptible is not None:
         changes["interruptible"] = wish.interruptible
     if wish.turn_detection is not None:

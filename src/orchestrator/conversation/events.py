@@ -66,6 +66,14 @@ class FinalHeard:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnJudged:
+    """A detector has listened: how likely (0 to 1) it is that the user was done when this utterance ended."""
+
+    utterance: int
+    done: float
+
+
+@dataclass(frozen=True, slots=True)
 class RecognitionFailed:
     """No final will come for this utterance."""
 
@@ -225,6 +233,7 @@ Event = (
     | SpeechEnded
     | PartialHeard
     | FinalHeard
+    | TurnJudged
     | RecognitionFailed
     | InputChanged
     | Opened

@@ -12,10 +12,12 @@ but an asked text is started while the user's turn is open.
 and changes nothing. News of a turn that was never started, or a pair that the table lacks, is our bug and raises.
 
 **The user's turn** is a row of utterances. It ends `endpoint_ms` after the last voiced sample, sooner if its words
-read as complete, later if as unfinished, as soon as the finals of all of them are in; `final_ms` later with the last
-partials instead (three times as long where there was no word yet). Speech that begins before that joins it. `manual`:
-only turn_commit or `released` end it, and then it ends with what was said until then. A turn without words ends in a
-notice, unless a reply goes on then. A recogniser's failure is a notice, and what was understood until then stands.
+read as complete or this user never pauses, later if they read as unfinished or this user pauses for long, or as a
+detector hears it, between a floor and a ceiling (not `adaptive`: after exactly `endpoint_ms`); as soon as the finals of
+all of them are in; `final_ms` later with the last partials instead (three times as long where there was no word yet).
+Speech that begins before that joins it. `manual`: only turn_commit or `released` end it, and then it ends with what was
+said until then. A turn without words ends in a notice, unless a reply goes on then. A recogniser's failure is a notice,
+and what was understood until then stands.
 
 **Sound without words** keeps nothing waiting for longer than `hold_max_s` (a held reply, a turn that has its words, a
 reply that is to go on), or `noise_s` where nothing waits. Then the utterance is *dormant*: nothing waits for it, but
@@ -75,6 +77,7 @@ from orchestrator.conversation.events import (
     SpeechEnded,
     SpeechStarted,
     ToolHappened,
+    TurnJudged,
 )
 from orchestrator.conversation.history import Item
 from orchestrator.conversation.policy import Policy
@@ -118,6 +121,11 @@ class Machine:
         return self._core.history
 
     @property
+    def said(self) -> str:
+        """What was understood so far of the user's open turn."""
+        return self._core.hearing.text()
+
+    @property
     def turn(self) -> int:
         """The last reply's turn; 0 before the first."""
         return self._core.turn
@@ -150,7 +158,7 @@ class Machine:
         match event:
             case SpeechStarted():
                 stale, what = event.utterance <= core.hearing.last, "stale_utterance"
-            case SpeechEnded() | PartialHeard() | FinalHeard() | RecognitionFailed():
+            case SpeechEnded() | PartialHeard() | FinalHeard() | TurnJudged() | RecognitionFailed():
                 stale, what = event.utterance not in core.hearing.utterances, "stale_utterance"
             case (
                 ReplyLoading()

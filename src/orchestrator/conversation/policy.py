@@ -11,10 +11,12 @@ class Policy:
 
     endpoint_ms: float = 500
     """The user's turn ends this long after the last voiced sample…"""
+    adaptive: bool = True
+    """…or sooner or later, by what was said and by how this user pauses; if not, after exactly so long…"""
     endpoint_floor: float = 0.5
-    """…times this when what was said reads as complete…"""
+    """…never sooner than this many times as long (when what was said reads as complete)…"""
     endpoint_ceiling: float = 2.5
-    """…or times this when it reads as unfinished."""
+    """…nor later than this many times (when it reads as unfinished)."""
     final_ms: float = 500
     """How long past the endpoint a final is waited for; then the last partial stands."""
     confirm_ms: float = 700

@@ -19,6 +19,7 @@ from orchestrator.conversation.events import (
     RecognitionFailed,
     SpeechEnded,
     SpeechStarted,
+    TurnJudged,
 )
 from orchestrator.conversation.speech import Part, Utterance, Verdict, verdict
 from orchestrator.conversation.states import LIVE, Phase
@@ -81,6 +82,11 @@ def final(core: Core, event: FinalHeard, now: float) -> None:
     utterance = core.hearing.utterances[event.utterance]
     utterance.overhear(event.playing)
     _settle(core, utterance, event.text.strip(), now)
+
+
+def judged(core: Core, event: TurnJudged, now: float) -> None:
+    """A detector's word about the end of an utterance counts until there is another one."""
+    core.hearing.utterances[event.utterance].done = min(max(event.done, 0.0), 1.0)
 
 
 def failed(core: Core, event: RecognitionFailed, now: float) -> None:
@@ -175,9 +181,11 @@ def _barge_in(core: Core, utterance: Utterance) -> None:
         core.hearing.commit = commit
     elif reply.sounding:
         core.counts["barge_ins"] += 1
+        core.hearing.cut_off(utterance)
         core.stop("barge_in", voice=True)
     else:
         core.counts["withdrawn_replies"] += 1
+        core.hearing.cut_off(utterance)
         core.stop("withdrawn", voice=True)
     core.emit(PrepareReply())
 
@@ -267,6 +275,8 @@ def turn_ends(core: Core, now: float) -> None:
     said = [u for u in hearing.turn if u.id <= last]
     later = [u for u in hearing.turn if u.id > last]
     text = " ".join(filter(None, (*hearing.pieces, *(u.text for u in said if u.words))))
+    if hearing.commit is None and text:
+        hearing.mind_pauses(said)
     meant = not (said and all(u.over and not u.answers for u in said) and is_backchannel(text, core.policy.language))
     failed = any(u.failed for u in said)
     echo = any(u.echo for u in said)

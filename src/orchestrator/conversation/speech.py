@@ -9,15 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from itertools import pairwise
 
 from orchestrator.conversation.backchannel import all_backchannel, may_become_backchannel
 from orchestrator.conversation.echo import is_echo
 from orchestrator.conversation.endpointing import SILENCE, adjust
 from orchestrator.conversation.events import Playing
+from orchestrator.conversation.pauses import Pauses
 from orchestrator.conversation.policy import Policy
 from orchestrator.conversation.words import whole_words, words
 
 DORMANT_MAX = 8
+CUT_OFF_S = 1.5
+"""Who speaks again so soon after their last word had not been done."""
 OVERHEARD = 600
 """Characters of a reply that are kept of what was heard during an utterance."""
 
@@ -93,6 +97,8 @@ class Utterance:
     """The loudspeaker fell silent when it began, or had just done so."""
     echo: bool = False
     """All that was understood of it is the loudspeaker's."""
+    done: float | None = None
+    """How likely it is, by ear, that the user was done at its end; None: nobody knows."""
     user: bool = False
     """It is no echo, whatever its words."""
 
@@ -174,6 +180,10 @@ class Hearing:
     """Since when the turn has been kept open by sound without words."""
     open_since_s: float = 0.0
     commit: Commit | None = None
+    pauses: Pauses = field(default_factory=Pauses)
+    """The user's, of the whole session."""
+    voiced_s: float | None = None
+    """When the user's last turn was last voiced, until it is known whether it was cut off."""
 
     def begin(self, utterance: Utterance) -> None:
         self.last = utterance.id
@@ -241,14 +251,34 @@ class Hearing:
             return self.open_since_s, SILENCE  # its endpoint was passed before
         if policy.manual:
             return None
-        ms, reason = adjust(
+        ms, reason = self.wait_ms(policy)
+        return max(u.ended_s or 0.0 for u in turn) + ms / 1000, reason
+
+    def wait_ms(self, policy: Policy) -> tuple[float, str]:
+        """How much silence ends the turn as it is now, and why."""
+        if not policy.adaptive:
+            return policy.endpoint_ms, SILENCE
+        return adjust(
             self.text(),
             policy.language,
             policy.endpoint_ms,
             floor=policy.endpoint_floor,
             ceiling=policy.endpoint_ceiling,
+            usual_ms=self.pauses.usual_ms(policy.endpoint_ms),
+            heard=self.turn[-1].done if self.turn else None,
         )
-        return max(u.ended_s or 0.0 for u in turn) + ms / 1000, reason
+
+    def mind_pauses(self, said: Sequence[Utterance]) -> None:
+        """The user's turn ended by itself, with these utterances."""
+        self.voiced_s = max((u.ended_s or 0.0 for u in said), default=None)
+        worded = [u for u in said if u.words and u.ended_s is not None]
+        self.pauses.turn(then.started_s - (u.ended_s or 0.0) for u, then in pairwise(worded))
+
+    def cut_off(self, utterance: Utterance) -> None:
+        """It is the user again, over the answer: if only just, the turn was ended in a pause."""
+        if self.voiced_s is not None and utterance.started_s - self.voiced_s <= CUT_OFF_S:
+            self.pauses.cut_off(utterance.started_s - self.voiced_s)
+        self.voiced_s = None
 
     def due(self, policy: Policy) -> float | None:
         """When the turn is to be ended, with the finals or without."""

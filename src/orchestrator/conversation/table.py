@@ -42,6 +42,7 @@ from orchestrator.conversation.events import (
     TransportLost,
     TurnCancelled,
     TurnCommitted,
+    TurnJudged,
 )
 from orchestrator.conversation.states import Phase, Timer
 
@@ -112,6 +113,7 @@ _on_news(SpeechEnded, speech.speech_ends)
 _on_news(PartialHeard, speech.partial)
 _on_news(FinalHeard, speech.final)
 _on_news(RecognitionFailed, speech.failed)
+_on(TurnJudged, OPEN, speech.judged)
 
 _when(Timer.JUDGE, (THINKING,), speech.judge, (THINKING, STOPPING))
 _when(Timer.JUDGE, (WITHHELD,), speech.judge, (WITHHELD, THINKING, STOPPING))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.conversation.endpointing import COMPLETE, SILENCE, UNFINISHED, adjust, read
+from orchestrator.conversation.endpointing import COMPLETE, QUESTION, SILENCE, UNFINISHED, adjust, read
 
 pytestmark = pytest.mark.unit
 
@@ -26,6 +26,20 @@ pytestmark = pytest.mark.unit
         ("en", "three point"),
         ("en", "five five"),
         ("en", "my number is 0 1 7"),
+        ("en", "my number is four one five"),
+        ("en", "My number is 415."),
+        ("en", "the code is four"),
+        ("en", "I live at"),
+        ("en", "my address is nine"),
+        ("en", "my address is 12"),
+        ("de", "meine Nummer ist null eins sieben"),
+        ("fr", "mon code postal est sept"),
+        ("es", "mi número es cuatro uno"),
+        ("it", "il mio indirizzo è"),
+        ("pt", "o meu número é nove um"),
+        ("nl", "mijn postcode is 35"),
+        ("zh", "我的号码是一三"),
+        ("ja", "電話番号は〇三"),
         ("de", "ich hätte gern eine"),
         ("de", "weil"),
         ("fr", "je voudrais"),
@@ -69,14 +83,13 @@ def test_these_read_as_complete(language: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("language", "text"),
     [
-        ("en", "what time is it"),
+        ("en", "what is that"),
         ("en", "set an alarm for six forty"),
         ("en", "at five"),
         ("en", "turn the light on"),
         ("en", "tell me what time it is"),
         ("en", "stop that"),
         ("de", "mach das Licht aus"),
-        ("fr", "quelle heure il est"),
         ("nl", "doe het licht uit"),
         ("zh", "我要这个"),
         ("ja", "電気消して"),
@@ -93,8 +106,55 @@ def test_these_do_not_show(language: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("en", "what time is it"),
+        ("en", "could you tell me more about it"),
+        ("de", "wie spät ist es"),
+        ("fr", "quelle heure il est"),
+        ("es", "qué hora es ahora"),
+        ("it", "quanto costa il biglietto"),
+        ("pt", "quanto custa isso hoje"),
+        ("nl", "hoe laat is het"),
+    ],
+)
+def test_these_read_as_questions(language: str, text: str) -> None:
+    assert read(text, language) == QUESTION
+    assert adjust(text, language, 500) == (500, SILENCE)
+    assert 500 <= adjust(text, language, 500, usual_ms=1200)[0] < 700, (
+        "who pauses for long is answered sooner all the same"
+    )
+    assert 250 < adjust(text, language, 500, heard=0.5)[0] < 500
+
+
+def test_a_question_that_is_not_over_is_unfinished() -> None:
+    assert read("how do i get to the", "en") == UNFINISHED
+
+
+def test_what_is_usual_for_the_user_counts_where_the_words_do_not_show() -> None:
+    assert adjust("tell me the time", "en", 500, usual_ms=800) == (800, SILENCE)
+    assert adjust("tell me the time", "en", 500, usual_ms=9000) == (1250, SILENCE)
+    assert adjust("tell me the time", "en", 500, usual_ms=1) == (250, SILENCE)
+    assert adjust("thank you", "en", 500, usual_ms=800) == (250, COMPLETE)
+    assert adjust("and", "en", 500, usual_ms=400) == (1250, UNFINISHED)
+
+
+def test_an_ear_and_the_words_are_weighed_together() -> None:
+    def wait(text: str, heard: float | None) -> float:
+        return adjust(text, "en", 500, heard=heard)[0]
+
+    assert wait("tell me the time", 0.5) == wait("tell me the time", None) == 500
+    assert wait("tell me the time", 0.97) == 250
+    assert wait("tell me the time", 0.03) == 1250
+    assert 250 < wait("tell me the time", 0.7) < 500
+    assert 250 < wait("i would like the", 0.98) < 1250
+    assert adjust("tell me the time", "en", 500, heard=0.95)[1] == COMPLETE
+    assert adjust("tell me the time", "en", 500, heard=0.05)[1] == UNFINISHED
+
+
+@pytest.mark.parametrize(
     ("text", "expected"),
-    [("and", (1250, UNFINISHED)), ("thank you", (250, COMPLETE)), ("what time is it", (500, SILENCE))],
+    [("and", (1250, UNFINISHED)), ("thank you", (250, COMPLETE)), ("tell me the time", (500, SILENCE))],
 )
 def test_the_wait_is_the_base_times_a_factor(text: str, expected: tuple[float, str]) -> None:
     assert adjust(text, "en", 500) == expected

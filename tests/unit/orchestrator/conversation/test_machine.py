@@ -833,3 +833,97 @@ def test_a_recogniser_that_never_answers_is_not_waited_for_without_end():
     scene.ends(1)
     scene.at(0.6 + 0.5 + 1.6)
     assert scene.notices() == ["no_words"]
+
+
+# --- the wait adapts ---------------------------------------------------------------------------------------------
+
+
+def endpoint_s(scene: Scene, utterance: int, text: str) -> float:
+    """Says it; how long after its end the turn ends."""
+    scene.says(utterance, text)
+    ended = scene.now
+    turns = len(scene.all(c.TellTurnEnded))
+    while len(scene.all(c.TellTurnEnded)) == turns:
+        scene.at(round(scene.now + 0.01, 6))
+    answered = scene.when(c.TellTurnEnded)[-1] - ended
+    scene.sounds()
+    scene.at(scene.now + 5)
+    scene.finishes("fine")
+    return answered
+
+
+def test_fixed_is_exactly_what_is_configured_whatever_is_said_and_however() -> None:
+    scene = Scene(Policy(language="en", adaptive=False, endpoint_ms=600))
+    for n, text in enumerate(("thank you", "and", "my number is four", "tell me the time")):
+        scene.at(scene.now + 10)
+        assert endpoint_s(scene, n, text) == pytest.approx(0.6)
+    scene.at(scene.now + 10)
+    scene.starts(9)
+    scene.at(scene.now + 0.5)
+    scene.ends(9)
+    scene.gets(e.TurnJudged(9, 0.01))
+    ended = scene.now
+    scene.final(9, "tell me more")
+    scene.at(ended + 3)
+    assert scene.when(c.TellTurnEnded)[-1] == pytest.approx(ended + 0.6)
+    assert {turn.reason for turn in scene.all(c.TellTurnEnded)} == {"silence"}
+
+
+def test_who_pauses_within_turns_is_given_more_time() -> None:
+    scene = Scene()
+    for n in range(0, 4, 2):
+        scene.at(scene.now + 10)
+        scene.says(n, "well the thing is")
+        scene.at(scene.now + 0.45)
+        assert endpoint_s(scene, n + 1, "that it rains there") == pytest.approx(0.5)
+    scene.at(scene.now + 10)
+    assert endpoint_s(scene, 9, "tell me the time") == pytest.approx(0.55)
+    assert endpoint_s(scene, 10, "thank you") == pytest.approx(0.25)
+
+
+def test_a_turn_that_was_cut_off_twice_is_not_a_third_time() -> None:
+    scene = Scene()
+    for n in range(0, 4, 2):
+        scene.at(scene.now + 10)
+        scene.says(n, "well the thing is")
+        scene.at(scene.now + 0.8)
+        scene.says(n + 1, "that it rains there")
+        assert scene.last(c.StopReply).reason == "withdrawn"
+        scene.stops()
+        scene.at(scene.now + 3)
+        scene.sounds()
+        scene.finishes("fine")
+    turns = len(scene.replies())
+    scene.at(scene.now + 10)
+    scene.says(8, "well the thing is")
+    scene.at(scene.now + 0.8)
+    scene.says(9, "that it rains there")
+    scene.at(scene.now + 3)
+    assert len(scene.replies()) == turns + 1
+    assert scene.replies()[-1][1] == "well the thing is that it rains there"
+
+
+@pytest.mark.parametrize(("done", "wait"), [(0.99, 0.25), (0.5, 0.5), (0.01, 1.25)])
+def test_an_ear_for_ends_makes_the_wait_shorter_or_longer(done: float, wait: float) -> None:
+    scene = Scene()
+    scene.starts(0)
+    scene.at(1.0)
+    scene.ends(0)
+    scene.final(0, "tell me the time")
+    scene.at(1.1)
+    scene.gets(e.TurnJudged(0, done))
+    scene.at(4.0)
+    assert scene.when(c.TellTurnEnded) == [pytest.approx(1.0 + wait)]
+
+
+def test_an_ears_word_about_what_was_said_before_does_not_count() -> None:
+    scene = Scene()
+    scene.says(0, "tell me")
+    scene.gets(e.TurnJudged(0, 0.01))
+    scene.at(scene.now + 0.3)
+    scene.says(1, "the time")
+    ended = scene.now
+    scene.at(4.0)
+    assert scene.when(c.TellTurnEnded) == [pytest.approx(ended + 0.5)]
+    scene.gets(e.TurnJudged(0, 0.99))
+    assert scene.machine.counts["stale_utterance"] == 1

@@ -87,9 +87,10 @@ class Conversation(RuleBasedStateMachine):
         manual=st.sampled_from([False, False, False, True]),
         scene=st.sampled_from(["idle", "thinking", "speaking", "speaking", "speaking"]),
         impatient=st.booleans(),
+        adaptive=st.booleans(),
     )
-    def opens(self, interruptible: bool, manual: bool, scene: str, impatient: bool) -> None:
-        self.policy = Policy(language="en", interruptible=interruptible, manual=manual)
+    def opens(self, interruptible: bool, manual: bool, scene: str, impatient: bool, adaptive: bool) -> None:
+        self.policy = Policy(language="en", interruptible=interruptible, manual=manual, adaptive=adaptive)
         if impatient:
             self.policy = replace(self.policy, noise_s=2.0, turn_max_s=5.0, hangover_ms=200)
         self.machine = Machine(self.policy)
@@ -291,6 +292,11 @@ class Conversation(RuleBasedStateMachine):
         assert self.machine.counts["self_echoes"] == counted + 1
         assert not held or self.machine.phase is not Phase.STOPPING
         speech.text = ""
+
+    @precondition(lambda self: self.speeches)
+    @rule(data=st.data(), done=st.sampled_from([0.0, 0.3, 0.5, 0.99]))
+    def is_judged_by_ear(self, data: st.DataObject, done: float) -> None:
+        self.happens(e.TurnJudged(data.draw(st.sampled_from(sorted(self.speeches))), done))
 
     @precondition(lambda self: self.speeches)
     @rule(data=st.data())

@@ -1,0 +1,64 @@
+"""TurnEar: off the loop, never raises, never a queue without end."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from orchestrator.ports import Said
+from orchestrator.turn_ear import BUSY, TurnEar
+
+pytestmark = pytest.mark.unit
+
+SAID = Said("tell me", "en", b"")
+
+
+class Slow:
+    """Answers when it is let go."""
+
+    name = "slow"
+
+    def __init__(self, answer: float | Exception = 0.7) -> None:
+        self.answer = answer
+        self.go = threading.Event()
+        self.thread = 0
+
+    def done(self, said: Said) -> float:
+        self.go.wait(5)
+        self.thread = threading.get_ident()
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+async def test_it_is_asked_off_the_event_loop() -> None:
+    slow = Slow()
+    slow.go.set()
+    ear = TurnEar(slow)
+    assert await ear.done(SAID) == 0.7
+    assert slow.thread != threading.get_ident()
+    ear.close()
+
+
+async def test_a_detector_that_breaks_says_nothing() -> None:
+    slow = Slow(RuntimeError("bad weights"))
+    slow.go.set()
+    ear = TurnEar(slow)
+    assert await ear.done(SAID) is None
+    assert ear.counts["faults"] == 1
+    ear.close()
+
+
+async def test_who_would_wait_for_long_is_not_asked() -> None:
+    slow = Slow()
+    ear = TurnEar(slow)
+    waiting = [asyncio.ensure_future(ear.done(SAID)) for _ in range(BUSY)]
+    await asyncio.sleep(0)
+    assert await ear.done(SAID) is None
+    assert ear.counts["busy"] == 1
+    waiting[-1].cancel()
+    slow.go.set()
+    assert await asyncio.gather(*waiting[:-1]) == [0.7] * (BUSY - 1)
+    ear.close()
