@@ -277,10 +277,15 @@ class Conversation(RuleBasedStateMachine):
             speech.text = "okay"
         elif kind == "new":
             speech.text = self.fresh_words(2)
-        elif kind == "echo" and speech.playing is not None:
+        elif kind == "echo" and speech.playing is not None and self.tells(speech.playing.text):
             self.finish_echo(utterance, speech, speech.playing)
             return
         self.happens(e.FinalHeard(utterance, speech.text))
+
+    @staticmethod
+    def tells(text: str) -> bool:
+        """Whether a reply's words are not such as anybody may say: "again", "sorry"."""
+        return text.count("reply") == len(text.split())
 
     def finish_echo(self, utterance: int, speech: Speech, playing: e.Playing) -> None:
         """The loudspeaker's words never stop what it says; unless somebody spoke on long after it was held."""
@@ -498,6 +503,8 @@ class Conversation(RuleBasedStateMachine):
     @invariant()
     def bounds(self) -> None:
         core = self.machine._core
+        if core.phase is not Phase.LISTENING:
+            self.listening_since_s = None
         assert self.machine.state is State(self.state)
         assert self.ended is (core.phase is Phase.TERMINATED)
         if self.ended:
