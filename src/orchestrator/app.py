@@ -50,6 +50,7 @@ async def orchestrator(settings: OrchestratorSettings) -> AsyncIterator[lifecycl
     keys = access_keys(settings.access_key_file)
     registry = metrics.new_registry()
     async with (
+        _turn_ear(settings.turn_model) as ear,
         remote_store(settings.registry) as store,
         directory(store) as known,
         asyncio.TaskGroup() as tasks,
@@ -57,7 +58,6 @@ async def orchestrator(settings: OrchestratorSettings) -> AsyncIterator[lifecycl
         workers = Workers(known)
         ticker = Ticker()
         measures = Measures(registry)
-        ear = await _turn_ear(settings.turn_model)
         services = _services(settings, catalogue, workers, ticker, measures, ear)
         hub = SessionHub(settings, services, time.monotonic, keys=keys)
         measures.watch(hub=hub.statistics, ticker=ticker.statistics, directory=known.statistics)
@@ -73,15 +73,19 @@ async def orchestrator(settings: OrchestratorSettings) -> AsyncIterator[lifecycl
             ticking.cancel()
             await workers.close()
             await catalogue.close()
-            if ear is not None:
-                ear.close()
 
 
-async def _turn_ear(path: str) -> TurnEar | None:
-    """The detector that a file names. Raises Misconfigured."""
+@asynccontextmanager
+async def _turn_ear(path: str) -> AsyncIterator[TurnEar | None]:
+    """The detector that a file names, if one does. Raises Misconfigured."""
     if not path:
-        return None
-    return TurnEar(await asyncio.to_thread(SmartTurn, path))
+        yield None
+        return
+    ear = TurnEar(await asyncio.to_thread(SmartTurn, path))
+    try:
+        yield ear
+    finally:
+        ear.close()
 
 
 def _services(

@@ -34,6 +34,22 @@ def energy_model(path: Path) -> str:
     return _save(path, nodes, constants, ("batch", 80, 800), ("batch", 1))
 
 
+def certain_model(path: Path, done: float) -> str:
+    """One that has made up its mind."""
+    from onnx import TensorProto, helper
+
+    nodes = [
+        helper.make_node("ReduceMean", ["input_features"], ["mean"], keepdims=0),
+        helper.make_node("Mul", ["mean", "zero"], ["nothing"]),
+        helper.make_node("Add", ["nothing", "done"], ["logits"]),
+    ]
+    constants = [
+        helper.make_tensor("zero", TensorProto.FLOAT, [], [0.0]),
+        helper.make_tensor("done", TensorProto.FLOAT, [1, 1], [done]),
+    ]
+    return _save(path, nodes, constants, (1, 80, 800), (1, 1))
+
+
 def other_model(path: Path, shape: tuple[int, ...], values: int) -> str:
     """One that takes `shape` and gives `values` numbers."""
     from onnx import TensorProto, helper
