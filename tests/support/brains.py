@@ -50,7 +50,7 @@ class Obedient:
                 yield ToolCall("1", "clock \ud83d", "{}")
                 yield Text("It is noon.")
             case "brackets":
-                for _ in range(20):
+                for _ in range(5):
                     yield Text("[" * 20_000)
                 yield Text("Done.")
             case "endless":

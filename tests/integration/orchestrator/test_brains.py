@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from orchestrator import reply
 from orchestrator.messages import Error, Notice, Reply
 from tests.support.brains import Sleepy
 from tests.support.house import house, until
@@ -146,12 +147,13 @@ async def test_halves_of_characters_are_joined_or_replaced() -> None:
         assert (await u.asks("go on")).heard == "go on"
 
 
-async def test_much_that_cannot_be_spoken_holds_up_nobody_and_has_an_end() -> None:
+async def test_much_that_cannot_be_spoken_holds_up_nobody_and_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reply, "MOST_CHARS", 150_000)
     async with house(responder=BRAIN) as here, user(here.url) as beside, user(here.url, at_once=True) as u:
         beside.session.ask("one two three four five six seven eight nine ten")
         await beside.hears(0.2, 1)
         assert (await u.asks("brackets")).heard.endswith("Done.")
         assert (await u.asks("endless")).reason == "failed"
-        assert "1,000,000 characters" in u.all(Error)[0].message
+        assert "150,000 characters" in u.all(Error)[0].message
         assert (await beside.finished(turn=1)).reason == "complete"
         assert beside.player.statistics().gaps == 0
