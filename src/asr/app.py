@@ -15,6 +15,7 @@ from asr import wire
 from asr.capacity import available_bytes, decoders_for, usable_cores
 from asr.ears import Ears
 from asr.engines.scripted import ScriptedRecognizer
+from asr.engines.whisper.files import find_model
 from asr.house import Check, EarsLoading, LeasedEars, Opens
 from asr.in_process import in_process_ears
 from asr.phrases import prepare
@@ -22,6 +23,7 @@ from asr.pool import ChildSpec, PoolLimits, pool
 from asr.recognizer import RecognizerConfig, RecognizerInfo
 from asr.servicer import SpeechToTextServicer
 from asr.settings import AsrWorkerSettings
+from asr.shared import SharedLimits, SharedSpec, shared_ears
 from base import lifecycle, log, metrics, rpc
 from base.errors import AntiphonError
 from base.version import VERSION
@@ -40,6 +42,8 @@ LOADS = 4
 """So many times the time that one child may take to load may all of it: a pool tries three."""
 STOP_S = 2.0
 FACTORY = "asr.engines.pocketsphinx:PocketSphinxRecognizer"
+WHISPER = "asr.engines.whisper.model:WhisperTranscriber"
+WHISPER_MOST = 64
 
 
 async def run(settings: AsrWorkerSettings, *, ready: Callable[[str], None] | None = None) -> int:
@@ -71,7 +75,10 @@ async def serving(settings: AsrWorkerSettings) -> AsyncIterator[lifecycle.Servin
         server = rpc.server()
         recognition_pb2_grpc.add_SpeechToTextServicer_to_server(servicer, server)
         manager = ModelManagerServicer(
-            loader, engine_of=lambda id: id, device_of=lambda id: "cpu", linger_s=settings.linger_s
+            loader,
+            engine_of=lambda id: settings.engine,
+            device_of=lambda id: engine.device,
+            linger_s=settings.linger_s,
         )
         models_pb2_grpc.add_ModelManagerServicer_to_server(manager, server)
         health = await rpc.add_standard_services(server, [wire.SERVICE, MANAGER])
@@ -103,11 +110,13 @@ async def serving(settings: AsrWorkerSettings) -> AsyncIterator[lifecycle.Servin
 class _Engine:
     """What the settings pick: what it can do, how it is opened, and what a session's configuration comes to."""
 
+    name: str
     info: RecognizerInfo
     opens: Opens
     slots: int
     check: Check = lambda _: ()
     size: int = 0
+    device: str = "cpu"
 
 
 async def _engine(settings: AsrWorkerSettings) -> _Engine:
@@ -119,7 +128,9 @@ async def _engine(settings: AsrWorkerSettings) -> _Engine:
                 settings.script, word_s=settings.script_word_s, languages=settings.script_languages
             )
 
-        return _Engine(recognizer().info, lambda: in_process_ears(recognizer(), slots=slots), slots)
+        return _Engine("scripted", recognizer().info, lambda: in_process_ears(recognizer(), slots=slots), slots)
+    if settings.engine == "whisper":
+        return await asyncio.to_thread(_whisper, settings)
     return await _pocketsphinx(settings)
 
 
@@ -134,7 +145,23 @@ async def _pocketsphinx(settings: AsrWorkerSettings) -> _Engine:
     most = settings.decoders or decoders_for(usable_cores(), available_bytes(), CHILD_BYTES)
     limits = PoolLimits(most, idle_s=settings.idle_s, load_s=settings.load_s, stall_s=settings.stall_s)
     spec = ChildSpec(INFO, FACTORY, {"floor": settings.confidence}, check)
-    return _Engine(INFO, lambda: pool(spec, limits), most, check, CHILD_BYTES)
+    return _Engine("pocketsphinx", INFO, lambda: pool(spec, limits), most, check, CHILD_BYTES)
+
+
+def _whisper(settings: AsrWorkerSettings) -> _Engine:
+    """Raises what is wrong with the model's directory."""
+    files = find_model(settings.model, settings.models_dir)
+    info = RecognizerInfo(files.name, files.languages, files.licence or "unknown", phrases=True)
+    most = settings.decoders or WHISPER_MOST
+    limits = SharedLimits(most, settings.behind_s, load_s=settings.load_s, stall_s=settings.stall_s)
+    options = {
+        "folder": str(files.folder),
+        "device": settings.device,
+        "compute_type": settings.compute_type,
+        "threads": settings.threads,
+    }
+    spec = SharedSpec(info, WHISPER, options)
+    return _Engine("whisper", info, lambda: shared_ears(spec, limits), most, size=files.size, device=settings.device)
 
 
 @asynccontextmanager
@@ -163,7 +190,7 @@ def _model(engine: _Engine, loader: Loader[Ears]) -> ModelRecord:
     features = {name for name, has in (("partials", info.partials), ("phrases", info.phrases)) if has}
     return ModelRecord(
         id=info.name,
-        engine=info.name,
+        engine=engine.name,
         state=ModelState(loader.state(info.name).value),
         languages=info.languages,
         sample_rate=16_000,

@@ -29,7 +29,7 @@ EXIT_LOADING = 3
 
 def main(factory: str, options: str, parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _die_with(parent)
+    die_with(parent)
     out = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     todo: queue.SimpleQueue[pipe.ToChild] = queue.SimpleQueue()
@@ -140,7 +140,7 @@ def _read(source: BinaryIO, todo: queue.SimpleQueue[pipe.ToChild], cancelled: se
         todo.put(message)
 
 
-def _die_with(parent: int) -> None:
+def die_with(parent: int) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:

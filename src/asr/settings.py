@@ -20,7 +20,24 @@ class AsrWorkerSettings:
         Meta(description="host:port of the registry; empty: announce nowhere.", extra={"check": check_address_or_none}),
     ] = "127.0.0.1:50050"
     id: Annotated[str, Meta(description="Name of this worker; empty: made from host and process.")] = ""
-    engine: Annotated[Literal["pocketsphinx", "scripted"], Meta(description="What recognises.")] = "pocketsphinx"
+    engine: Annotated[Literal["pocketsphinx", "whisper", "scripted"], Meta(description="What recognises.")] = (
+        "pocketsphinx"
+    )
+    model: Annotated[
+        str, Meta(description="Engine whisper: directory of a model as CTranslate2 reads it; see `antiphon ears`.")
+    ] = ""
+    models_dir: Annotated[
+        str, Meta(description="Engine whisper: where `model` is looked for; empty: where the worker is started.")
+    ] = ""
+    device: Annotated[Literal["cpu", "cuda"], Meta(description="Engine whisper: what computes. Never another.")] = "cpu"
+    compute_type: Annotated[
+        str, Meta(description="Engine whisper: int8, float16, …; empty: int8 on the CPU, float16 with CUDA.")
+    ] = ""
+    threads: Annotated[int, Meta(description="Engine whisper: threads of a decode; 0: up to 4.", ge=0, le=256)] = 0
+    behind_s: Annotated[
+        float,
+        Meta(description="Engine whisper: as many are heard at once as can be decoded once within so long.", gt=0),
+    ] = 3.0
     decoders: Annotated[int, Meta(description="Utterances decoded at once; 0: by cores and memory.", ge=0, le=256)] = 0
     confidence: Annotated[float, Meta(description="Posterior that a word needs to count.", ge=0, le=1)] = 0.1
     utterance_s: Annotated[
