@@ -260,8 +260,10 @@ class _Utterance:
         listening.audio(self._id, len(samples), loud=loud, now=time.monotonic())
         if listening.behind(self._id) > LATE_S * UPLINK_RATE:
             self.end(
-                AtCapacity("decoding fell too far behind; there is more speech than this model can follow",
-                           retry_after_s=RETRY_S)
+                AtCapacity(
+                    "decoding fell too far behind; there is more speech than this model can follow",
+                    retry_after_s=RETRY_S,
+                )
             )
         else:
             self.session.ears.pump()

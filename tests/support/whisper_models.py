@@ -20,7 +20,24 @@ from numpy.typing import NDArray
 
 from base.audio import UPLINK_RATE, from_float
 
-WORDS = ("what", "time", "is", "it", "tell", "me", "a", "story", "yes", "no", "one", "two", "three.", "ja", "nein", "gut")
+WORDS = (
+    "what",
+    "time",
+    "is",
+    "it",
+    "tell",
+    "me",
+    "a",
+    "story",
+    "yes",
+    "no",
+    "one",
+    "two",
+    "three.",
+    "ja",
+    "nein",
+    "gut",
+)
 GERMAN = ("ja", "nein", "gut")
 SLOT_S = 0.5
 SLOTS = 60

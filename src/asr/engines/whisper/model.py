@@ -134,8 +134,7 @@ def _check_device(device: str, compute: str) -> None:
 
     if device == "cuda" and not ctranslate2.get_cuda_device_count():
         raise Misconfigured(
-            "asr_worker.device is cuda, and CTranslate2 sees no NVIDIA GPU here; "
-            "install the driver, or set it to cpu",
+            "asr_worker.device is cuda, and CTranslate2 sees no NVIDIA GPU here; install the driver, or set it to cpu",
             reason="NO_CUDA",
         )
     can = sorted(ctranslate2.get_supported_compute_types(device))
