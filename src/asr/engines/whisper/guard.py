@@ -37,9 +37,11 @@ _LIKELY_SILENCE = Thresholds(no_speech=0.6, log_probability=-0.6)
 
 def is_quiet(samples: NDArray[np.float32]) -> bool:
     """Whether nothing in it is loud enough to be speech. Full scale is 1."""
+    if not len(samples):
+        return True
     whole = len(samples) // _BLOCK * _BLOCK
     blocks = samples[:whole].reshape(-1, _BLOCK) if whole else samples[None, :]
-    return bool(np.sqrt(np.mean(blocks * blocks, axis=1)).max(initial=0.0) < FLOOR)
+    return bool(np.sqrt(np.mean(blocks * blocks, axis=1)).max() < FLOOR)
 
 
 def is_said(no_speech: float, log_probability: float, compression: float, *, speechlike: bool) -> bool:
