@@ -196,7 +196,9 @@ def _decoder(
         if before + slot:
             places[before + slot, _AT + slot] = _TALL
     for slot, word in enumerate(chatter):
-        places[before + slot, list(words).index(word)] = 20.0
+        # As likely as two others: what a model says that has heard nothing.
+        for other in range(3):
+            places[before + slot, (list(words).index(word) + other) % len(words)] = 20.0
     spec.embeddings.weight = _zeros(len(vocabulary), WIDTH)
     spec.position_encodings.encodings = places
     _norm(spec.layer_norm)
