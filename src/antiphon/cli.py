@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "chat": ("antiphon.commands.chat", "Talk to a running system: microphone, WAV files or typing."),
     "say": ("antiphon.commands.say", "Turn text into a WAV file."),
     "voices": ("antiphon.commands.voices", "List the voices that can be spoken with."),
+    "ears": ("antiphon.commands.ears", "List the models that can hear, get one, load one."),
     "workers": ("antiphon.commands.workers", "List the workers that the registry knows."),
     "models": ("antiphon.commands.models", "What workers have in memory: list, load, unload, watch."),
     "doctor": ("antiphon.commands.doctor", "What is installed, what is missing, how to get it; --mic listens."),
@@ -36,7 +37,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 EPILOG = f"""\b
-From a clone, `./antiphon test` runs the tests, and `./antiphon install piper` adds what Piper's neural voices need.
+From a clone, `./antiphon test` runs the tests; `./antiphon install piper` adds what Piper's neural voices need, and
+`./antiphon install whisper` what Whisper's ears need.
 
 \b
 Settings come from flags, then environment variables (ANTIPHON_<SECTION>_<NAME>), then the file antiphon.toml in the

@@ -79,3 +79,25 @@ class StatusLine:
             self._stream.flush()
         except (OSError, ValueError):
             pass
+
+
+class Downloading:
+    """How far files have come, on standard error: a line that moves on a terminal, else one every tenth of a file."""
+
+    def __init__(self) -> None:
+        self._line = StatusLine(sys.stderr)
+        self._moving = is_terminal(sys.stderr)
+
+    def __enter__(self) -> Downloading:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._line.close()
+
+    def progress(self, file: str, done: int, size: int) -> None:
+        """`size` 0: unknown."""
+        if self._moving:
+            step = f"{100 * done // size} % of {size / 2**20:.0f} MiB" if size else f"{done >> 20} MiB"
+        else:
+            step = f"{10 * (10 * done // size)} %" if size else ""
+        self._line.show(f"{file}: {step}")

@@ -1,4 +1,4 @@
-"""The child that holds a shared model: `python -m asr.shared_child MODULE:CLASS OPTIONS PARENT` decodes clip after clip.
+"""The child with a shared model: `python -m asr.shared_child MODULE:CLASS OPTIONS PARENT` decodes clip after clip.
 
 It talks `asr.shared_pipe` on its standard input and output; whatever a library prints goes to standard error. It ends
 when its input ends, and on Linux the kernel ends it with its parent.

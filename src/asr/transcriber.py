@@ -1,7 +1,7 @@
 """The port of a recogniser that hears whole clips, many sessions' in turn: Whisper, or what is like it. Pure.
 
-It knows nothing of streaming: what decodes a growing utterance again and again, and what of it is published, is decided
-by `asr.agreement` and `asr.listening`. A `Transcriber` lives in a process of its own (`asr.shared_child`) and may block.
+It knows nothing of streaming: when a growing utterance is decoded again, and what of it is published, is decided by
+`asr.listening` and `asr.agreement`. A `Transcriber` lives in a process of its own (`asr.shared_child`) and may block.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class ClipWord:
-    """`text` begins with a space where the word does not join the one before it; samples count from the clip's first."""
+    """`text` begins with a space unless it joins the word before it; samples count from the clip's first."""
 
     text: str
     start: int

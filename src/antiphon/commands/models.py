@@ -33,7 +33,7 @@ def list_(registry: str, worker: str, as_json: bool) -> int:
     from antiphon.models import listed
     from antiphon.places import registry_of
 
-    return _show(asyncio.run(listed(registry_of(registry), worker)), as_json)
+    return show(asyncio.run(listed(registry_of(registry), worker)), as_json)
 
 
 @command.command(help="Load MODEL now, whatever failed before; returns when it can speak.")
@@ -45,7 +45,7 @@ def load(model: str, registry: str, worker: str, as_json: bool) -> int:
     from antiphon.models import load
     from antiphon.places import registry_of
 
-    return _show(asyncio.run(load(registry_of(registry), model, worker)), as_json)
+    return show(asyncio.run(load(registry_of(registry), model, worker)), as_json)
 
 
 @command.command(help="Unload MODEL; refused while a turn speaks with it.")
@@ -58,7 +58,7 @@ def unload(model: str, force: bool, registry: str, worker: str, as_json: bool) -
     from antiphon.models import unload
     from antiphon.places import registry_of
 
-    return _show(asyncio.run(unload(registry_of(registry), model, worker, force=force)), as_json)
+    return show(asyncio.run(unload(registry_of(registry), model, worker, force=force)), as_json)
 
 
 @command.command(help="Print the models at each change, until Ctrl-C.")
@@ -72,14 +72,14 @@ def watch(registry: str, worker: str, as_json: bool) -> int:
     async def run() -> int:
         code = exits.UNAVAILABLE
         async for found in watched(registry_of(registry), worker):
-            code = _show([found], as_json)
+            code = show([found], as_json)
             click.echo("")
         return code
 
     return asyncio.run(run())
 
 
-def _show(found: Sequence[Found], as_json: bool) -> int:
+def show(found: Sequence[Found], as_json: bool) -> int:
     """The exit code: that of the first worker that refused; a worker without a manager is no failure beside others."""
     if as_json:
         print_json([_plain(f) for f in found])

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from pathlib import Path
 
 import click
 
 from antiphon import exits, options
-from antiphon.output import is_terminal, print_json, table
+from antiphon.output import Downloading, print_json, table
 
 
 @click.group(help="List the voices of the running system's workers, or get more.", invoke_without_command=True)
@@ -59,25 +58,11 @@ def command(ctx: click.Context, language: str, registry: str, as_json: bool) -> 
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 def get(name: str, mirror: str, into: str, as_json: bool) -> int:
     from antiphon import voice_files
-    from antiphon.output import StatusLine
     from antiphon.places import var_dir
 
-    line = StatusLine(sys.stderr)
-    last = ""
-
-    def progress(file: str, done: int, size: int) -> None:
-        nonlocal last
-        share = f"{100 * done // size} %" if size else f"{done >> 20} MiB"
-        step = share if is_terminal(sys.stderr) else f"{10 * (10 * done // size)} %" if size else ""
-        if f"{file}: {step}" != last:
-            last = f"{file}: {step}"
-            line.show(last)
-
     place = Path(into) if into else var_dir() / "voices"
-    try:
-        found = voice_files.fetch(name, place, mirror=mirror or voice_files.STORE, progress=progress)
-    finally:
-        line.close()
+    with Downloading() as downloading:
+        found = voice_files.fetch(name, place, mirror=mirror or voice_files.STORE, progress=downloading.progress)
     if as_json:
         print_json(
             {

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from antiphon import voice_files
+from antiphon import fetching
 from antiphon.commands.voices import command
 from antiphon.voice_files import fetch
 from base.errors import BadRequest, Internal, NotFound, Unavailable
@@ -130,7 +130,7 @@ def test_a_length_that_is_none_is_no_reason_to_refuse(tmp_path: Path) -> None:
 
 
 def test_a_file_without_end_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(voice_files, "MOST_BYTES", 100_000)
+    monkeypatch.setattr(fetching, "MOST_BYTES", 100_000)
     with answering(length("", GRAPH)) as mirror, pytest.raises(Internal, match="more than 100000 bytes"):
         fetch(NAME, tmp_path, mirror=mirror)
     assert not list(tmp_path.iterdir())

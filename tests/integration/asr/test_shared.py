@@ -150,7 +150,7 @@ async def test_a_language_that_was_detected_for_sure_is_kept_for_the_session(tmp
 
 async def test_a_language_that_the_model_lacks_is_refused() -> None:
     async with levels() as ears:
-        with pytest.raises(BadRequest, match="'ja'.*en, de"):
+        with pytest.raises(BadRequest, match=r"'ja'.*en, de"):
             ears.open(RecognizerConfig(language="ja"))
 
 

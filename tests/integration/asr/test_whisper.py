@@ -12,7 +12,7 @@ import pytest
 from asr.app import serving
 from asr.settings import AsrWorkerSettings
 from base import rpc
-from base.errors import AntiphonError, Misconfigured, NotFound
+from base.errors import AntiphonError, Misconfigured
 from pb.antiphon.v1 import models_pb2, models_pb2_grpc
 from tests.support import whisper_models
 from tests.support.recognition import Stream, asr_worker
@@ -197,7 +197,7 @@ async def test_a_model_for_pytorch_is_told_how_to_convert(tmp_path: Path) -> Non
 
 async def test_a_name_is_never_looked_for_on_the_network(tmp_path: Path) -> None:
     error = await refused(Path("tiny.en"), models_dir=str(tmp_path))
-    assert isinstance(error, NotFound)
+    assert error.reason == "NO_SUCH_MODEL"
     assert str(tmp_path / "tiny.en") in error.message
 
 

@@ -14,6 +14,7 @@ from asr.agreement import FORCED_S, SENTENCE_S, WORD_S, Agreement, Heard
 pytestmark = pytest.mark.unit
 
 RATE = 16_000
+SOUNDS = (" a", " b.", " B,", "c", " …", " d?", "  ", "")
 
 
 def said(text: str, start_s: float = 0.0, word_s: float = 0.5) -> list[Heard]:
@@ -213,7 +214,9 @@ class Anything(RuleBasedStateMachine):
     @rule(
         more=st.integers(0, 4 * RATE),
         words=st.lists(
-            st.tuples(st.sampled_from([" a", " b.", " B,", "c", " …", " d?", "  ", ""]), st.floats(0, 1), st.floats(0, 1)),
+            st.tuples(
+                st.sampled_from([" a", " b.", " B,", "c", " …", " d?", "  ", ""]), st.floats(0, 1), st.floats(0, 1)
+            ),
             max_size=12,
         ),
         last=st.booleans(),

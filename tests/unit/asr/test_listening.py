@@ -142,7 +142,7 @@ def test_a_lost_decode_frees_the_model_and_names_whose_it_was() -> None:
 
 
 class Room(RuleBasedStateMachine):
-    """Many speakers: the model never rests while one is due, decodes one at a time, forgets nobody, overtakes by rule."""
+    """Many speakers: the model never rests while one is due, forgets nobody, and lets overtake by rule alone."""
 
     def __init__(self) -> None:
         super().__init__()

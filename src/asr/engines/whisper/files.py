@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from base.errors import AntiphonError, Misconfigured, NotFound
+from base.errors import AntiphonError, Misconfigured
 
 WEIGHTS = "model.bin"
 NEEDED = ("config.json", "tokenizer.json")
@@ -38,7 +38,7 @@ class WhisperFiles:
 def find_model(model: str, models_dir: str) -> WhisperFiles:
     """The directory `model`, which may be relative to `models_dir`.
 
-    Raises NotFound where there is none, Misconfigured for one in which parts are missing or are not what they should be.
+    Raises Misconfigured where there is none, and for one in which parts are missing or wrong.
     """
     if importlib.util.find_spec("faster_whisper") is None:
         raise Misconfigured(
@@ -60,7 +60,7 @@ def find_model(model: str, models_dir: str) -> WhisperFiles:
 def _find(model: str, models_dir: str) -> WhisperFiles:
     folder = (Path(models_dir).expanduser() / Path(model).expanduser()).resolve()
     if not folder.is_dir():
-        raise NotFound(
+        raise Misconfigured(
             f"there is no directory {folder}; asr_worker.model names that of a Whisper model "
             "(./antiphon ears list shows which are here)",
             reason="NO_SUCH_MODEL",

@@ -1,8 +1,8 @@
 """What Whisper says and nobody said. Pure.
 
 Given silence, hum or music it likes to say what such sounds had for subtitles ("Thank you."), or one word over and
-over. Such text is known by what the model itself says of it (Radford et al. 2022, section 4.5: probability of no speech,
-mean log-probability, compression of the text), and by the sound, which is not speech-like or too quiet to be any.
+over. Such text is known by what the model itself says of it (Radford et al. 2022, section 4.5: probability of no
+speech, mean log-probability, compression of the text), and by the sound, which is not speech-like or is too quiet.
 """
 
 from __future__ import annotations

@@ -50,10 +50,10 @@ class WhisperTranscriber:
             raise _why(folder, error) from error
         mels, told = self._model.model.n_mels, len(self._model.feature_extractor.mel_filters)
         if mels != told:
+            there = (Path(folder) / "preprocessor_config.json").is_file()
             raise Misconfigured(
                 f"{folder}: the model wants {mels} mel bands, and its preprocessor_config.json "
-                f"{'tells' if (Path(folder) / 'preprocessor_config.json').is_file() else 'is missing; without it come'} "
-                f"{told}; get the model again",
+                f"{'tells' if there else 'is missing; without it come'} {told}; get the model again",
                 reason="BAD_MODEL",
             )
 
@@ -151,7 +151,8 @@ def _why(folder: str, error: Exception) -> Misconfigured | Unavailable:
         return Unavailable(f"there is no room for {folder} ({text}); use a smaller model", reason="OUT_OF_MEMORY")
     if "libcublas" in text or "libcudnn" in text:
         return Misconfigured(
-            f"CTranslate2 lacks a library for CUDA ({text}); .venv/bin/pip install nvidia-cublas-cu12 nvidia-cudnn-cu12",
+            f"CTranslate2 lacks a library for CUDA ({text}); "
+            ".venv/bin/pip install nvidia-cublas-cu12 nvidia-cudnn-cu12",
             reason="NO_CUDA",
         )
     return Misconfigured(f"{folder} cannot be loaded: {text}; get the model again", reason="BAD_MODEL")
