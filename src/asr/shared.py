@@ -31,6 +31,7 @@ from asr.recognizer import Final, Partial, RecognizerConfig, RecognizerInfo, Wor
 from asr.transcriber import Transcript
 from base.audio import BYTES_PER_SAMPLE, UPLINK_RATE
 from base.errors import AntiphonError, AtCapacity, TimedOut, Unavailable
+from base.language import ANY
 from base.log import get_logger
 
 LATE_S = 30.0
@@ -213,7 +214,7 @@ class _Session:
         self.warnings = warnings
         self.ears = ears
         self.phrases = config.phrases
-        self.language = config.language
+        self.language = "" if config.language == ANY else config.language
         """As given, or once it was detected for sure."""
         self._live: set[_Utterance] = set()
 

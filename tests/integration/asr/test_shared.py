@@ -134,7 +134,8 @@ async def test_phrases_and_language_of_a_session_reach_the_model(tmp_path: Path)
     async with levels(log=str(log)) as ears:
         await User(ears, language="de-AT", phrases=("one", "two")).hear(1, "one")
         await User(ears).hear(1, "one")
-    assert log.read_text().splitlines() == ["0.25 de-AT one,two True", "0.25 - - True"]
+        await User(ears, language="*").hear(1, "one")
+    assert log.read_text().splitlines() == ["0.25 de-AT one,two True", "0.25 - - True", "0.25 - - True"]
 
 
 async def test_a_language_that_was_detected_for_sure_is_kept_for_the_session(tmp_path: Path) -> None:
