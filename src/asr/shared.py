@@ -149,7 +149,9 @@ class SharedEars:
 
     def decoded(self, utterance: _Utterance, said: Transcript, took_s: float, size: int, *, last: bool) -> None:
         now = time.monotonic()
-        over = self.listening.done(took_s, sure=said.sure, last=last, now=now)
+        # What has no words may not have been decoded at all, and tells nothing of how long that takes.
+        cost_s = took_s if said.words else max(took_s, self.listening.cost_s)
+        over = self.listening.done(cost_s, sure=said.sure, last=last, now=now)
         self.rtf += 0.1 * (took_s / (size / UPLINK_RATE) - self.rtf) if size else 0.0
         utterance.hear(said, over=over)
         self.pump()

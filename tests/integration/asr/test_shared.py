@@ -310,3 +310,12 @@ async def test_ended_at_any_moment_it_leaves_no_process_and_no_task(after_s: flo
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+async def test_silence_that_takes_no_decode_makes_the_model_seem_no_quicker() -> None:
+    async with levels(decode_s=0.0) as ears:
+        ears.listening.cost_s = 0.5
+        user = User(ears)
+        for utterance in range(5):
+            await user.hear(utterance, "_ _ _ _")
+        assert ears.listening.cost_s == pytest.approx(0.5)
