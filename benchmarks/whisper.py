@@ -1,8 +1,8 @@
 """Whisper: what streaming costs in words and in time, against decoding the same clips whole.
 
 A tiny model (tests/support/whisper_models.py) runs through the real faster-whisper and CTranslate2, with a speech of
-its own. Real models are measured where there are any, with espeak's voice: the directories named in ANTIPHON_BENCH_WHISPER
-(a colon between two), or those in var/ears.
+its own. Real models are measured where there are any, with espeak's voice: the directories named in
+ANTIPHON_BENCH_WHISPER (a colon between two), or those in var/ears.
 """
 
 from __future__ import annotations
