@@ -126,7 +126,13 @@ class Session:
             notice=self.notice_nowait,
             clock=self._clock,
         )
-        self._uplink = Uplink(vad=services.detector(), ears=self._ears, post=self._post, clock=self._clock)
+        self._uplink = Uplink(
+            vad=services.detector(),
+            ears=self._ears,
+            post=self._post,
+            clock=self._clock,
+            remembers=services.turn_ear is not None,
+        )
         self._loading = False
         self._ended = False
         self._reason = ""

@@ -83,16 +83,27 @@ class MediaClock:
 
 
 class Uplink:
-    """One session's uplink. `run` consumes; everything else hands over or is called by the session's ticks."""
+    """One session's uplink. `run` consumes; everything else hands over or is called by the session's ticks.
 
-    def __init__(self, *, vad: FrameVad, ears: Ears, post: Callable[[Event], None], clock: Callable[[], float]) -> None:
+    `remembers`: it keeps what `heard` gives, a quarter of a megabyte.
+    """
+
+    def __init__(
+        self,
+        *,
+        vad: FrameVad,
+        ears: Ears,
+        post: Callable[[Event], None],
+        clock: Callable[[], float],
+        remembers: bool = False,
+    ) -> None:
         self._vad = vad
         self._ears = ears
         self._post = post
         self._clock = clock
         self._frames: Channel[tuple[int, bytes, float]] = Channel("uplink", 50, Policy.DROP_OLDEST)
         self._media = MediaClock()
-        self._heard: deque[bytes] = deque(maxlen=HEARD_S * 50)
+        self._heard: deque[bytes] = deque(maxlen=HEARD_S * 50 if remembers else 0)
         self._recent: deque[tuple[int, bytes]] = deque(maxlen=24)
         self._next = 0
         self._shift = 0

@@ -40,11 +40,17 @@ class Ears:
 
 
 class World:
-    def __init__(self):
+    def __init__(self, *, remembers=False):
         self.now = 100.0
         self.news = []
         self.ears = Ears()
-        self.up = Uplink(vad=FrameVad(NotZero()), ears=self.ears, post=self.news.append, clock=lambda: self.now)
+        self.up = Uplink(
+            vad=FrameVad(NotZero()),
+            ears=self.ears,
+            post=self.news.append,
+            clock=lambda: self.now,
+            remembers=remembers,
+        )
         self.sample = 0
 
     def send(self, *frames, at=None):
@@ -235,3 +241,10 @@ def test_what_came_before_speech_is_ended_is_heard_first(world):
     assert world.news[-1].sample == 9 * F
     _, pcm = world.ears.heard[1]
     assert pcm == LOUD * 9 + QUIET * HANGOVER
+
+
+@pytest.mark.parametrize("remembers", [True, False])
+def test_what_was_heard_is_kept_only_for_who_asks(remembers):
+    world = World(remembers=remembers)
+    world.send(*[LOUD] * 3)
+    assert world.up.heard() == (LOUD * 3 if remembers else b"")
