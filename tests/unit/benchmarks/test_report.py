@@ -13,7 +13,7 @@ from benchmarks.suite import BENCHMARKS, chosen
 
 pytestmark = pytest.mark.unit
 
-MACHINE = Machine("A CPU", 2, "Linux x86_64", "3.11.9", "uvloop 1", 0.5)
+MACHINE = Machine("A CPU", 2, "Linux x86_64", "3.11.9", "uvloop 1", 0.5, 0.4)
 GOOD = single("good", "ms", 1, 5)
 BAD = single("bad | worse", "ms", 9, 5)
 

@@ -247,4 +247,4 @@ def test_what_came_before_speech_is_ended_is_heard_first(world):
 def test_what_was_heard_is_kept_only_for_who_asks(remembers):
     world = World(remembers=remembers)
     world.send(*[LOUD] * 3)
-    assert world.up.heard() == (LOUD * 3 if remembers else b"")
+    assert world.up.heard == (LOUD * 3 if remembers else b"")
