@@ -14,7 +14,9 @@ import asyncio
 import base64
 import contextlib
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -123,16 +125,19 @@ def save(path: Path, data: bytes) -> None:
 @contextlib.contextmanager
 def browser(program: str, url: str, wav: Path | None) -> Iterator[Path]:
     """A running browser's profile folder."""
-    with tempfile.TemporaryDirectory() as profile:
+    # Its processes may write there for a moment longer than it lives.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         flags = [*FLAGS, f"--user-data-dir={profile}"]
         if wav is not None:
             flags.append(f"--use-file-for-fake-audio-capture={wav.resolve()}%noloop")
-        process = subprocess.Popen([program, *flags, url], stderr=subprocess.DEVNULL)
+        process = subprocess.Popen([program, *flags, url], stderr=subprocess.DEVNULL, start_new_session=True)
         try:
             yield Path(profile)
         finally:
             process.terminate()
             process.wait(10)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 async def devtools(profile: Path) -> str:
