@@ -19,10 +19,13 @@ def run(options: Options) -> list[Row]:
     with stack() as made:
         options.note("barge_in: one session")
         alone = _crowd(made, sessions=1, barge_ins=options.pick(100, 12), play_s=(0.05, 0.25))
+        options.note("barge_in: 20 sessions at once")
+        some = _crowd(made, sessions=20, barge_ins=options.pick(5, 1), play_s=(1.0, 4.0))
         options.note("barge_in: 40 sessions at once")
         crowd = _crowd(made, sessions=40, barge_ins=options.pick(5, 1), play_s=(1.0, 4.0))
     return [
         *_rows("first voiced sample → silence, 1 session", alone, 60),
+        *_rows("first voiced sample → silence, 20 sessions", some, 80),
         *_rows("first voiced sample → silence, 40 sessions", crowd, 80),
     ]
 

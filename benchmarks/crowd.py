@@ -83,7 +83,7 @@ class Crowd:
     async def _scene(self) -> None:
         plan = self.plan
         if plan.scene == "barge":
-            await self._open(start(endpointing=m.Endpointing(endpoint_ms=150)), keep_messages=False)
+            await self._open(start(endpointing=m.Endpointing(endpoint_ms=150, mode="fixed")), keep_messages=False)
             say_line(ready="crowd")
             found = await self._barge_ins()
         else:
