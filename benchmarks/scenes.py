@@ -17,6 +17,8 @@ SILENT_S = 0.2
 """After this without sound a reply has stopped; a chunk's end is shorter."""
 SETTLED_S = 0.4
 """After the last word: by then a server that heard it says that it listens."""
+BEFORE_S = 0.05
+"""So long before a word the loudspeaker is watched."""
 WATCHED_S = 0.32
 """How long after a word a loudspeaker is watched for the silence that should follow."""
 
@@ -78,6 +80,8 @@ async def barge_in(listener: Listener, words: bytes, rng: random.Random, turn: i
     """Speaks `words` over `turn`, anywhere within a frame, and watches when the loudspeaker falls silent."""
     listener.log.blocks.clear()
     listener.listening = True
+    # A word may begin up to a frame before it is told to: in the frame that the microphone is just filling.
+    await asyncio.sleep(BEFORE_S)
     said = listener.say(words, offset=rng.randrange(UPLINK_RATE // 50))
     await said.wait_begun()
     await asyncio.sleep(WATCHED_S)
