@@ -52,6 +52,25 @@ class Fetched:
     licence: str
     checked: bool
 
+    def plain(self, what: str, name: str) -> dict[str, object]:
+        """For scripts; `what` is called `name`."""
+        return {
+            what: name,
+            "path": str(self.path),
+            "bytes": self.size,
+            "sha256": self.sha256,
+            "licence": self.licence,
+            "checked": self.checked,
+        }
+
+    def words(self, name: str) -> str:
+        """For people."""
+        unchecked = "" if self.checked else " (not checked: nobody told what it should be)"
+        return (
+            f"{name}: {self.size / 2**20:.1f} MiB, licence: {self.licence or 'not stated; look yourself'}\n"
+            f"sha256 {self.sha256}{unchecked}"
+        )
+
 
 def is_there(target: Path, told: Told) -> bool:
     return target.is_file() and bool(told.digest) and digest(target, told.kind) == told.digest.lower()

@@ -6,12 +6,8 @@ input ends, and on Linux the kernel ends it with its parent. Ctrl-C at the termi
 
 from __future__ import annotations
 
-import ctypes
-import importlib
-import json
 import os
 import queue
-import signal
 import sys
 import threading
 import time
@@ -19,37 +15,25 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import BinaryIO
 
-from asr import pipe
+from asr import child_pipes, pipe
 from asr.recognizer import Adaptive, Decoder, Recognizer, RecognizerConfig
 from base.errors import AntiphonError, Internal
 
-PR_SET_PDEATHSIG = 1
-EXIT_LOADING = 3
-
 
 def main(factory: str, options: str, parent: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    die_with(parent)
-    out = os.fdopen(os.dup(1), "wb", buffering=0)
-    os.dup2(2, 1)
+    source, out = child_pipes.take_pipes(parent)
     todo: queue.SimpleQueue[pipe.ToChild] = queue.SimpleQueue()
     cancelled: set[int] = set()
-    reader = threading.Thread(target=_read, args=(os.fdopen(os.dup(0), "rb"), todo, cancelled), daemon=True)
+    reader = threading.Thread(target=_read, args=(source, todo, cancelled), daemon=True)
     reader.start()
     try:
-        serving = Serving(lambda: _load(factory, json.loads(options)), out, cancelled)
+        serving = Serving(lambda: child_pipes.made(factory, options), out, cancelled)
         out.write(pipe.encode(pipe.Loaded()))
         while True:
             serving.take(todo.get())
     except AntiphonError as error:
         print(f"cannot load the recogniser: {error}", file=sys.stderr, flush=True)
-        os._exit(EXIT_LOADING)
-
-
-def _load(factory: str, options: dict[str, object]) -> Recognizer:
-    module, _, name = factory.partition(":")
-    recognizer: Recognizer = getattr(importlib.import_module(module), name)(**options)
-    return recognizer
+        os._exit(child_pipes.EXIT_LOADING)
 
 
 class Serving:
@@ -130,21 +114,11 @@ class Serving:
 
 def _read(source: BinaryIO, todo: queue.SimpleQueue[pipe.ToChild], cancelled: set[int]) -> None:
     """Reads ahead, so that a cancel overtakes the audio before it; the end of the input is the end."""
-    while True:
-        header = source.read(pipe.HEADER.size)
-        if len(header) < pipe.HEADER.size:
-            os._exit(0)
-        message = pipe.to_child(source.read(pipe.HEADER.unpack(header)[0]))
+    for body in child_pipes.told(source):
+        message = pipe.to_child(body)
         if isinstance(message, pipe.Cancel):
             cancelled.add(message.job)
         todo.put(message)
-
-
-def die_with(parent: int) -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(0)
 
 
 if __name__ == "__main__":

@@ -1,19 +1,16 @@
-"""What a worker and its decoding children say to each other, and how it is framed on a pipe.
+"""What a worker and its decoding children say to each other, in msgpack; framed as in `asr.child_pipes`.
 
-A message is four bytes of length, little-endian, then msgpack. Everything about an utterance carries the job's number:
-what still comes of an old job is not taken for news of the next.
+Everything about an utterance carries the job's number: what still comes of an old job is not taken for news of the next.
 """
 
 from __future__ import annotations
 
-import struct
-
 import msgspec
 
+from asr.child_pipes import framed
 from asr.recognizer import Final, Partial, Word
 from base.errors import BY_GRPC_CODE, AntiphonError, Internal
 
-HEADER = struct.Struct("<I")
 MOST_BYTES = 4 * 1024 * 1024
 
 
@@ -97,8 +94,7 @@ _from_child: msgspec.msgpack.Decoder[FromChild] = msgspec.msgpack.Decoder(FromCh
 
 
 def encode(message: ToChild | FromChild) -> bytes:
-    body = _encoder.encode(message)
-    return HEADER.pack(len(body)) + body
+    return framed(_encoder.encode(message))
 
 
 def to_child(body: bytes) -> ToChild:

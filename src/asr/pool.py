@@ -16,16 +16,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import os
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from asr import pipe
+from asr import children, pipe
 from asr.ears import EarsSession, Failed, News, Sink, check_language
 from asr.recognizer import RecognizerConfig, RecognizerInfo
 from base.audio import UPLINK_RATE
@@ -37,7 +33,6 @@ LATE_S = 20.0
 TICK_S = 0.25
 RETRY_S = 1.0
 BACKOFF_S = (0.0, 0.5, 1.0, 2.0, 5.0)
-SOURCE = Path(__file__).resolve().parent.parent
 
 log = get_logger("asr.pool")
 
@@ -342,18 +337,18 @@ class _Child:
         """The process from its start to its end."""
         why = "it could not be started"
         try:
-            process = self._process = await self._spawn()
+            spec = self._pool.spec
+            process, stdin, stdout = await children.spawn("asr.child", spec.factory, spec.options, OMP_NUM_THREADS="1")
+            self._process = process
             self.pid = process.pid
-            assert process.stdin is not None
-            assert process.stdout is not None
             if self.leaving:
                 process.kill()
             early, self._early = b"".join(self._early), []
-            self._write(process.stdin, early)
+            self._write(stdin, early)
             try:
-                await self._read(process.stdout)
+                await self._read(stdout)
             finally:
-                process.stdin.close()
+                stdin.close()
                 if process.returncode is None:
                     process.kill()
                 await asyncio.shield(process.wait())
@@ -365,31 +360,10 @@ class _Child:
             self._pool.child_gone(self, why)
             self.end(Unavailable(f"the decoder was lost: {why or 'it ended'}", retry_after_s=RETRY_S))
 
-    async def _spawn(self) -> asyncio.subprocess.Process:
-        spec = self._pool.spec
-        path = os.pathsep.join((str(SOURCE), *filter(None, (os.environ.get("PYTHONPATH"),))))
-        return await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",  # an `asr` in the user's folder must not stand in for ours
-            "-m",
-            "asr.child",
-            spec.factory,
-            json.dumps(dict(spec.options)),
-            str(os.getpid()),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-        )
-
     async def _read(self, stdout: asyncio.StreamReader) -> None:
-        while True:
-            try:
-                (size,) = pipe.HEADER.unpack(await stdout.readexactly(pipe.HEADER.size))
-                message = pipe.from_child(await stdout.readexactly(size))
-            except (asyncio.IncompleteReadError, ConnectionError):
-                return
+        async for body in children.bodies(stdout):
             self._since = time.monotonic()
-            self._take(message)
+            self._take(pipe.from_child(body))
 
     def _take(self, message: pipe.FromChild) -> None:
         if isinstance(message, pipe.Loaded):

@@ -12,17 +12,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import json
-import os
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
+from asr import children
 from asr import shared_pipe as pipe
 from asr.agreement import Agreement, Heard
 from asr.ears import EarsSession, Failed, Sink, check_language
@@ -46,7 +43,6 @@ SURE_S = 1.0
 """… where it was heard in so much speech."""
 _SILENT = 10 ** (-50 / 20) * 32768
 """RMS of a piece of audio that needs no decode of its own: -50 dBFS."""
-SOURCE = Path(__file__).resolve().parent.parent
 
 log = get_logger("asr.shared")
 
@@ -369,21 +365,23 @@ class _Child:
     async def run(self) -> AntiphonError:
         """The process from its start to its end, and why it ended."""
         try:
-            process = self._process = await self._spawn()
+            spec = self._ears.spec
+            process, stdin, stdout = await children.spawn(
+                "asr.shared_child", spec.factory, spec.options, HF_HUB_OFFLINE="1"
+            )
         except OSError as error:
             return Unavailable(f"{self._ears.info.name} does not start: {error}", reason="NO_DECODER")
+        self._process = process
         self.pid = process.pid
-        assert process.stdin is not None
-        assert process.stdout is not None
         if self._killed:
             process.kill()
         try:
             async with asyncio.TaskGroup() as tasks:
                 watching = tasks.create_task(self._watch())
-                await self._read(process.stdout)
+                await self._read(stdout)
                 watching.cancel()
         finally:
-            process.stdin.close()
+            stdin.close()
             if process.returncode is None and not self.refused:
                 process.kill()
             await asyncio.shield(process.wait())
@@ -395,22 +393,6 @@ class _Child:
         if at is not None:
             self._ears.failed(at[0], why)
         return why
-
-    async def _spawn(self) -> asyncio.subprocess.Process:
-        spec = self._ears.spec
-        path = os.pathsep.join((str(SOURCE), *filter(None, (os.environ.get("PYTHONPATH"),))))
-        return await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",  # an `asr` in the user's folder must not stand in for ours
-            "-m",
-            "asr.shared_child",
-            spec.factory,
-            json.dumps(dict(spec.options)),
-            str(os.getpid()),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1", "OPENBLAS_NUM_THREADS": "1"},
-        )
 
     async def _watch(self) -> None:
         """Ends one that hangs."""
@@ -431,13 +413,8 @@ class _Child:
             self.kill()
 
     async def _read(self, stdout: asyncio.StreamReader) -> None:
-        while True:
-            try:
-                (size,) = pipe.HEADER.unpack(await stdout.readexactly(pipe.HEADER.size))
-                message = pipe.from_child(await stdout.readexactly(size))
-            except (asyncio.IncompleteReadError, ConnectionError):
-                return
-            self._take(message)
+        async for body in children.bodies(stdout):
+            self._take(pipe.from_child(body))
 
     def _take(self, message: pipe.FromChild) -> None:
         match message:

@@ -6,39 +6,30 @@ when its input ends, and on Linux the kernel ends it with its parent.
 
 from __future__ import annotations
 
-import importlib
-import json
 import os
 import queue
-import signal
 import sys
 import threading
 import time
 from typing import BinaryIO
 
+from asr import child_pipes
 from asr import shared_pipe as pipe
-from asr.child import die_with
 from asr.transcriber import Transcriber
 from base.errors import AntiphonError, Internal
 
-EXIT_LOADING = 3
-
 
 def main(factory: str, options: str, parent: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    die_with(parent)
-    out = os.fdopen(os.dup(1), "wb", buffering=0)
-    os.dup2(2, 1)
+    source, out = child_pipes.take_pipes(parent)
     todo: queue.SimpleQueue[pipe.Decode] = queue.SimpleQueue()
-    reader = threading.Thread(target=_read, args=(os.fdopen(os.dup(0), "rb"), todo), daemon=True)
+    reader = threading.Thread(target=_read, args=(source, todo), daemon=True)
     reader.start()
     try:
-        module, _, name = factory.partition(":")
-        transcriber: Transcriber = getattr(importlib.import_module(module), name)(**json.loads(options))
+        transcriber: Transcriber = child_pipes.made(factory, options)
         cost_s = transcriber.warm_up()
     except AntiphonError as error:
         _send(out, pipe.Refused(error.grpc_code, error.reason, error.message))
-        os._exit(EXIT_LOADING)
+        os._exit(child_pipes.EXIT_LOADING)
     _send(out, pipe.Loaded(cost_s))
     while True:
         _send(out, decoded(transcriber, todo.get()))
@@ -67,11 +58,8 @@ def _send(out: BinaryIO, message: pipe.FromChild) -> None:
 
 def _read(source: BinaryIO, todo: queue.SimpleQueue[pipe.Decode]) -> None:
     """The end of the input is the end."""
-    while True:
-        header = source.read(pipe.HEADER.size)
-        if len(header) < pipe.HEADER.size:
-            os._exit(0)
-        todo.put(pipe.to_child(source.read(pipe.HEADER.unpack(header)[0])))
+    for body in child_pipes.told(source):
+        todo.put(pipe.to_child(body))
 
 
 if __name__ == "__main__":

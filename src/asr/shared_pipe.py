@@ -1,18 +1,15 @@
-"""What a worker and the child that holds a shared model say to each other; framed as in `asr.pipe`.
+"""What a worker and the child that holds a shared model say to each other; framed as in `asr.child_pipes`.
 
 One clip at a time is decoded; its answer carries its number, for what comes of an old one is not news of the next.
 """
 
 from __future__ import annotations
 
-import struct
-
 import msgspec
 
+from asr.child_pipes import framed
 from asr.transcriber import Clip, ClipWord, Transcript
 from base.errors import BY_GRPC_CODE, AntiphonError, Internal, Misconfigured
-
-HEADER = struct.Struct("<I")
 
 
 class Decode(msgspec.Struct, tag="decode", frozen=True):
@@ -78,8 +75,7 @@ def _error(code: str, message: str, reason: str) -> AntiphonError:
 
 
 def encode(message: Decode | FromChild) -> bytes:
-    body = _encoder.encode(message)
-    return HEADER.pack(len(body)) + body
+    return framed(_encoder.encode(message))
 
 
 def to_child(body: bytes) -> Decode:

@@ -91,19 +91,9 @@ def get(name: str, mirror: str, into: str, as_json: bool) -> int:
     with Downloading() as downloading:
         found = ear_files.fetch(name, place, mirror=mirror or ear_files.STORE, progress=downloading.progress)
     if as_json:
-        print_json(
-            {
-                "model": name,
-                "path": str(found.path),
-                "bytes": found.size,
-                "sha256": found.sha256,
-                "licence": found.licence,
-                "checked": found.checked,
-            }
-        )
+        print_json(found.plain("model", name))
         return exits.OK
-    click.echo(f"{name}: {found.size / 2**20:.1f} MiB, licence: {found.licence or 'not stated; look yourself'}")
-    click.echo(f"sha256 {found.sha256}{'' if found.checked else ' (not checked: nobody told what it should be)'}")
+    click.echo(found.words(name))
     click.echo("To hear with it: ./antiphon install whisper, and in antiphon.toml")
     click.echo(f'\n[asr_worker]\nengine = "whisper"\nmodel = {json.dumps(str(found.path.resolve()))}')
     return exits.OK

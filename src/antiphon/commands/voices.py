@@ -64,19 +64,9 @@ def get(name: str, mirror: str, into: str, as_json: bool) -> int:
     with Downloading() as downloading:
         found = voice_files.fetch(name, place, mirror=mirror or voice_files.STORE, progress=downloading.progress)
     if as_json:
-        print_json(
-            {
-                "voice": name,
-                "path": str(found.path),
-                "bytes": found.size,
-                "sha256": found.sha256,
-                "licence": found.licence,
-                "checked": found.checked,
-            }
-        )
+        print_json(found.plain("voice", name))
         return exits.OK
-    click.echo(f"{name}: {found.size / 2**20:.1f} MiB, licence: {found.licence or 'not stated; look yourself'}")
-    click.echo(f"sha256 {found.sha256}{'' if found.checked else ' (not checked: nobody told what it should be)'}")
+    click.echo(found.words(name))
     click.echo("To serve it: ./antiphon install piper, and in antiphon.toml")
     click.echo(
         f'\n[[tts_worker.models]]\nid = "{name}"\nengine = "piper"\n'

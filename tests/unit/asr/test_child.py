@@ -4,6 +4,7 @@ import pytest
 
 from asr import pipe
 from asr.child import Serving
+from asr.child_pipes import HEADER
 from asr.recognizer import Final, RecognizerConfig, RecognizerInfo
 from base.errors import AntiphonError, BadRequest
 
@@ -72,9 +73,9 @@ def hear(serving, out, job, pcm):
         serving.take(message)
     data, said = out.getvalue(), []
     while data:
-        (size,) = pipe.HEADER.unpack(data[: pipe.HEADER.size])
-        said.append(pipe.from_child(data[pipe.HEADER.size :][:size]))
-        data = data[pipe.HEADER.size + size :]
+        (size,) = HEADER.unpack(data[: HEADER.size])
+        said.append(pipe.from_child(data[HEADER.size :][:size]))
+        data = data[HEADER.size + size :]
     return [message for message in said if not isinstance(message, pipe.Taken)]
 
 
