@@ -1,7 +1,7 @@
 """A decoding child's side: its pipes, its making, and how messages are framed.
 
-A message is four bytes of length, little-endian, then its body. A child is `python -m MODULE FACTORY OPTIONS PARENT`; it is
-spawned, never forked, and ends with its input and, on Linux, with its parent. What a library prints there goes to
+A message is four bytes of length, little-endian, then its body. A child is `python -m MODULE FACTORY OPTIONS PARENT`;
+it is spawned, never forked, and ends with its input and, on Linux, with its parent. What a library prints there goes to
 standard error, and Ctrl-C at the terminal is the parent's business. Nothing here takes long to import.
 """
 

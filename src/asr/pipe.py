@@ -1,6 +1,6 @@
 """What a worker and its decoding children say to each other, in msgpack; framed as in `asr.child_pipes`.
 
-Everything about an utterance carries the job's number: what still comes of an old job is not taken for news of the next.
+All that is about an utterance carries the job's number: what comes of an old one is no news of the next.
 """
 
 from __future__ import annotations
