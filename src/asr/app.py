@@ -175,7 +175,7 @@ async def _loaded(
     async with asyncio.TaskGroup() as tasks:
 
         def start(id: str, lost: Callable[[AntiphonError], None]) -> EarsLoading:
-            return EarsLoading(engine.opens, tasks)
+            return EarsLoading(engine.opens, tasks, lost)
 
         loader: Loader[Ears] = Loader([plan], Limits(load_s=LOADS * settings.load_s), start, changed=changed)
         try:

@@ -14,20 +14,26 @@ from contextlib import AbstractAsyncContextManager
 from asr.ears import Ears, EarsSession, Failed, Hearing, News, Sink, check_language
 from asr.recognizer import Partial, RecognizerConfig, RecognizerInfo
 from base.errors import AntiphonError, Unavailable
+from base.log import get_logger
 from worker.loader import Lease, Loader
 
 Opens = Callable[[], AbstractAsyncContextManager[Ears]]
 Check = Callable[[RecognizerConfig], tuple[str, ...]]
 
-
 KILL_S = 10.0
+
+log = get_logger("asr.house")
 
 
 class EarsLoading:
-    """One load of what hears, as `worker.loader` wants it. It lives in a task of `tasks`, from load to close."""
+    """One load of what hears, as `worker.loader` wants it. It lives in a task of `tasks`, from load to close.
 
-    def __init__(self, opens: Opens, tasks: asyncio.TaskGroup) -> None:
+    `lost` is told, once, if it breaks after that.
+    """
+
+    def __init__(self, opens: Opens, tasks: asyncio.TaskGroup, lost: Callable[[AntiphonError], None]) -> None:
         self._opens = opens
+        self._lost = lost
         self._tasks = tasks
         self._loop = asyncio.get_running_loop()
         self._ready = threading.Event()
@@ -72,7 +78,10 @@ class EarsLoading:
                 self._ready.set()
                 await self._leave.wait()
         except Exception as fault:
-            self._error = _leaf(fault)
+            error = self._error = _leaf(fault)
+            if self._ears is not None:
+                log.error("ears.lost", exc_info=None if isinstance(error, AntiphonError) else error)
+                self._lost(error if isinstance(error, AntiphonError) else Unavailable("the recogniser broke"))
         finally:
             self._ready.set()
             self._gone.set()

@@ -99,6 +99,8 @@ class SharedEars:
         self._ids = itertools.count(1)
         self._child: _Child | None = None
         self._failures = 0
+        self._opened = False
+        """A child has loaded: one that refuses the model after that breaks what was there."""
         self._why: AntiphonError | None = None
         self._changed = asyncio.Event()
 
@@ -181,10 +183,13 @@ class SharedEars:
                 for utterance in list(self._live.values()):
                     utterance.end(why)
             if child.refused:
+                if self._opened:
+                    raise why
                 return
             await asyncio.sleep(BACKOFF_S[min(self._failures, len(BACKOFF_S)) - 1])
 
     def loaded(self, cost_s: float) -> None:
+        self._opened = True
         self._failures = 0
         self._why = None
         self.listening.cost_s = self.listening.cost_s or cost_s

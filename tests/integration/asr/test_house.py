@@ -65,7 +65,7 @@ async def house(*said: str, slots: int = 4, linger_s: float = 0.0, **plan: Any) 
                 yield ears
 
         plans = [ModelPlan("scripted", **plan)]
-        loader: Loader[Ears] = Loader(plans, Limits(drain_s=0.1), lambda id, lost: EarsLoading(opens, tasks))
+        loader: Loader[Ears] = Loader(plans, Limits(drain_s=0.1), lambda id, lost: EarsLoading(opens, tasks, lost))
         info = ScriptedRecognizer(said).info
         ears = LeasedEars("scripted", info, loader, slots=slots, check=lambda _: (), linger_s=linger_s)
         made = House(ears, loader, gate)

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from pathlib import Path
 from typing import Any
 
 import grpc
+import psutil
 import pytest
 
 from asr.app import serving
 from asr.settings import AsrWorkerSettings
 from base import rpc
 from base.errors import AntiphonError, Misconfigured
-from pb.antiphon.v1 import models_pb2, models_pb2_grpc
+from pb.antiphon.v1 import models_pb2, models_pb2_grpc, recognition_pb2_grpc, registry_pb2
 from tests.support import whisper_models
 from tests.support.recognition import Stream, asr_worker
 from tests.support.speech import chords, cough, hum, white_noise
 from tests.support.whisper_models import sound
 
 pytestmark = pytest.mark.integration
+
+LIMIT_S = 30.0
 
 
 @pytest.fixture(scope="module")
@@ -125,11 +129,36 @@ async def test_it_is_loaded_and_unloaded_like_any_model(english: Path) -> None:
         listed = await manager.ListModels(models_pb2.ListModelsRequest())
         assert [(m.id, m.engine, m.device) for m in listed.models] == [("tiny.en", "whisper", "cpu")]
         await manager.UnloadModel(models_pb2.UnloadModelRequest(model="tiny.en", force=True))
-        from pb.antiphon.v1 import recognition_pb2_grpc
-
         stream = await opened(recognition_pb2_grpc.SpeechToTextStub(channel))
         assert (await stream.hear(1, sound("tell me a story"))).text == "tell me a story"
         await service.drain()
+
+
+async def test_a_model_that_is_gone_when_its_child_is_replaced_is_listed_as_failed_and_had_back(
+    english: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(english, tmp_path / "tiny.en"))
+    settings = AsrWorkerSettings(registry="", engine="whisper", model=str(folder), threads=1)
+    async with serving(settings) as service, rpc.channel(service.address) as channel:
+        manager = models_pb2_grpc.ModelManagerStub(channel)
+
+        async def wait(state: registry_pb2.ModelState.ValueType) -> models_pb2.ModelStatus:
+            async with asyncio.timeout(LIMIT_S):
+                while True:
+                    (model,) = (await manager.ListModels(models_pb2.ListModelsRequest())).models
+                    if model.state == state:
+                        return model
+                    await asyncio.sleep(0.02)
+
+        (folder / "tokenizer.json").rename(tmp_path / "away")
+        (child,) = [p for p in psutil.Process().children() if "asr.shared_child" in p.cmdline()]
+        child.kill()
+        failed = await wait(registry_pb2.MODEL_STATE_FAILED)
+        assert failed.error_reason == "PARTS_MISSING"
+        (tmp_path / "away").rename(folder / "tokenizer.json")
+        await wait(registry_pb2.MODEL_STATE_READY)
+        stream = await opened(recognition_pb2_grpc.SpeechToTextStub(channel))
+        assert (await stream.hear(1, sound("tell me a story"))).text == "tell me a story"
 
 
 # --- models that are none ---------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.engines.whisper import guard
-from asr.engines.whisper.files import BCP47
+from asr.engines.whisper.files import BCP47, find_model
 from asr.speechlike import Speechlike
 from asr.transcriber import Clip, ClipWord, Transcript
 from base.audio import UPLINK_RATE
@@ -34,6 +34,8 @@ class WhisperTranscriber:
     """Raises Misconfigured for a model that cannot be loaded, and Unavailable where the device has no room."""
 
     def __init__(self, folder: str, device: str = "cpu", compute_type: str = "", threads: int = 0) -> None:
+        # Here too, not only at the worker's start: what is missing since then would be looked for on the network.
+        find_model(folder, "")
         os.environ["HF_HUB_OFFLINE"] = "1"
         import ctranslate2
         from faster_whisper import WhisperModel
