@@ -1,19 +1,22 @@
 """From the user's last voiced sample to the reply's first sound at the loudspeaker.
 
 First with a recogniser and a responder that answer at once, where what is above the configured endpointing is ours;
-then with PocketSphinx and espeak, as `./antiphon up` runs.
+then with PocketSphinx and espeak, as `./antiphon up` runs. Then what an early start saves where the brain takes its
+time, and what it wastes when every other sentence goes on after it had read as complete.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 
 import msgspec
 
 from benchmarks import scenes, solo, speech
 from benchmarks.listener import Listener
-from benchmarks.rows import Budget, Row, spread
-from benchmarks.stack import stack
+from benchmarks.rows import Budget, Row, single, spread
+from benchmarks.slow_brain import THINKS_S
+from benchmarks.stack import Failed, metrics, stack
 from benchmarks.suite import Options
 from orchestrator import messages as m
 
@@ -21,6 +24,8 @@ ENDPOINT_MS = 500
 USERS = 3
 NEUTRAL = "tell me about the weather"
 """Reads neither as complete nor as unfinished."""
+GOES_ON = "tell me a story please and make it short"
+"""Reads as complete after its fifth word."""
 SENTENCES = (
     "tell me about the weather",
     "do you know a good story",
@@ -33,11 +38,11 @@ SENTENCES = (
 def run(options: Options) -> list[Row]:
     options.note("response: scripted recognition, echo, sine")
     with stack() as made:
-        scripted, _ = solo.run(_scene(made.orchestrator.address, options.pick(7, 2), USERS, scripted=True))
+        scripted, _ = solo.run(_scene(made.orchestrator.address, options.pick(7, 2), USERS, _start([NEUTRAL])))
     options.note("response: PocketSphinx, echo, espeak")
     said = options.pick(8, 3)
     with stack(engine="espeak", ear="pocketsphinx") as made:
-        real, unanswered = solo.run(_scene(made.orchestrator.address, said, 1, scripted=False))
+        real, unanswered = solo.run(_scene(made.orchestrator.address, said, 1, _start([])))
     added = [x.response_ms - ENDPOINT_MS for x in scripted if x.reason == "silence"]
     beyond = f"last word → first sound, beyond the endpointing of {ENDPOINT_MS} ms (answers at once)"
     note = f"{unanswered} of {said} sentences: no words understood" if unanswered else ""
@@ -47,7 +52,42 @@ def run(options: Options) -> list[Row]:
         spread(
             "last word → first sound (PocketSphinx, espeak)", "ms", [x.response_ms for x in real], Budget(1000), note
         ),
+        *_early_rows(options),
     ]
+
+
+def _early_rows(options: Options) -> list[Row]:
+    brain = f"a brain that thinks for {THINKS_S * 1000:.0f} ms"
+    options.note(f"response: {brain}, with an early start and without")
+    turns = options.pick(7, 2)
+    with stack(orchestrator=("--responder", "benchmarks.slow_brain:SlowBrain")) as made:
+        address = made.orchestrator.address
+        late, _ = solo.run(_scene(address, turns, USERS, _start([NEUTRAL], "", early=False)))
+        early, _ = solo.run(_scene(address, turns, USERS, _start([NEUTRAL], "", early=True)))
+        before = _events(address)
+        solo.run(_scene(address, 2 * turns, USERS, _start([NEUTRAL, GOES_ON], "", early=True)))
+        found = {what: count - before.get(what, 0) for what, count in _events(address).items()}
+    begun, dropped = found.get("early_starts", 0), found.get("early_dropped", 0)
+    wasted = found.get("early_wasted_ms", 0) / 1000
+    note = f"{begun:.0f} begun, {found.get('early_accepted', 0):.0f} accepted, {dropped:.0f} dropped"
+    what = "every other sentence goes on after it read as complete"
+    return [
+        spread(f"last word → first sound ({brain})", "ms", [x.response_ms for x in late]),
+        spread("… the same, with an early start", "ms", [x.response_ms for x in early]),
+        single(f"early starts thrown away ({what})", "%", 100 * dropped / begun if begun else None, note=note),
+        single("… audio made and never heard for each of them", "s", wasted / dropped if dropped else None),
+    ]
+
+
+def _events(address: str) -> dict[str, float]:
+    """What happened in the sessions that are over, once all are."""
+    deadline = time.monotonic() + 20
+    while (found := metrics(address))["antiphon_sessions"]:
+        if time.monotonic() > deadline:
+            raise Failed("the sessions of a benchmark that ended are not over")
+        time.sleep(0.05)
+    prefix = 'antiphon_session_events_total{what="'
+    return {name.removeprefix(prefix).rstrip('"}'): n for name, n in found.items() if name.startswith(prefix)}
 
 
 class Turn:
@@ -58,10 +98,14 @@ class Turn:
         self.reason = reason
 
 
-async def _scene(address: str, turns: int, users: int, *, scripted: bool) -> tuple[list[Turn], int]:
+def _start(phrases: list[str], responder: str = "echo", *, early: bool = False) -> m.SessionStart:
+    begin = solo.start(responder=responder, phrases=phrases, greeting=early)
+    endpointing = m.Endpointing(endpoint_ms=ENDPOINT_MS, mode="fixed", early=early)
+    return msgspec.structs.replace(begin, endpointing=endpointing)
+
+
+async def _scene(address: str, turns: int, users: int, begin: m.SessionStart) -> tuple[list[Turn], int]:
     """The turns that were answered, and how many sentences were not. A few users, each off the others' beat."""
-    begin = solo.start(responder="echo", phrases=[NEUTRAL] if scripted else [])
-    begin = msgspec.structs.replace(begin, endpointing=m.Endpointing(endpoint_ms=ENDPOINT_MS, mode="fixed"))
     async with solo.users(address, *[begin] * users) as listeners:
         parts = [_talk(listener, turns, number) for number, listener in enumerate(listeners)]
         found = [turn for part in await asyncio.gather(*parts) for turn in part]
@@ -71,6 +115,7 @@ async def _scene(address: str, turns: int, users: int, *, scripted: bool) -> tup
 async def _talk(listener: Listener, turns: int, number: int) -> list[Turn]:
     """A turn counts that ended after the last word: one that ended before cut the user off."""
     await asyncio.sleep(0.3 * number)
+    await listener.until(lambda: scenes.state(listener) == "idle", "the greeting's end")
     found = []
     for turn in range(turns):
         said = await scenes.say_all(listener, speech.say(SENTENCES[(turn + number) % len(SENTENCES)], "en-us"))

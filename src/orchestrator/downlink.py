@@ -240,6 +240,11 @@ class Downlink(SynthSink):
         elif not current.stopping:
             self._stop(current, self._clock())
 
+    def made_s(self, turn: int) -> float:
+        """Seconds of audio that came of `turn` so far; 0 for another than the current one."""
+        current = self._turn
+        return current.audio.received / self._rate if current is not None and current.turn == turn else 0.0
+
     async def wait_heard(self, turn: int) -> None:
         """Returns when all that was written so far was heard, or the turn is over."""
         current = self._current(turn)

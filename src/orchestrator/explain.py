@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from orchestrator import messages as m
 from orchestrator.conversation import commands as c
 from orchestrator.conversation import events as e
 
@@ -61,6 +62,23 @@ class Speech:
 
 
 @dataclass(slots=True)
+class Draft:
+    """A reply that was begun early, until it is accepted or dropped."""
+
+    turn: int
+    since_s: float
+    first_text_s: float | None = None
+    written: int = 0
+    """Code points."""
+    withheld: list[m.ServerMessage] = field(default_factory=list)
+    """What the client is told when it is accepted."""
+
+    def wrote(self, text: str, now: float) -> None:
+        self.first_text_s = now if self.first_text_s is None else self.first_text_s
+        self.written += len(text)
+
+
+@dataclass(slots=True)
 class TurnLine:
     """One reply, and the speech that it answers (none for a greeting, or text that was typed)."""
 
@@ -69,6 +87,8 @@ class TurnLine:
     responder: str
     speech: Speech | None
     started_s: float
+    early_s: float | None = None
+    """When it was begun, if that was before the user's turn ended."""
     first_text_s: float | None = None
     first_audio_s: float | None = None
     false_alarms: int = 0
@@ -98,6 +118,7 @@ class TurnLine:
             "cause": self.cause,
             "responder": self.responder,
             **spoken,
+            **({} if self.early_s is None else {"early_ms": _ms(self.early_s, self.started_s)}),
             "first_text_ms": _ms(self.started_s, self.first_text_s),
             "first_audio_ms": _ms(self.started_s, self.first_audio_s),
             "response_ms": None if said is None else _ms(said.voiced_until_s, self.first_audio_s),
@@ -124,7 +145,7 @@ class TurnLog:
         self._speech.endpoint = command.reason
         self._speech.ended_s = now
 
-    def started(self, command: c.StartReply, now: float, responder: str) -> None:
+    def started(self, command: c.StartReply, now: float, responder: str, draft: Draft | None = None) -> None:
         speech = None
         if command.cause is c.Cause.USER:
             if self._speech.utterances and self._speech.endpoint != "asked":
@@ -132,6 +153,9 @@ class TurnLog:
             self._speech = Speech()
         spoken_as_it_is = command.cause in (c.Cause.SAY, c.Cause.CONTINUE, c.Cause.APOLOGY)
         self._line = TurnLine(command.turn, command.cause.value, "" if spoken_as_it_is else responder, speech, now)
+        if draft is not None:
+            self._line.early_s = draft.since_s
+            self._line.first_text_s = now if draft.first_text_s is not None else None
 
     def wrote(self, now: float) -> None:
         if self._line is not None and self._line.first_text_s is None:

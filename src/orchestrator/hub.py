@@ -144,6 +144,7 @@ class SessionHub:
             adaptive=s.endpointing == "adaptive",
             endpoint_floor=s.endpoint_floor,
             endpoint_ceiling=s.endpoint_ceiling,
+            early=s.early_start,
             final_ms=s.final_ms,
             confirm_ms=s.confirm_ms,
             resume_ms=s.resume_ms,

@@ -65,6 +65,8 @@ class Endpointing(Struct, frozen=True, kw_only=True):
     resume_ms: Annotated[int, Meta(ge=100, le=5000)] | None = None
     mode: Literal["adaptive", "fixed"] | None = None
     """`fixed`: exactly `endpoint_ms`. `adaptive`: by what was said and how the user pauses, around it."""
+    early: bool | None = None
+    """Answers may be begun before the turn has ended; nothing of one is told or heard until then."""
 
 
 class SessionStart(Struct, frozen=True, kw_only=True, tag="session_start"):

@@ -289,6 +289,12 @@ class Progress(Protocol):
         """Returns when everything yielded so far was heard."""
         ...
 
+    async def wait_accepted(self) -> None:
+        """Returns when the reply is certain to be wanted; at once, unless it was begun early. For a brain that is about
+        to do what cannot be undone.
+        """
+        ...
+
     def loading_nowait(self) -> None:
         """The model behind the responder is loading: the user is told, a barge-in will not abort it."""
         ...
@@ -313,7 +319,11 @@ class Context:
 
 
 class Responder(Protocol):
-    """A brain. Closing the iterator cancels the reply within 50 ms."""
+    """A brain. Closing the iterator cancels the reply within 50 ms.
+
+    One that has an attribute `early = True` may be asked before the user's turn has ended; if they say more, its reply
+    is closed and another one asked for. It must not matter then that it was asked; see `Progress.wait_accepted`.
+    """
 
     name: str
 

@@ -79,6 +79,7 @@ class ReplyProgress:
         self._wait_heard = wait_heard
         self._loading = loading
         self._deltas: Channel[_Item] | None = None
+        self._accepted = asyncio.Event()
         self._noises = 0
 
     @property
@@ -90,6 +91,12 @@ class ReplyProgress:
 
     def attach(self, deltas: Channel[_Item]) -> None:
         self._deltas = deltas
+
+    def accept_nowait(self) -> None:
+        self._accepted.set()
+
+    async def wait_accepted(self) -> None:
+        await self._accepted.wait()
 
     async def wait_heard(self) -> None:
         if self._deltas is not None:

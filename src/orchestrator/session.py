@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -28,7 +29,7 @@ from orchestrator.conversation.history import Item, Role
 from orchestrator.conversation.machine import Machine, Policy, State
 from orchestrator.downlink import Downlink, Ticker
 from orchestrator.edge import Allowance
-from orchestrator.explain import TurnLine, TurnLog
+from orchestrator.explain import Draft, TurnLine, TurnLog
 from orchestrator.faults import fault
 from orchestrator.inbox import Inbox
 from orchestrator.missed import Missed
@@ -85,7 +86,9 @@ class Session:
         self._responder = self._brain = services.responder(start.responder)
         """Who answers from the next turn on, and who was asked last."""
         history = tuple(Item(Role(h.role), h.text) for h in start.history)
-        self._machine = Machine(policy, history)
+        self._told_policy = replace(policy, early=policy.early and getattr(self._responder, "early", False))
+        """As the machine knows it."""
+        self._machine = Machine(self._told_policy, history)
         self._inbox = Inbox(64)
         greeting = clean_text(start.greeting) if isinstance(start.greeting, str) else ""
         # Now: a client that sends everything at once has asked before our task runs.
@@ -133,6 +136,8 @@ class Session:
             clock=self._clock,
             remembers=services.turn_ear is not None,
         )
+        self._draft: Draft | None = None
+        self._wasted: Counter[str] = Counter()
         self._loading = False
         self._ended = False
         self._reason = ""
@@ -244,6 +249,7 @@ class Session:
         counts = self._uplink.counts
         return {
             **self._machine.counts,
+            **self._wasted,
             "uplink_dropped": counts.dropped,
             "uplink_late": counts.late,
             "uplink_zeros": counts.zeros,
@@ -339,6 +345,9 @@ class Session:
         """What the turn's log line wants to know, and the end of the reply's task."""
         self._turn_log.note(event, now, level_dbfs=self._uplink.level_dbfs)
         if isinstance(event, e.ReplyEnded | e.ReplyFailed) and event.turn == self._machine.turn:
+            if self._draft is not None:
+                self._drop_draft(event.turn)
+                return
             self._cancel_reply()
             if isinstance(event, e.ReplyFailed):
                 self._synth.stop_nowait(event.turn)
@@ -347,6 +356,10 @@ class Session:
         match command:
             case c.StartReply():
                 self._start_reply(command, now)
+            case c.DraftReply():
+                self._draft_reply(command, now)
+            case c.DropDraft():
+                self._drop_draft(command.turn)
             case c.PrepareReply():
                 self._synth.prepare_nowait(self._choice)
             case c.HoldReply():
@@ -410,13 +423,52 @@ class Session:
     # --- replies ----------------------------------------------------------------------------------------------------
 
     def _start_reply(self, command: c.StartReply, now: float) -> None:
+        draft, self._draft = self._draft, None
+        self._turn_log.started(command, now, self._responder.name, draft)
+        if draft is None:
+            self._begin_reply(command)
+            return
+        if self._progress is not None:
+            self._progress.accept_nowait()
+        for message in draft.withheld:
+            self._tell(message)
+        self._downlink.resume_nowait(command.turn)
+
+    def _draft_reply(self, command: c.DraftReply, now: float) -> None:
+        """Nothing of it is heard or told until StartReply; see `Machine`."""
+        self._draft = Draft(command.turn, now)
+        start = c.StartReply(
+            command.turn, c.Cause.USER, command.history, "", command.interruption, command.false_alarms
+        )
+        self._begin_reply(start)
+        self._downlink.hold_nowait(command.turn)
+        if self._reply is not None:
+            self._reply.add_done_callback(lambda _: self._draft_written(command.turn))
+
+    def _draft_written(self, turn: int) -> None:
+        """What is held has no end; but a draft whose responder gave up is worth nothing."""
+        failed = self._task.failed if self._task is not None and self._task.turn == turn else None
+        if failed is not None and self._draft is not None and self._draft.turn == turn:
+            heard = e.Heard(turn, 0, "", "", complete=False)
+            self._inbox.post_nowait(e.ReplyFailed(turn, heard, failed.code, failed.message))
+
+    def _drop_draft(self, turn: int) -> None:
+        draft, self._draft = self._draft, None
+        self._cancel_reply()
+        self._synth.stop_nowait(turn)
+        self._wasted["early_wasted_ms"] += round(self._downlink.made_s(turn) * 1000)
+        self._wasted["early_wasted_chars"] += draft.written if draft is not None else 0
+        self._downlink.stop_nowait(turn)
+
+    def _begin_reply(self, command: c.StartReply) -> None:
         assert self._tasks is not None
         turn = command.turn
         self._cancel_reply()
-        self._turn_log.started(command, now, self._responder.name)
         self._downlink.begin_nowait(turn)
         self._synth.prepare_nowait(self._choice)
         progress = ReplyProgress(lambda: self._downlink.wait_heard(turn), lambda: self._loads(turn))
+        if self._draft is None:
+            progress.accept_nowait()
         self._loading = False
         self._progress = progress
         task = ReplyTask(
@@ -461,8 +513,12 @@ class Session:
         if self._loading:
             self._loading = False
             self._inbox.post_nowait(e.ReplyAnswering(turn))
-        self._turn_log.wrote(self._clock())
-        self._tell(m.Reply(turn=turn, text=text))
+        draft = self._draft
+        if draft is not None and draft.turn == turn:
+            draft.wrote(text, self._clock())
+        else:
+            self._turn_log.wrote(self._clock())
+        self._tell_of(turn, m.Reply(turn=turn, text=text))
 
     def _tool(self, turn: int, delta: ToolCall | ToolResult) -> None:
         result = isinstance(delta, ToolResult)
@@ -508,7 +564,7 @@ class Session:
         self._synth.credit_nowait(turn, until_sample)
 
     def _mark(self, turn: int, start: int, end: int, sample: int, exact: bool) -> None:
-        self._tell(m.MarkMessage(turn=turn, start=start, end=end, sample=sample, exact=exact))
+        self._tell_of(turn, m.MarkMessage(turn=turn, start=start, end=end, sample=sample, exact=exact))
 
     # --- client messages --------------------------------------------------------------------------------------------
 
@@ -552,9 +608,15 @@ class Session:
         self._choose(choice)
         if update.instructions is not None:
             self._instructions = update.instructions
-        policy = replace(changed_policy(self._policy, update), language=choice.language)
-        if policy != self._policy:
-            self._policy = policy
+        self._policy = replace(changed_policy(self._policy, update), language=choice.language)
+        self._tell_policy(again=self._draft is not None)
+
+    def _tell_policy(self, *, again: bool = False) -> None:
+        """Tells the machine, if there is news or `again`. Early only where the responder bears to be thrown away."""
+        early = self._policy.early and getattr(self._responder, "early", False)
+        policy = replace(self._policy, early=early)
+        if again or policy != self._told_policy:
+            self._told_policy = policy
             self._inbox.post_nowait(e.PolicyChanged(policy))
 
     def _refuse(self, error: m.Error | AntiphonError) -> None:
@@ -576,6 +638,13 @@ class Session:
 
     def _post(self, event: e.Event) -> None:
         self._inbox.post_nowait(event)
+
+    def _tell_of(self, turn: int, message: m.ServerMessage) -> None:
+        """Of a reply; nobody is told of one that may never be."""
+        if self._draft is not None and self._draft.turn == turn:
+            self._draft.withheld.append(message)
+        else:
+            self._tell(message)
 
     def _tell(self, message: m.ServerMessage) -> None:
         if self._transport is not None:

@@ -53,6 +53,13 @@ class OrchestratorSettings:
     endpoint_ceiling: Annotated[
         float, Meta(description="Adaptive: never above this many times endpoint_ms.", ge=1, le=10)
     ] = 2.5
+    early_start: Annotated[
+        bool,
+        Meta(
+            description="Begin the answer to what reads as complete before the turn has ended; it is thrown away if "
+            "the user says more. Saves waiting, costs the brain and the voice some answers that nobody hears."
+        ),
+    ] = False
     turn_model: Annotated[
         str, Meta(description="ONNX file of smart-turn v3, which hears whether somebody is done; empty: none.")
     ] = ""

@@ -63,6 +63,8 @@ def changed_policy(policy: Policy, wish: m.SessionStart | m.SessionUpdate) -> Po
                 changes[field] = value
         if wish.endpointing.mode is not None:
             changes["adaptive"] = wish.endpointing.mode == "adaptive"
+        if wish.endpointing.early is not None:
+            changes["early"] = wish.endpointing.early
     if wish.interruptible is not None:
         changes["interruptible"] = wish.interruptible
     if wish.turn_detection is not None:

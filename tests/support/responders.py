@@ -10,5 +10,8 @@ class StillProgress:
     async def wait_heard(self) -> None:
         return
 
+    async def wait_accepted(self) -> None:
+        return
+
     def loading_nowait(self) -> None:
         self.loading = True

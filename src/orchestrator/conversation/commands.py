@@ -37,12 +37,35 @@ class Interruption:
 
 @dataclass(frozen=True, slots=True)
 class StartReply:
+    """Begin a reply; or, where DraftReply has begun this turn, let it sound."""
+
     turn: int
     cause: Cause
     history: tuple[Item, ...]
     text: str = ""
     interruption: Interruption | None = None
     false_alarms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DraftReply:
+    """Begin a reply before the user's turn has ended: ask the responder and the voice, let nothing sound, tell nobody.
+
+    StartReply of the same turn accepts it, DropDraft throws it away. Of a draft only ReplyLoading, ReplyAnswering,
+    ToolHappened and ReplyFailed are events.
+    """
+
+    turn: int
+    history: tuple[Item, ...]
+    interruption: Interruption | None = None
+    false_alarms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DropDraft:
+    """The user said something else: this turn never was."""
+
+    turn: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +171,8 @@ class EndSession:
 
 Command = (
     StartReply
+    | DraftReply
+    | DropDraft
     | PrepareReply
     | HoldReply
     | ResumeReply

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from orchestrator.conversation.commands import (
     Cause,
     Command,
+    DraftReply,
+    DropDraft,
     ForgetUtterance,
     HoldReply,
     Interruption,
@@ -29,8 +31,10 @@ from orchestrator.conversation.history import Item, Role
 from orchestrator.conversation.policy import Policy
 from orchestrator.conversation.speech import DORMANT_MAX, Hearing, Part, Utterance
 from orchestrator.conversation.states import HELD, LIVE, TOLD, Phase, State
-from orchestrator.conversation.turns import Again, Reply, Stop, Trigger, Why
+from orchestrator.conversation.turns import Again, Draft, Reply, Stop, Trigger, Why
+from orchestrator.conversation.words import words
 
+LOADING = "The model is still loading; the answer comes as soon as it is ready."
 SELF_ECHO = (
     "I keep hearing myself: your microphone picks up your loudspeaker. Headphones help, or echo cancellation "
     "(a browser has it; else look for it in the sound settings), or a lower volume."
@@ -48,6 +52,10 @@ class Core:
         self.committed = history
         self.hearing = Hearing()
         self.reply: Reply | None = None
+        self.draft: Draft | None = None
+        """Only while the user's turn is open and no reply is in the way."""
+        self.answered = False
+        """The responder has answered in this session: its model is there."""
         self.turn = 0
         self.asked: list[str] = []
         """What the user said and typed that is to be answered as soon as no reply is in the way."""
@@ -95,24 +103,65 @@ class Core:
 
     def start(self, cause: Cause, now: float, *, text: str = "", items: Sequence[str] = ()) -> None:
         """Starts the next turn: an answer to the user's `items`, or `text` spoken as it is."""
-        self.turn += 1
         self.adopt_policy()
-        answers = cause is Cause.USER
-        reply = Reply(
+        draft = self.draft if cause is Cause.USER else None
+        if draft is not None and draft.answers(items):
+            self.counts["early_accepted"] += 1
+            self.draft, reply = None, draft.reply
+            reply.items[0] = Item(Role.USER, items[0], reply.turn)
+            reply.interruptible = self.policy.interruptible
+        else:
+            self.drop_draft()
+            self.turn += 1
+            reply = self._next_reply(cause, text, items)
+        if cause is Cause.USER:
+            self.interruption = None
+        self.hearing.drafts = 0
+        self.reply = reply
+        self.phase = Phase.THINKING
+        self.emit(StartReply(self.turn, cause, self.history, text, reply.interruption, self.false_alarms))
+        if reply.loading:
+            self.notice("loading", LOADING)
+        if self.away_since_s is not None:
+            self.hold(Why.AWAY, now)
+
+    def _next_reply(self, cause: Cause, text: str, items: Sequence[str]) -> Reply:
+        return Reply(
             turn=self.turn,
             cause=cause,
             text=text,
             items=[Item(Role.USER, item, self.turn) for item in items],
             interruptible=self.policy.interruptible,
-            interruption=self.interruption if answers else None,
+            interruption=self.interruption if cause is Cause.USER else None,
         )
-        if answers:
-            self.interruption = None
-        self.reply = reply
-        self.phase = Phase.THINKING
-        self.emit(StartReply(self.turn, cause, self.history, text, reply.interruption, self.false_alarms))
-        if self.away_since_s is not None:
-            self.hold(Why.AWAY, now)
+
+    def turn_of(self, items: Sequence[str]) -> int:
+        """Which turn will answer these items of the user, if it is started now."""
+        return self.turn if self.draft is not None and self.draft.answers(items) else self.turn + 1
+
+    def begin_draft(self, text: str) -> None:
+        """Begins the answer to what the user said so far, before their turn has ended."""
+        self.turn += 1
+        self.hearing.drafts += 1
+        self.counts["early_starts"] += 1
+        reply = self._next_reply(Cause.USER, "", (text,))
+        self.draft = Draft(reply, words(text))
+        history = self.committed + tuple(reply.items)
+        self.emit(DraftReply(self.turn, history, reply.interruption, self.false_alarms))
+
+    def drop_draft(self) -> None:
+        if self.draft is not None:
+            self.counts["early_dropped"] += 1
+            self.emit(DropDraft(self.draft.reply.turn))
+            self.draft = None
+
+    def mind_draft(self) -> None:
+        """A draft stands as long as what it answers does."""
+        if self.draft is None:
+            return
+        stands = self.phase is Phase.LISTENING and self.away_since_s is None
+        if not (stands and self.draft.answers((self.hearing.text(),))):
+            self.drop_draft()
 
     def hold(self, why: Why, now: float) -> None:
         if not self.live.holds:

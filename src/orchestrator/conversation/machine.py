@@ -46,6 +46,12 @@ its first words (or sample), and what was said meanwhile is answered with it. `i
 **False alarms.** Two within `false_alarm_window_s`, turns without words included, raise the trigger until
 `false_alarm_quiet_s` pass without one.
 
+**Early start** (`early`, off by default). In the user's turn, the answer to what they said so far may be begun: as soon
+as all its words are stable and read as complete, or, when speech is over and the finals are in, do not read as
+unfinished. Nothing of it sounds and nobody is told. When the turn ends with the same words, it is the reply; else it is
+dropped, and its turn's number with it. Not before the responder has answered once in the session, so that no loading is
+thrown away; `early_most` times a turn of the user at most; never with `manual`, nor without a transport.
+
 **Text.** `ask`: what was understood so far is committed as it stands, the reply stopped, both answered. `say` waits for
 the reply, and for the user's turn if one is open; `interrupt` also drops what waits to be said. Eight may wait of each.
 
@@ -81,6 +87,7 @@ from orchestrator.conversation.events import (
 )
 from orchestrator.conversation.history import Item
 from orchestrator.conversation.policy import Policy
+from orchestrator.conversation.rules_early import early_due
 from orchestrator.conversation.rules_reply import may_start
 from orchestrator.conversation.speech import Part, verdict_changes
 from orchestrator.conversation.states import HELD, TOLD, Phase, State, Timer
@@ -171,7 +178,8 @@ class Machine:
             ):
                 if event.turn > core.turn:
                     raise RuntimeError(f"{event} is about a turn that was never started; the last is {core.turn}")
-                stale, what = core.reply is None or event.turn != core.reply.turn, "stale_turn"
+                current = core.reply or (core.draft.reply if core.draft is not None else None)
+                stale, what = current is None or event.turn != current.turn, "stale_turn"
             case _:
                 return False
         core.counts[what] += stale
@@ -191,6 +199,7 @@ class Machine:
     def _settle(self, now: float) -> list[Command]:
         """Lets happen what is due, until nothing is."""
         for _ in range(_MANY):
+            self._core.mind_draft()
             timer = self._due(now)
             if timer is None:
                 break
@@ -236,5 +245,7 @@ class Machine:
             case Timer.TURN_MAX:
                 ends = not core.policy.manual and core.hearing.open
                 return core.hearing.open_since_s + core.policy.turn_max_s if ends else None
+            case Timer.EARLY:
+                return early_due(core)
             case Timer.QUIET:
                 return core.trigger.quiet(core.policy)

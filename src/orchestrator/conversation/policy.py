@@ -17,6 +17,10 @@ class Policy:
     """…never sooner than this many times as long (when what was said reads as complete)…"""
     endpoint_ceiling: float = 2.5
     """…nor later than this many times (when it reads as unfinished)."""
+    early: bool = False
+    """A reply may be begun before the user's turn has ended, and is thrown away if they say something else."""
+    early_most: int = 3
+    """So many are begun in one turn of the user."""
     final_ms: float = 500
     """How long past the endpoint a final is waited for; then the last partial stands."""
     confirm_ms: float = 700

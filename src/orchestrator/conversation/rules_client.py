@@ -41,6 +41,7 @@ def opened(core: Core, event: Opened, now: float) -> None:
 def policy_changed(core: Core, event: PolicyChanged, now: float) -> None:
     if not isinstance(event.policy, Policy):
         raise TypeError(f"PolicyChanged carries a {type(event.policy).__name__}; it must be a Policy")
+    core.drop_draft()  # whatever changed, the next reply is to have it
     core.next_policy = event.policy
     if core.phase is Phase.IDLE:
         core.adopt_policy()
@@ -179,6 +180,7 @@ def session_ended(core: Core, event: SessionEnded, now: float) -> None:
 
 
 def _end(core: Core, reason: str) -> None:
+    core.drop_draft()
     if core.phase in LIVE:
         core.emit(StopReply(core.live.turn, "session_ended"))
     for utterance in list(core.hearing.utterances.values()):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.conversation.commands import Cause, PrepareReply, TellError, TellTurnEnded
-from orchestrator.conversation.core import Core
+from orchestrator.conversation.core import LOADING, Core
 from orchestrator.conversation.events import (
     FirstAudio,
     Heard,
@@ -22,7 +22,7 @@ from orchestrator.conversation.turns import Again
 
 def loading(core: Core, event: ReplyLoading, now: float) -> None:
     core.live.loading = True
-    core.notice("loading", "The model is still loading; the answer comes as soon as it is ready.")
+    core.notice("loading", LOADING)
 
 
 def answering(core: Core, event: ReplyAnswering, now: float) -> None:
@@ -45,6 +45,7 @@ def _supersede(core: Core) -> None:
 def first_audio(core: Core, event: FirstAudio, now: float) -> None:
     reply = core.live
     reply.loading = False
+    core.answered = core.answered or reply.cause in (Cause.USER, Cause.GREETING)
     if reply.superseded:
         _supersede(core)
     reply.sounding = True
@@ -134,7 +135,7 @@ def start_next(core: Core, now: float) -> None:
     if core.asked:
         items, core.asked = core.asked, []
         core.again = None
-        core.emit(TellTurnEnded(core.turn + 1, " ".join(items), "asked"))
+        core.emit(TellTurnEnded(core.turn_of(items), " ".join(items), "asked"))
         core.start(Cause.USER, now, items=items)
         speak_over(core, now)
     elif core.again is not None:

@@ -303,7 +303,7 @@ def turn_ends(core: Core, now: float) -> None:
 
 def _answer(core: Core, text: str, reason: str, now: float) -> None:
     core.again = None
-    core.emit(TellTurnEnded(core.turn + 1, text, reason))
+    core.emit(TellTurnEnded(core.turn_of((text,)), text, reason))
     core.start(Cause.USER, now, items=(text,))
     speak_over(core, now)
 

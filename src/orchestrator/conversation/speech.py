@@ -69,6 +69,11 @@ class Partials:
     def becomes_stable(self, stable_s: float) -> Iterator[float]:
         return (since + stable_s for since in self.since)
 
+    def all_stable_s(self, stable_s: float) -> float:
+        """When all of it is stable; what the recogniser promises is so at once."""
+        open_since = self.since[self.promised :]
+        return open_since[-1] + stable_s if open_since else float("-inf")
+
 
 @dataclass(slots=True)
 class Utterance:
@@ -180,6 +185,8 @@ class Hearing:
     """Since when the turn has been kept open by sound without words."""
     open_since_s: float = 0.0
     commit: Commit | None = None
+    drafts: int = 0
+    """Replies to this turn that were begun early."""
     pauses: Pauses = field(default_factory=Pauses)
     """The user's, of the whole session."""
     voiced_s: float | None = None
@@ -237,6 +244,7 @@ class Hearing:
             self.drop(utterance)
         self.pieces.clear()
         self.wordless_s = self.commit = None
+        self.drafts = 0
 
     # --- deadlines of the turn -----------------------------------------------------------------------------------
 

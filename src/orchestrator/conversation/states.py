@@ -77,5 +77,7 @@ class Timer(Enum):
     WORDLESS = "sound, no words"
     """Sound without words has kept the user's turn open for as long as it may."""
     TURN_MAX = "turn_max_s over"
+    EARLY = "early start"
+    """What the user said so far is stable and reads as complete: its answer may be begun."""
     QUIET = "no false alarms"
     """`false_alarm_quiet_s` without a false alarm: the trigger goes back."""

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from orchestrator.conversation import rules_client as client
+from orchestrator.conversation import rules_early as early
 from orchestrator.conversation import rules_reply as reply
 from orchestrator.conversation import rules_speech as speech
 from orchestrator.conversation.core import Core
@@ -149,6 +150,13 @@ _on(ReplyFailed, (THINKING, SPEAKING), reply.failed, (IDLE, LISTENING))
 _on(ReplyFailed, HELD, reply.failed, (LISTENING,))
 _on(ReplyFailed, (STOPPING,), reply.failed_while_stopping, (IDLE, LISTENING))
 _on(ToolHappened, (*LIVE, STOPPING), reply.tool_happened)
+
+# --- a reply that was begun early --------------------------------------------------------------------------------
+_when(Timer.EARLY, (LISTENING,), early.begin)
+_on(ReplyLoading, (LISTENING,), early.loading)
+_on(ReplyAnswering, (LISTENING,), early.answering)
+_on(ToolHappened, (LISTENING,), early.tool_happened)
+_on(ReplyFailed, (LISTENING,), early.failed)
 
 # --- the client --------------------------------------------------------------------------------
 _on(Opened, (IDLE,), client.opened, (IDLE, THINKING))

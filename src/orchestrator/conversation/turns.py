@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
 from orchestrator.conversation.commands import Cause, Interruption
 from orchestrator.conversation.history import Item
 from orchestrator.conversation.policy import Policy
+from orchestrator.conversation.words import words
 
 
 class Why(Enum):
@@ -56,6 +58,18 @@ class Reply:
         the question."""
         waits = self.cause is Cause.USER and not self.sounding
         return self.interruptible or waits or Why.SPEECH in self.holds
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A reply that was begun before the user's turn ended, to these words of theirs."""
+
+    reply: Reply
+    words: tuple[str, ...]
+
+    def answers(self, items: Sequence[str]) -> bool:
+        """Whether it is the answer to these items. Punctuation and case are the recogniser's, not the user's."""
+        return len(items) == 1 and words(items[0]) == self.words
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from orchestrator.ports import Context, Delta, Done, Text
 
 class EchoResponder:
     name = "echo"
+    early = True
 
     async def reply(self, history: tuple[Item, ...], context: Context) -> AsyncIterator[Delta]:
         if context.cause is Cause.GREETING:

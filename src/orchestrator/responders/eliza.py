@@ -205,6 +205,7 @@ UNHEARD = ("I did not catch that. Say it once more?", "You were quiet. Take your
 
 class ElizaResponder:
     name = "eliza"
+    early = True
 
     async def reply(self, history: tuple[Item, ...], context: Context) -> AsyncIterator[Delta]:
         if context.cause is Cause.GREETING:

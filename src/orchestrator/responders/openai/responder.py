@@ -52,6 +52,7 @@ class OpenAIResponder:
     """
 
     name = "openai"
+    early = True
 
     def __init__(
         self,

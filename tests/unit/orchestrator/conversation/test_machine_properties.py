@@ -72,6 +72,10 @@ class Conversation(RuleBasedStateMachine):
         self.typed: list[Speech] = []
         self.away = False
         self.ended = False
+        self.draft: Spoken | None = None
+        """A reply that was begun early, and what its tools did."""
+        self.begun = 0
+        """The last turn's number, of those that were begun early too."""
         self.started: list[int] = []
         self.finished: list[int] = []
         self.spoken: list[str] = []
@@ -88,9 +92,12 @@ class Conversation(RuleBasedStateMachine):
         scene=st.sampled_from(["idle", "thinking", "speaking", "speaking", "speaking"]),
         impatient=st.booleans(),
         adaptive=st.booleans(),
+        early=st.booleans(),
     )
-    def opens(self, interruptible: bool, manual: bool, scene: str, impatient: bool, adaptive: bool) -> None:
-        self.policy = Policy(language="en", interruptible=interruptible, manual=manual, adaptive=adaptive)
+    def opens(
+        self, interruptible: bool, manual: bool, scene: str, impatient: bool, adaptive: bool, early: bool
+    ) -> None:
+        self.policy = Policy(language="en", interruptible=interruptible, manual=manual, adaptive=adaptive, early=early)
         if impatient:
             self.policy = replace(self.policy, noise_s=2.0, turn_max_s=5.0, hangover_ms=200)
         self.machine = Machine(self.policy)
@@ -113,9 +120,30 @@ class Conversation(RuleBasedStateMachine):
     def carry_out(self, command: c.Command) -> None:
         reply = self.reply
         match command:
+            case c.DraftReply():
+                assert reply is None, "a reply was begun early over another"
+                assert self.draft is None, "two replies were begun early"
+                assert self.policy.early
+                assert not self.away
+                assert self.machine.phase is Phase.LISTENING
+                assert command.turn == self.begun + 1
+                assert command.history[-1].role is Role.USER
+                self.begun = command.turn
+                self.draft = Spoken(command.turn, held=True)
+            case c.DropDraft():
+                assert self.draft is not None
+                assert command.turn == self.draft.turn
+                self.draft = None
             case c.StartReply():
                 assert reply is None, "a reply was started before the last was over"
-                assert command.turn == len(self.started) + 1
+                draft, self.draft = self.draft, None
+                if draft is not None:
+                    assert command.turn == draft.turn, "a reply was started over one that was begun early"
+                    assert command.cause is c.Cause.USER
+                    draft.held = False
+                else:
+                    assert command.turn == self.begun + 1
+                    self.begun = command.turn
                 assert command.history == self.machine.history
                 if command.cause is c.Cause.USER:
                     assert command.history
@@ -126,7 +154,7 @@ class Conversation(RuleBasedStateMachine):
                 if command.cause is c.Cause.SAY:
                     self.waiting.pop(command.text, None)
                 self.started.append(command.turn)
-                self.reply = Spoken(command.turn, command.text.split(), written=bool(command.text))
+                self.reply = draft or Spoken(command.turn, command.text.split(), written=bool(command.text))
             case c.HoldReply():
                 assert reply is not None
                 assert command.turn == reply.turn
@@ -231,7 +259,7 @@ class Conversation(RuleBasedStateMachine):
     @precondition(lambda self: not self.talking and not self.away)
     @rule(
         seconds=st.sampled_from([0.1, 0.3, 0.8, 2.0]),
-        kind=st.sampled_from(["empty", "backchannel", "new", "none", "echo"]),
+        kind=st.sampled_from(["empty", "backchannel", "new", "none", "echo", "complete"]),
     )
     def speaks(self, seconds: float, kind: str) -> None:
         """The usual way of an utterance; `none`: its final is yet to come."""
@@ -246,7 +274,7 @@ class Conversation(RuleBasedStateMachine):
     @rule(
         data=st.data(),
         count=st.integers(0, 2),
-        backchannel=st.sampled_from(["", "", "mhm", "i"]),
+        backchannel=st.sampled_from(["", "", "", "mhm", "i", "please"]),
         stable=st.booleans(),
         echo=st.booleans(),
     )
@@ -277,6 +305,8 @@ class Conversation(RuleBasedStateMachine):
             speech.text = "okay"
         elif kind == "new":
             speech.text = self.fresh_words(2)
+        elif kind == "complete":
+            speech.text = f"{self.fresh_words(1)} please"
         elif kind == "echo" and speech.playing is not None and self.tells(speech.playing.text):
             self.finish_echo(utterance, speech, speech.playing)
             return
@@ -407,6 +437,25 @@ class Conversation(RuleBasedStateMachine):
         self.reply.loading = True
         self.happens(e.ReplyLoading(self.reply.turn))
 
+    @precondition(lambda self: self.draft is not None)
+    @rule(does=st.sampled_from(["writes", "writes", "loads", "calls", "fails"]))
+    def draft_goes_on(self, does: str) -> None:
+        draft = self.draft
+        assert draft is not None
+        if does == "writes":
+            if draft.loading:
+                draft.loading = False
+                self.happens(e.ReplyAnswering(draft.turn))
+            draft.words.append(f"reply{draft.turn}.{len(draft.words)}")
+        elif does == "loads" and not draft.words:
+            draft.loading = True
+            self.happens(e.ReplyLoading(draft.turn))
+        elif does == "calls":
+            self.happens(e.ToolHappened(draft.turn, "clock", "1", "{}", False))
+        elif does == "fails":
+            self.draft = None
+            self.happens(e.ReplyFailed(draft.turn, draft.facts(), "unavailable", "the worker is gone"))
+
     @precondition(lambda self: self.finished and self.finished[-1:] == self.started[-1:])
     @rule()
     def old_news_of_a_reply(self) -> None:
@@ -510,6 +559,8 @@ class Conversation(RuleBasedStateMachine):
         if self.ended:
             assert self.machine.next_deadline() is None
             return
+        assert (core.draft is not None) is (self.draft is not None)
+        assert core.draft is None or core.phase is Phase.LISTENING
         assert (core.reply is not None) is (core.phase in LIVE or core.phase is Phase.STOPPING)
         assert bool(core.hearing.holding) is (core.phase in HELD)
         if core.phase is Phase.IDLE:

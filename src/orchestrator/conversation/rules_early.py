@@ -1,0 +1,75 @@
+"""Rules about a reply that is begun before the user's turn has ended: when it is, and news of it."""
+
+from __future__ import annotations
+
+from orchestrator.conversation.backchannel import is_backchannel
+from orchestrator.conversation.core import Core
+from orchestrator.conversation.endpointing import COMPLETE, UNFINISHED, read
+from orchestrator.conversation.events import ReplyAnswering, ReplyFailed, ReplyLoading, ToolHappened
+from orchestrator.conversation.history import Item, Role
+from orchestrator.conversation.turns import Reply
+
+
+def early_due(core: Core) -> float | None:
+    """When the answer to what was said so far may be begun; None: not as things are."""
+    policy, hearing = core.policy, core.hearing
+    if not policy.early or policy.manual or not core.answered or core.away_since_s is not None:
+        return None
+    if core.draft is not None or core.asked or hearing.commit is not None or hearing.drafts >= policy.early_most:
+        return None
+    text = hearing.text()
+    if not text or not _worth(core, text):
+        return None
+    open_ends = (u.partials.all_stable_s(policy.stable_ms / 1000) for u in hearing.turn if u.words and u.final is None)
+    return max(open_ends, default=float("-inf"))
+
+
+def _worth(core: Core, text: str) -> bool:
+    """Whether the turn is likely to end with these words."""
+    turn, language = core.hearing.turn, core.policy.language
+    if any(u.ended_s is None and not u.words for u in turn):
+        return False  # they speak on
+    if turn and all(u.over and not u.answers for u in turn) and is_backchannel(text, language):
+        return False
+    reading = read(text, language)
+    if reading == COMPLETE:
+        return True
+    done = turn[-1].done if turn else None
+    if done is not None and done < 0.5:
+        return False
+    return reading != UNFINISHED and all(u.settled for u in turn)
+
+
+def begin(core: Core, now: float) -> None:
+    core.begin_draft(core.hearing.text())
+
+
+# --- news of it --------------------------------------------------------------------------------------------------
+
+
+def _draft(core: Core) -> Reply:
+    if core.draft is None:
+        raise RuntimeError("news of a reply in LISTENING, and none was begun early: `Machine._stale` is to keep it out")
+    return core.draft.reply
+
+
+def loading(core: Core, event: ReplyLoading, now: float) -> None:
+    """The user is told when the reply is accepted."""
+    _draft(core).loading = True
+
+
+def answering(core: Core, event: ReplyAnswering, now: float) -> None:
+    _draft(core).loading = False
+
+
+def tool_happened(core: Core, event: ToolHappened, now: float) -> None:
+    role = Role.TOOL_RESULT if event.is_result else Role.TOOL_CALL
+    reply = _draft(core)
+    reply.items.append(Item(role, event.content, event.turn, name=event.name, call_id=event.call_id))
+
+
+def failed(core: Core, event: ReplyFailed, now: float) -> None:
+    """Nobody was promised anything: the answer is begun again when the turn has ended."""
+    core.counts["early_failed"] += 1
+    core.hearing.drafts = core.policy.early_most
+    core.draft = None
