@@ -149,7 +149,11 @@ class Session:
     # --- ClientSide -------------------------------------------------------------------------------------------------
 
     def audio_nowait(self, sample: int, pcm: bytes, now: float) -> None:
-        self._uplink.audio_nowait(sample, pcm, now)
+        """A fault in what is made of it ends the session."""
+        try:
+            self._uplink.audio_nowait(sample, pcm, now)
+        except Exception as error:
+            self._broken(error)
 
     def played_nowait(self, turn: int, samples: int) -> None:
         self._downlink.played_nowait(turn, samples)

@@ -1,8 +1,9 @@
 """The user's voice, from transport to news: VAD, pre-roll, recogniser.
 
-Frames come in stamped with their offset in the session's media time. They wait in a bounded drop-oldest channel, so
-that a live microphone never blocks the network. What is lost on the way (dropped here, or never sent) is fed on as
-zeros: media time stays true. What comes later than the zeros fed in its place is dropped and counted.
+Frames come in stamped with their offset in the session's media time, and are heard as they come: that takes a tenth of
+a millisecond, and a queue with a task behind it would cost as much again. Until `run` runs they wait in a bounded
+drop-oldest channel. What is lost on the way (dropped here, or never sent) is fed on as zeros: media time stays true.
+What comes later than the zeros fed in its place is dropped and counted.
 
 No audio is not silence. With none for 300 ms, or at once when the input is muted or released or the transport is gone,
 zeros are fed until the utterance has ended.
@@ -105,6 +106,7 @@ class Uplink:
         self._media = MediaClock()
         self._heard: deque[bytes] = deque(maxlen=HEARD_S * 50 if remembers else 0)
         self._recent: deque[tuple[int, bytes]] = deque(maxlen=24)
+        self._running = False
         self._next = 0
         self._shift = 0
         self._rebase = False
@@ -136,7 +138,9 @@ class Uplink:
     def audio_nowait(self, sample: int, pcm: bytes, now: float) -> None:
         if self._frames.closed:
             return
-        if self._frames.put_nowait((sample, pcm, now)) is not None:
+        if self._running and not len(self._frames):
+            self._frame(sample, pcm, now)
+        elif self._frames.put_nowait((sample, pcm, now)) is not None:
             self.counts.dropped += 1
 
     def input_nowait(self, state: Input) -> None:
@@ -181,12 +185,15 @@ class Uplink:
         self._frames.close()
 
     async def run(self) -> None:
-        """Consumes frames until closed."""
+        """Until closed. What came before is heard first."""
+        self._running = True
         try:
             while True:
                 self._frame(*await self._frames.get())
         except ChannelClosed:
             return
+        finally:
+            self._running = False
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
