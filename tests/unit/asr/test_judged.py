@@ -207,7 +207,7 @@ def test_what_was_said_over_a_reply_is_not_learnt_from(world):
 
 
 class JudgedMachine(RuleBasedStateMachine):
-    """Anything may come: starts and ends alternate, ids increase, spans lie in what was fed, silence ends everything."""
+    """Anything may come: starts and ends alternate, ids increase, spans lie in what was fed, silence ends it."""
 
     def __init__(self):
         super().__init__()
