@@ -124,7 +124,9 @@ def run(options: Options) -> list[Row]:
             options.note(f"vad: {ear.row(name)}")
             rows += _speech(ear, name, said, times, scene, budgets)
         options.note(f"vad: {ear.row('noises')}")
-        rows += [*_typing(ear), *_bursts(ear), *_steady(ear), *_music(ear, said), *_talkers(ear), *_cost(ear, options)]
+        rows += [*_typing(ear), *_bursts(ear), *_steady(ear), *_music(ear, said)]
+        if not (ear.name and ear.quick):  # nothing is learnt of a user over a reply
+            rows += [*_talkers(ear), *_cost(ear, options)]
     return rows
 
 

@@ -43,7 +43,9 @@ class JudgeSettings:
     fresh_ms: int = 120
     """A sound that is older when a reply begins is left to the judge."""
     reach_ms: int = 240
-    """So long before the judge agreed an utterance may have begun."""
+    """An utterance began where the quick rules say, if that is so long ago at most when the judge agrees…"""
+    lead_ms: int = 100
+    """…else, in the middle of some other sound, so long before."""
     stands_ms: int = 100
     """For so long after it last heard speech, what the quick rules hear is speech."""
     hangover: int = 10
@@ -120,7 +122,9 @@ class Judged:
             return []
         sure = self._agrees(end, probability)
         if sure:
-            first = max(first, self._last, end - _samples(s.reach_ms))
+            if end - first > _samples(s.reach_ms):
+                first = max(first, min(end - _samples(s.lead_ms), self._voiced - FRAME_SAMPLES))
+            first = max(first, self._last)
         elif not (self.over_reply and not self.careful and not self._tried and end - first <= _samples(s.fresh_ms)):
             return []
         self._speaking, self._sure, self._tried = True, sure, True

@@ -95,10 +95,10 @@ def test_music_after_speech_does_not_keep_it_open(world):
     assert world.news[1:] == [ended]
 
 
-def test_speech_in_music_begins_at_most_so_long_before_the_judge_knew(world):
+def test_speech_in_music_begins_a_little_before_the_judge_knew(world):
     world.sound(100)
     (started,) = world.sound(3, sure=0.9)
-    assert started.sample == 121 * F - S.reach_ms * 16
+    assert started.sample == 121 * F - S.lead_ms * 16
 
 
 def test_a_pause_in_speech_during_which_the_judge_is_late_is_a_pause(world):
@@ -137,7 +137,7 @@ def test_what_is_over_while_in_doubt_is_dismissed(over):
 
 def test_a_judge_that_changes_its_mind_is_believed_and_nothing_said_is_lost(over):
     over.sound(DOUBT + 2)
-    assert over.sound(1, sure=0.9) == [SpeechStarted(2, (20 + DOUBT + 3) * F - S.reach_ms * 16)]
+    assert over.sound(1, sure=0.9) == [SpeechStarted(2, (20 + DOUBT + 3) * F - S.lead_ms * 16)]
     over.quiet()
     assert over.kinds()[-1] == "SpeechEnded"
 
