@@ -17,10 +17,10 @@ import uvloop
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from asr.detectors.webrtc import WebRtcDetector
-from asr.vad import FrameVad, VadSettings
 from base.audio import UPLINK_RATE, from_float
+from orchestrator.detection import Detection, detection
 from orchestrator.messages import Audio, pack_audio, unpack_audio
+from orchestrator.settings import OrchestratorSettings
 
 RATE = 48_000
 FRAME = RATE // 50
@@ -32,10 +32,10 @@ def tone() -> bytes:
     return from_float((0.3 * np.sin(2 * np.pi * 440 / RATE * n)).astype(np.float32))
 
 
-async def converse(connection: ServerConnection) -> None:
+async def converse(connection: ServerConnection, detector: Detection) -> None:
     async with asyncio.TaskGroup() as tasks:
         humming = tasks.create_task(hum(connection))
-        vad = FrameVad(WebRtcDetector(), VadSettings())
+        vad = detector.make()
         async for message in connection:
             if isinstance(message, bytes):
                 audio = unpack_audio(message)
@@ -58,7 +58,8 @@ async def main() -> None:
     assert UPLINK_RATE // 50 * 50 == UPLINK_RATE
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    async with serve(converse, "127.0.0.1", 0, compression=None) as server:
+    detector = detection(OrchestratorSettings())
+    async with serve(lambda connection: converse(connection, detector), "127.0.0.1", 0, compression=None) as server:
         host, port = next(iter(server.sockets)).getsockname()[:2]
         sys.stdout.write(json.dumps({"ready": f"{host}:{port}", "kind": "floor"}) + "\n")
         sys.stdout.flush()

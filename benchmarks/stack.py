@@ -165,15 +165,17 @@ def processes() -> Iterator[Stack]:
 
 
 @contextlib.contextmanager
-def stack(*, engine: str = "sine", ear: str = "scripted", orchestrator: tuple[str, ...] = ()) -> Iterator[Stack]:
-    """Registry, one worker of each kind and an orchestrator that knows them."""
+def stack(
+    *, engine: str = "sine", ear: str = "scripted", detector: str = "webrtc", orchestrator: tuple[str, ...] = ()
+) -> Iterator[Stack]:
+    """Registry, one worker of each kind and an orchestrator that knows them; `detector` as a plain install has it."""
     with processes() as made:
         made.registry = made.service("registry")
         where = ("--registry", made.registry.address)
         made.voice_metrics = free_port()
         measured = ("--metrics-port", str(made.voice_metrics))
         many = ("--decoders", "128") if ear == "scripted" else ()
-        flags = ("--responder", "client", "--max-sessions", "200", "--grace-s", "0", *orchestrator)
+        flags = ("--responder", "client", "--max-sessions", "200", "--grace-s", "0", "--detector", detector, *orchestrator)
         made.voice = made.launch("tts-worker", "--engine", engine, "--slots", "128", *measured, *where)
         made.ear = made.launch("asr-worker", "--engine", ear, *many, *where)
         made.orchestrator = made.launch("orchestrator", *where, *flags)

@@ -1,7 +1,8 @@
 """Voice activity: how soon speech is noticed, how exactly its end is found, and what passes for speech that is none.
 
 No service runs: frames go straight through the VAD of the default system, and times are media time, so that the figures
-are the same on every machine (but for the cost of a frame). A user's words are espeak's, trimmed to what is louder than
+are the same on every machine (but for the cost of a frame). Rows that begin with "Silero" have Silero VAD beside it,
+where its model is installed. A user's words are espeak's, trimmed to what is louder than
 2 % of full scale at -20 dBFS; they begin anywhere within a frame. News is told when its frame is complete.
 """
 
@@ -13,8 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from asr.detectors.silero import SileroDetector, SileroModel, find_model
 from asr.detectors.webrtc import WebRtcDetector
-from asr.vad import FRAME_SAMPLES, FrameVad, SpeechStarted
+from asr.vad import FRAME_SAMPLES, FrameVad, SpeechDismissed, SpeechStarted
 from base.audio import UPLINK_RATE, to_float
 from benchmarks import noises, speech
 from benchmarks.noises import Floats
@@ -52,11 +54,44 @@ class Heard:
     told: int
     end: int | None
     over: int | None
+    dismissed: bool = False
 
 
-def hear(pcm: bytes, *, trigger: int | None = None, relearn: bool = False) -> list[Heard]:
+@dataclass(frozen=True, slots=True)
+class Ear:
+    """`name` begins its rows; `make` gives a stream's VAD; `quick`: it is to notice speech at once."""
+
+    name: str
+    make: Callable[[], FrameVad]
+    quick: bool = True
+
+    def row(self, what: str) -> str:
+        return f"{self.name}: {what}" if self.name else what
+
+
+WEBRTC = Ear("", lambda: FrameVad(WebRtcDetector()))
+
+
+def silero() -> tuple[Ear, ...]:
+    """While nothing plays, and over a reply; none where it is not installed."""
+    if find_model() is None:
+        return ()
+    model = SileroModel()
+
+    def make() -> FrameVad:
+        return FrameVad(WebRtcDetector(), judge=SileroDetector(model))
+
+    def over() -> FrameVad:
+        vad = make()
+        vad.set_over_reply(True)
+        return vad
+
+    return Ear("Silero", make, quick=False), Ear("Silero, over a reply", over)
+
+
+def hear(pcm: bytes, ear: Ear = WEBRTC, *, trigger: int | None = None, relearn: bool = False) -> list[Heard]:
     """What the VAD makes of a stream. `relearn`: as the core has it done to an utterance without words."""
-    vad = FrameVad(WebRtcDetector())
+    vad = ear.make()
     if trigger is not None:
         vad.set_trigger(trigger)
     found: list[Heard] = []
@@ -71,7 +106,7 @@ def hear(pcm: bytes, *, trigger: int | None = None, relearn: bool = False) -> li
                 found.append(Heard(news.sample, now, None, None))
                 due = now + RELEARN_S * UPLINK_RATE
             else:
-                found[-1] = Heard(found[-1].first, found[-1].told, news.sample, now)
+                found[-1] = Heard(found[-1].first, found[-1].told, news.sample, now, isinstance(news, SpeechDismissed))
                 due = None
     return found
 
@@ -84,11 +119,15 @@ def run(options: Options) -> list[Row]:
     ]
     times = options.pick(4, 2)
     rows: list[Row] = []
-    for name, scene, budgets in SCENES:
-        options.note(f"vad: {name}")
-        rows += _speech(name, said, times, scene, budgets)
-    options.note("vad: noises")
-    return [*rows, *_typing(), *_bursts(), *_steady(), *_music(said), *_cost(options)]
+    for ear in (WEBRTC, *silero()):
+        for name, scene, budgets in SCENES:
+            options.note(f"vad: {ear.row(name)}")
+            rows += _speech(ear, name, said, times, scene, budgets)
+        options.note(f"vad: {ear.row('noises')}")
+        rows += [*_typing(ear), *_bursts(ear), *_steady(ear), *_music(ear, said)]
+        if not (ear.name and ear.quick):  # nothing is learnt of a user over a reply
+            rows += [*_talkers(ear), *_cost(ear, options)]
+    return rows
 
 
 # --- speech ----------------------------------------------------------------------------------------------------------
@@ -112,31 +151,32 @@ SCENES: tuple[tuple[str, Scene, bool], ...] = (
 )
 
 
-def _speech(name: str, said: Sequence[Floats], times: int, scene: Scene, promised: bool) -> list[Row]:
+def _speech(ear: Ear, name: str, said: Sequence[Floats], times: int, scene: Scene, promised: bool) -> list[Row]:
     begun: list[float] = []
     ended: list[float] = []
     told: list[float] = []
-    missed = split = 0
+    missed = split = dismissed = 0
     for number, (words, shift) in enumerate(_aligned(said, times)):
         first = round(LEAD_S * UPLINK_RATE) + shift
         stream = np.concatenate([np.zeros(first), words, np.zeros(round(REST_S * UPLINK_RATE))])
         last = first + len(words)
-        mine = [x for x in hear(noises.pcm(scene(stream, number))) if x.end is None or x.end > first]
+        mine = [x for x in hear(noises.pcm(scene(stream, number)), ear) if x.end is None or x.end > first]
         if not mine:
             missed += 1
             continue
-        split += len(mine) - 1
+        dismissed += sum(x.dismissed for x in mine)
+        split += len(mine) - 1 - sum(x.dismissed for x in mine)
         begun.append(_ms(mine[0].told - first))
         if mine[-1].end is not None and mine[-1].over is not None:
             ended.append(abs(_ms(mine[-1].end - last)))
             told.append(_ms(mine[-1].over - last))
-    note = f"{missed} missed, {split} pauses taken for ends"
-    begin = Budget(BEGUN_MS) if promised else None
+    note = f"{missed} missed, {split} pauses taken for ends" + (f", {dismissed} dismissed" if dismissed else "")
+    begin = Budget(BEGUN_MS) if promised and ear.quick else None
     end = Budget(ENDED_MS) if promised else None
     return [
-        spread(f"first voiced sample to speech started ({name})", "ms", begun, begin, note),
-        spread(f"last voiced sample, found this far off ({name})", "ms", ended, end),
-        spread(f"last voiced sample to speech ended ({name})", "ms", told),
+        spread(ear.row(f"first voiced sample to speech started ({name})"), "ms", begun, begin, note),
+        spread(ear.row(f"last voiced sample, found this far off ({name})"), "ms", ended, end),
+        spread(ear.row(f"last voiced sample to speech ended ({name})"), "ms", told),
     ]
 
 
@@ -165,7 +205,7 @@ def _held_s(found: Sequence[Heard], length: int) -> float:
     return sum((x.over or length) - x.told for x in found) / UPLINK_RATE
 
 
-def _typing() -> list[Row]:
+def _typing(ear: Ear) -> list[Row]:
     kinds = {
         "5 ms": lambda n: noises.click(n, ms=5),
         "10 ms": lambda n: noises.click(n, ms=10),
@@ -174,16 +214,22 @@ def _typing() -> list[Row]:
     }
     rows = []
     for trigger, limit in ((2, 4), (4, 0)):
-        found = {name: hear(noises.pcm(_often(make, 0.25)), trigger=trigger) for name, make in kinds.items()}
+        found = {name: hear(noises.pcm(_often(make, 0.25)), ear, trigger=trigger) for name, make in kinds.items()}
         worst = max(len(x) for x in found.values())
         note = ", ".join(f"{name}: {len(x)}" for name, x in found.items())
         rows.append(
-            single(f"4 key clicks a second for 10 s: starts (trigger {trigger})", "starts", worst, limit, note=note)
+            single(
+                ear.row(f"4 key clicks a second for 10 s: starts (trigger {trigger})"),
+                "starts",
+                worst,
+                limit,
+                note=note,
+            )
         )
     return rows
 
 
-def _bursts() -> list[Row]:
+def _bursts(ear: Ear) -> list[Row]:
     kinds: dict[str, Callable[[int], Floats]] = {
         "knocks of 30 ms": lambda n: noises.knock(n, ms=30),
         "knocks of 80 ms": lambda n: noises.knock(n, ms=80),
@@ -194,13 +240,13 @@ def _bursts() -> list[Row]:
     rows = []
     for name, make in kinds.items():
         pcm = noises.pcm(_often(make, 1.5, 15.0))
-        found, raised = hear(pcm), hear(pcm, trigger=4)
+        found, raised = hear(pcm, ear), hear(pcm, ear, trigger=4)
         note = f"held {_held_s(found, len(pcm) // 2):.1f} s in all; {len(raised)} with trigger 4"
-        rows.append(single(f"{name}, 10 times: starts", "starts", len(found), note=note))
+        rows.append(single(ear.row(f"{name}, 10 times: starts"), "starts", len(found), note=note))
     return rows
 
 
-def _steady() -> list[Row]:
+def _steady(ear: Ear) -> list[Row]:
     """Two seconds of a quiet room, then something comes on for a minute."""
     kinds: dict[str, Callable[[float], Floats]] = {
         "white": lambda s: noises.white(s, -30.0),
@@ -217,35 +263,35 @@ def _steady() -> list[Row]:
     taken, later = [], 0
     for make in kinds.values():
         stream = _room(noises.placed(62.0, (2.0, make(60.0))))
-        found = hear(noises.pcm(stream), relearn=True)
+        found = hear(noises.pcm(stream), ear, relearn=True)
         taken.append(sum(_ms((x.end or len(stream)) - x.first) for x in found))
         later += sum(x.first > 4 * UPLINK_RATE for x in found)
     note = ", ".join(f"{name} {ms:.0f}" for name, ms in zip(kinds, taken, strict=True))
     return [
-        spread("a steady noise comes on: taken for speech", "ms", taken, Budget(LEARNT_MS), note),
-        single("… starts in the minute after", "starts", later, 0, n=len(kinds)),
+        spread(ear.row("a steady noise comes on: taken for speech"), "ms", taken, Budget(LEARNT_MS), note),
+        single(ear.row("… starts in the minute after"), "starts", later, 0, n=len(kinds)),
     ]
 
 
-def _music(said: Sequence[Floats]) -> list[Row]:
+def _music(ear: Ear, said: Sequence[Floats]) -> list[Row]:
     rows = []
     for name, make in (("chords", noises.chords), ("a melody", noises.melody)):
         tune = make(60.0, -30.0)
-        found = hear(noises.pcm(_room(noises.placed(62.0, (2.0, tune)))), relearn=True)
+        found = hear(noises.pcm(_room(noises.placed(62.0, (2.0, tune)))), ear, relearn=True)
         later = sum(x.first > 20 * UPLINK_RATE for x in found)
         words = [noises.gain(5.0) * x for x in said[:12]]
         begins = [25.0 + 2.5 * n for n in range(len(words))]
         stream = _room(noises.placed(62.0, (2.0, tune), *zip(begins, words, strict=True)))
-        heard = hear(noises.pcm(stream), relearn=True)
+        heard = hear(noises.pcm(stream), ear, relearn=True)
         over = sum(
             any(begin - 0.1 < x.first / UPLINK_RATE < begin + len(w) / UPLINK_RATE for x in heard)
             for begin, w in zip(begins, words, strict=True)
         )
         rows += [
-            single(f"{name}: passes for speech, learnt after 8 s", "s", _held_s(found, len(tune)), 10.0),
-            single(f"{name}, once learnt: starts in 40 s", "starts", later, 2),
+            single(ear.row(f"{name}: passes for speech, learnt after 8 s"), "s", _held_s(found, len(tune)), 10.0),
+            single(ear.row(f"{name}, once learnt: starts in 40 s"), "starts", later, 2),
             single(
-                f"{name}, once learnt: words 15 dB louder that are noticed",
+                ear.row(f"{name}, once learnt: words 15 dB louder that are noticed"),
                 "%",
                 100 * over / len(words),
                 90,
@@ -255,18 +301,49 @@ def _music(said: Sequence[Floats]) -> list[Row]:
     return rows
 
 
-def _cost(options: Options) -> list[Row]:
-    stream = noises.white(20.0, -20.0) * np.repeat(np.tile([1.0, 0.1], 50), UPLINK_RATE // 5)
-    pcm = noises.pcm(stream)
-    frames = [pcm[at : at + 2 * FRAME_SAMPLES] for at in range(0, len(pcm), 2 * FRAME_SAMPLES)]
-    costs = []
-    for _ in range(options.pick(20, 5)):
-        vad = FrameVad(WebRtcDetector())
-        begun = time.process_time()
-        for number, frame in enumerate(frames):
-            vad.push(number * FRAME_SAMPLES, frame)
-        costs.append((time.process_time() - begun) / len(frames) * 1e6)
-    return [spread("CPU of a 20 ms frame", "µs", costs, Budget(FRAME_US, "median"))]
+def _talkers(ear: Ear) -> list[Row]:
+    """Four utterances of the user's, eight of somebody who is quieter, four of the user's."""
+    rows = []
+    for down in (9.0, 15.0, 20.0, 25.0):
+        mine = [to_float(speech.say(text, VOICES[0])).astype(np.float64) for text in PHRASES[2:6]]
+        theirs = [noises.gain(-down) * to_float(speech.say(text, VOICES[1])).astype(np.float64) for text in PHRASES[:8]]
+        pieces = [(1.0 + 2.5 * n, words) for n, words in enumerate((*mine, *theirs, *mine))]
+        found = [x for x in hear(noises.pcm(_room(noises.placed(42.0, *pieces))), ear) if not x.dismissed]
+        heard = [
+            any(at - 0.1 < x.first / UPLINK_RATE < at + len(words) / UPLINK_RATE for x in found) for at, words in pieces
+        ]
+        note = f"of the user's own: {sum(heard[:4]) + sum(heard[12:])} of 8"
+        rows.append(
+            single(ear.row(f"utterances heard of a talker {down:g} dB quieter"), "of 8", sum(heard[4:12]), note=note)
+        )
+    return rows
+
+
+def _cost(ear: Ear, options: Options) -> list[Row]:
+    """Noise that comes and goes; and, for a judge that sleeps, a quiet room and speech without a pause."""
+    noise = noises.white(20.0, -20.0) * np.repeat(np.tile([1.0, 0.1], 50), UPLINK_RATE // 5)
+    words = to_float(speech.say("please tell me a story", VOICES[0])).astype(np.float64)
+    streams = {"": noise}
+    if ear is not WEBRTC:
+        streams[", in a quiet room"] = _room(np.zeros(20 * UPLINK_RATE))
+        streams[", while somebody speaks"] = _room(np.tile(words, 20)[: 20 * UPLINK_RATE])
+    rows = []
+    for name, stream in streams.items():
+        pcm = noises.pcm(stream[: len(stream) // FRAME_SAMPLES * FRAME_SAMPLES])
+        frames = [pcm[at : at + 2 * FRAME_SAMPLES] for at in range(0, len(pcm), 2 * FRAME_SAMPLES)]
+        costs, each = [], []
+        for _ in range(options.pick(20, 5)):
+            vad = ear.make()
+            begun = time.process_time()
+            for number, frame in enumerate(frames):
+                before = time.perf_counter()
+                vad.push(number * FRAME_SAMPLES, frame)
+                each.append((time.perf_counter() - before) * 1e6)
+            costs.append((time.process_time() - begun) / len(frames) * 1e6)
+        budget = Budget(FRAME_US, "median") if ear is WEBRTC else None
+        note = "" if ear is WEBRTC else f"99 % of frames took at most {np.percentile(each, 99):.0f} µs"
+        rows.append(spread(ear.row(f"CPU of a 20 ms frame{name}"), "µs", costs, budget, note))
+    return rows
 
 
 def _ms(samples: int) -> float:

@@ -50,7 +50,7 @@ PACKAGES: tuple[tuple[str, str, str, bool], ...] = (
 
 
 async def examine() -> list[Check]:
-    checks = [_python(), *(_package(*p) for p in PACKAGES), *_sound()]
+    checks = [_python(), *(_package(*p) for p in PACKAGES), _detector(), *_sound()]
     checks += await asyncio.gather(_page(), _registry(), _brains())
     return checks
 
@@ -70,6 +70,20 @@ def _package(package: str, module: str, what: str, needed: bool) -> Check:
     except (ImportError, OSError) as error:
         return Check(package, False, f"{what}: {error}", "./antiphon up installs what is locked", needed)
     return Check(package, True, f"{version}, {what}", needed=needed)
+
+
+def _detector() -> Check:
+    """What tells speech from noise in an orchestrator that is started here with the setting `detector` as it comes."""
+    from asr.detectors.silero import SileroModel, find_model
+
+    found, how = find_model(), "./antiphon install whisper brings Silero VAD"
+    if found is None:
+        return Check("speech detector", False, "the WebRTC VAD alone: music may pass for speech", how, False)
+    try:
+        SileroModel(found)
+    except AntiphonError as error:
+        return Check("speech detector", False, f"the WebRTC VAD alone: {error.message}", how, False)
+    return Check("speech detector", True, f"Silero VAD beside the WebRTC VAD ({found.name})", needed=False)
 
 
 def _sound() -> list[Check]:
@@ -101,7 +115,9 @@ async def _page() -> Check:
             http.get(f"{url}/readyz") as response,
         ):
             said = await response.json()
-            return Check("system", response.status == 200, f"{url} is {said.get('status')}", "antiphon workers", False)
+            detector = f", its speech detector is {said['detector']}" if said.get("detector") else ""
+            detail = f"{url} is {said.get('status')}{detector}"
+            return Check("system", response.status == 200, detail, "antiphon workers", False)
     return Check("system", False, f"none runs{where}", "./antiphon up", False)
 
 

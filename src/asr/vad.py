@@ -22,10 +22,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from asr.judged import Judged, JudgeSettings
 from asr.levels import BLOCK_SAMPLES, BLOCKS, FRAME_SAMPLES, SILENT_DBFS, block_levels
 from asr.noise import NoiseFloor
+from asr.speech_news import SpeechDismissed, SpeechEnded, SpeechStarted, VadEvent
+from asr.waking import Judge, WakingJudge
 
-__all__ = ["FRAME_SAMPLES", "Detector", "FrameVad", "SpeechEnded", "SpeechStarted", "Vad", "VadEvent", "VadSettings"]
+__all__ = [
+    "FRAME_SAMPLES",
+    "Detector",
+    "FrameVad",
+    "SpeechDismissed",
+    "SpeechEnded",
+    "SpeechStarted",
+    "Vad",
+    "VadEvent",
+    "VadSettings",
+]
 
 
 class Detector(Protocol):
@@ -66,24 +79,6 @@ class VadSettings:
     jump_db: float = 20.0
     """A block that exceeds all of a sound by so much begins another."""
 
-
-@dataclass(frozen=True, slots=True)
-class SpeechStarted:
-    """`sample`: the first voiced one."""
-
-    utterance: int
-    sample: int
-
-
-@dataclass(frozen=True, slots=True)
-class SpeechEnded:
-    """`sample`: one past the last voiced one."""
-
-    utterance: int
-    sample: int
-
-
-VadEvent = SpeechStarted | SpeechEnded
 
 _GAP_BLOCKS = 3
 _JOIN_SAMPLES = 16 * BLOCK_SAMPLES
@@ -150,7 +145,14 @@ class Vad:
         self._utterance = 0
         self._speaking = False
         self._loudest = SILENT_DBFS
-        self._last = 0
+        self._first = self._last = 0
+        self.sounding = False
+        """The last frame stood out of the noise, and the detector took it for speech."""
+
+    @property
+    def span(self) -> tuple[int, int] | None:
+        """Of the utterance that goes on: its first sample, and one past its last voiced one so far."""
+        return (self._first, self._last) if self._speaking else None
 
     @property
     def speaking(self) -> bool:
@@ -184,10 +186,11 @@ class Vad:
         self._next = sample + FRAME_SAMPLES
         speech = probability >= self._settings.threshold
         sounding = self._listen(sample, levels)
-        news = self._go_on(speech and sounding, levels) if self._speaking else self._begin(speech and sounding, levels)
+        self.sounding = speech and sounding
+        news = self._go_on(self.sounding, levels) if self._speaking else self._begin(self.sounding, levels)
         if sounding:
             self._sound.fade()
-        self._noise.hear(loudest, speech=self._speaking or (speech and sounding))
+        self._noise.hear(loudest, speech=self._speaking or self.sounding)
         return news
 
     def _listen(self, sample: int, levels: Sequence[float]) -> bool:
@@ -210,9 +213,9 @@ class Vad:
         self._speaking = True
         self._utterance += 1
         self._loudest = max(levels)
-        first = max(self._last, self._sound.first, self._sound.taken - FRAME_SAMPLES)
+        self._first = max(self._last, self._sound.first, self._sound.taken - FRAME_SAMPLES)
         self._last = self._sound.end
-        return [SpeechStarted(self._utterance, first)]
+        return [SpeechStarted(self._utterance, self._first)]
 
     def _go_on(self, voiced: bool, levels: Sequence[float]) -> list[VadEvent]:
         if voiced:
@@ -240,21 +243,38 @@ class Vad:
 
 
 class FrameVad:
-    """A detector and the rules, for one stream of 20 ms frames at 16 kHz."""
+    """A detector and the rules, for one stream of 20 ms frames at 16 kHz; and, where there is one, a judge beside them
+    (judged.py).
+    """
 
-    def __init__(self, detector: Detector, settings: VadSettings | None = None) -> None:
+    def __init__(
+        self,
+        detector: Detector,
+        settings: VadSettings | None = None,
+        *,
+        judge: Judge | None = None,
+        judged: JudgeSettings | None = None,
+    ) -> None:
         self._detector = detector
-        self._vad = Vad(settings)
+        self._settings = settings or VadSettings()
+        self._vad = Vad(self._settings)
+        self._judge = WakingJudge(judge) if judge is not None else None
+        self._judged = Judged(judged)
         self._size = detector.frame_samples * 2
         self._rest = b""
         self._probability = 0.0
 
     @property
     def speaking(self) -> bool:
-        return self._vad.speaking
+        return self._vad.speaking if self._judge is None else self._judged.speaking
 
     def set_trigger(self, frames: int) -> None:
         self._vad.set_trigger(frames)
+        self._judged.careful = frames > self._settings.trigger
+
+    def set_over_reply(self, over: bool) -> None:
+        """Whether a reply sounds, or may do so in a moment. Without a judge it makes no difference."""
+        self._judged.over_reply = over
 
     def relearn_noise(self) -> None:
         self._vad.relearn_noise()
@@ -262,7 +282,11 @@ class FrameVad:
     def push(self, sample: int, pcm: bytes) -> list[VadEvent]:
         """One frame whose first sample is `sample`. Raises ValueError for another length, or a frame from the past."""
         levels = block_levels(pcm)
-        return self._vad.push(sample, self._detect(pcm), levels)
+        news = self._vad.push(sample, self._detect(pcm), levels)
+        if self._judge is None:
+            return news
+        sounding = self._vad.sounding or self._vad.speaking or self._judged.speaking
+        return self._judged.push(sample, self._vad.span, self._judge.push(pcm, sounding=sounding), levels)
 
     def _detect(self, pcm: bytes) -> float:
         """The highest answer that this frame completes; the last one where it completes none."""

@@ -12,13 +12,12 @@ from pathlib import Path
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from asr.detectors.webrtc import WebRtcDetector
-from asr.vad import FrameVad, VadSettings
 from base import lifecycle, log, metrics, rpc
 from base.errors import Misconfigured
 from orchestrator.catalogue import Catalogue
 from orchestrator.checks import access_keys
 from orchestrator.clients.workers import Workers
+from orchestrator.detection import Detection, detection
 from orchestrator.downlink import Ticker
 from orchestrator.http import Guard, Health, make_app
 from orchestrator.hub import SessionHub
@@ -48,6 +47,7 @@ async def orchestrator(settings: OrchestratorSettings) -> AsyncIterator[lifecycl
     rpc.split_address(settings.registry)
     catalogue = Catalogue(settings)
     keys = access_keys(settings.access_key_file)
+    detector = await asyncio.to_thread(detection, settings)
     registry = metrics.new_registry()
     async with (
         _turn_ear(settings.turn_model) as ear,
@@ -58,12 +58,12 @@ async def orchestrator(settings: OrchestratorSettings) -> AsyncIterator[lifecycl
         workers = Workers(known)
         ticker = Ticker()
         measures = Measures(registry)
-        services = _services(settings, catalogue, workers, ticker, measures, ear)
+        services = _services(settings, catalogue, detector, workers, ticker, measures, ear)
         hub = SessionHub(settings, services, time.monotonic, keys=keys)
         measures.watch(hub=hub.statistics, ticker=ticker.statistics, directory=known.statistics)
         ticking = tasks.create_task(ticker.run())
         sessions = tasks.create_task(hub.run())
-        runner, address = await _listen(settings, hub, workers, known, registry)
+        runner, address = await _listen(settings, hub, workers, known, registry, detector)
         try:
             yield lifecycle.Serving(address, hub.drain)
         finally:
@@ -91,6 +91,7 @@ async def _turn_ear(path: str) -> AsyncIterator[TurnEar | None]:
 def _services(
     settings: OrchestratorSettings,
     catalogue: Catalogue,
+    detector: Detection,
     workers: Workers,
     ticker: Ticker,
     measures: Measures,
@@ -100,7 +101,7 @@ def _services(
         workers=workers,
         ticker=ticker,
         responder=catalogue.get,
-        detector=lambda: FrameVad(WebRtcDetector(settings.detector_mode), VadSettings()),
+        detector=detector.make,
         observe=measures.turn,
         usual=VoiceChoice(model=settings.model, voice=settings.voice, language=settings.language),
         turn_ear=ear,
@@ -111,13 +112,18 @@ def _services(
 
 
 async def _listen(
-    settings: OrchestratorSettings, hub: SessionHub, workers: Workers, known: Directory, registry: CollectorRegistry
+    settings: OrchestratorSettings,
+    hub: SessionHub,
+    workers: Workers,
+    known: Directory,
+    registry: CollectorRegistry,
+    detector: Detection,
 ) -> tuple[web.AppRunner, str]:
     app = make_app(
         hub,
         web_dir=Path(settings.web_dir) if settings.web_dir else WEB_DIR,
         metrics=lambda: metrics.exposition(registry),
-        health=lambda: _health(workers, known),
+        health=lambda: _health(workers, known, detector),
         resources={
             "voices": lambda: voices(workers),
             "workers": lambda: [_worker(w) for w in known.snapshot()],
@@ -142,13 +148,14 @@ async def _listen(
     return runner, rpc.join_address(host, port)
 
 
-def _health(workers: Workers, known: Directory) -> Health:
+def _health(workers: Workers, known: Directory, detector: Detection) -> Health:
     return Health(
         ready=bool(workers.of(WorkerKind.TTS)),
         facts={
             "tts_workers": len(workers.of(WorkerKind.TTS)),
             "asr_workers": len(workers.of(WorkerKind.ASR)),
             "registry": "stale" if known.stale else "live",
+            "detector": detector.name,
         },
     )
 

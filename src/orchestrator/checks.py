@@ -6,12 +6,14 @@ from pathlib import Path
 
 from base.errors import Misconfigured
 from orchestrator.catalogue import Catalogue
+from orchestrator.detection import detection
 from orchestrator.settings import OrchestratorSettings
 
 
 def check(settings: OrchestratorSettings) -> None:
     """Raises Misconfigured for what an orchestrator would refuse. Loads the operator's own responder."""
     Catalogue(settings)
+    detection(settings)
     access_keys(settings.access_key_file)
 
 

@@ -27,6 +27,7 @@ from orchestrator.conversation import commands as c
 from orchestrator.conversation import events as e
 from orchestrator.conversation.history import Item, Role
 from orchestrator.conversation.machine import Machine, Policy, State
+from orchestrator.conversation.states import LIVE
 from orchestrator.downlink import Downlink, Ticker
 from orchestrator.edge import Allowance
 from orchestrator.explain import Draft, TurnLine, TurnLog
@@ -257,6 +258,7 @@ class Session:
             "uplink_dropped": counts.dropped,
             "uplink_late": counts.late,
             "uplink_zeros": counts.zeros,
+            "uplink_dismissed": counts.dismissed,
             "failovers": self._synth.failovers,
             "ears_failovers": self._ears.failovers,
             "turns_judged": self._judged,
@@ -322,6 +324,7 @@ class Session:
                     self._judge_nowait(event.utterance)
             for command in todo:
                 self._carry_out(command, now)
+            self._uplink.over_reply_nowait(self._machine.phase in LIVE)
 
     def _judge_nowait(self, utterance: int) -> None:
         """Whether that was the end of the turn is asked of who can hear it; the answer comes as an event."""

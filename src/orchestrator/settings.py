@@ -36,6 +36,16 @@ class OrchestratorSettings:
     responder: Annotated[
         str, Meta(description="Who answers: tour, eliza, echo, openai, client, or a Python entry point module:name.")
     ] = "tour"
+    detector: Annotated[
+        Literal["auto", "silero", "webrtc"],
+        Meta(
+            description="Who tells speech from noise: silero (Silero VAD judges what the WebRTC VAD notices), webrtc "
+            "(that alone), auto (silero where its model is installed)."
+        ),
+    ] = "auto"
+    detector_model: Annotated[
+        str, Meta(description="ONNX file of Silero VAD; empty: that of an installed package.")
+    ] = ""
     detector_mode: Annotated[int, Meta(description="Aggressiveness of the WebRTC VAD, 0 to 2.", ge=0, le=2)] = 2
     endpoint_ms: Annotated[Milliseconds, Meta(description="Silence after the last voiced sample that ends a turn.")] = (
         500

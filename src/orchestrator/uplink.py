@@ -8,6 +8,10 @@ What comes later than the zeros fed in its place is dropped and counted.
 No audio is not silence. With none for 300 ms, or at once when the input is muted or released or the transport is gone,
 zeros are fed until the utterance has ended.
 
+Speech that a judge dismisses (asr/judged.py) is at once over and without words: its recognition is cancelled, and the
+machine hears what it would hear of a recogniser that found nothing. What was heard is kept: should the judge change its
+mind, the utterance begins with it.
+
 This is one of the two places where media time meets the clock: `at_s` of an event is when its sample would have come
 over a network without jitter, estimated as the smallest `now - media` seen in the last ten seconds or so.
 """
@@ -19,11 +23,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from asr.vad import FrameVad
+from asr.vad import FrameVad, SpeechDismissed
 from asr.vad import SpeechStarted as VadStarted
 from base.audio import UPLINK_RATE, rms_dbfs
 from base.channels import Channel, ChannelClosed, Policy
-from orchestrator.conversation.events import Event, Input, InputChanged, SpeechEnded, SpeechStarted
+from orchestrator.conversation.events import Event, FinalHeard, Input, InputChanged, SpeechEnded, SpeechStarted
 
 FRAME_SAMPLES = UPLINK_RATE // 50
 ZEROS = bytes(FRAME_SAMPLES * 2)
@@ -45,6 +49,8 @@ class Ears(Protocol):
 
     def end_nowait(self, utterance: int, sample: int) -> None: ...
 
+    def cancel_nowait(self, utterance: int) -> None: ...
+
 
 @dataclass(slots=True)
 class UplinkCounts:
@@ -53,6 +59,7 @@ class UplinkCounts:
     late: int = 0
     zeros: int = 0
     muted: int = 0
+    dismissed: int = 0
 
 
 class MediaClock:
@@ -105,7 +112,7 @@ class Uplink:
         self._frames: Channel[tuple[int, bytes, float]] = Channel("uplink", 50, Policy.DROP_OLDEST)
         self._media = MediaClock()
         self._heard: deque[bytes] = deque(maxlen=HEARD_S * 50 if remembers else 0)
-        self._recent: deque[tuple[int, bytes]] = deque(maxlen=24)
+        self._recent: deque[tuple[int, bytes]] = deque(maxlen=32)
         self._running = False
         self._next = 0
         self._shift = 0
@@ -172,6 +179,10 @@ class Uplink:
 
     def set_trigger_nowait(self, frames: int) -> None:
         self._vad.set_trigger(frames)
+
+    def over_reply_nowait(self, over: bool) -> None:
+        """Whether a reply sounds, or may do so in a moment."""
+        self._vad.set_over_reply(over)
 
     def relearn_noise_nowait(self) -> None:
         self._vad.relearn_noise()
@@ -244,6 +255,8 @@ class Uplink:
         for news in self._vad.push(sample, pcm):
             if isinstance(news, VadStarted):
                 self._start(news.utterance, news.sample, now)
+            elif isinstance(news, SpeechDismissed):
+                self._dismiss(news.utterance, news.sample, now)
             else:
                 self._end(news.utterance, news.sample, now)
 
@@ -261,6 +274,14 @@ class Uplink:
         self._recent.clear()
         self._ears.end_nowait(utterance, self._next)
         self._post(SpeechEnded(utterance, sample, self._media.at(sample, now)))
+
+    def _dismiss(self, utterance: int, sample: int, now: float) -> None:
+        self.counts.dismissed += 1
+        self._pending.clear()
+        self._utterance = None
+        self._ears.cancel_nowait(utterance)
+        self._post(SpeechEnded(utterance, sample, self._media.at(sample, now)))
+        self._post(FinalHeard(utterance, ""))
 
     def _send(self, sample: int, pcm: bytes) -> None:
         if not self._pending:

@@ -3,7 +3,7 @@
 import pytest
 
 from asr.vad import FrameVad, VadSettings
-from orchestrator.conversation.events import Input, InputChanged, SpeechEnded, SpeechStarted
+from orchestrator.conversation.events import FinalHeard, Input, InputChanged, SpeechEnded, SpeechStarted
 from orchestrator.uplink import FRAME_SAMPLES, PREROLL_SAMPLES, MediaClock, Uplink
 
 pytestmark = pytest.mark.unit
@@ -27,6 +27,7 @@ class Ears:
     def __init__(self):
         self.heard = {}
         self.ended = {}
+        self.cancelled = []
         self.messages = []
 
     def audio_nowait(self, utterance, sample, pcm):
@@ -38,14 +39,17 @@ class Ears:
     def end_nowait(self, utterance, sample):
         self.ended[utterance] = sample
 
+    def cancel_nowait(self, utterance):
+        self.cancelled.append(utterance)
+
 
 class World:
-    def __init__(self, *, remembers=False):
+    def __init__(self, *, remembers=False, judge=None):
         self.now = 100.0
         self.news = []
         self.ears = Ears()
         self.up = Uplink(
-            vad=FrameVad(NotZero()),
+            vad=FrameVad(NotZero(), judge=judge),
             ears=self.ears,
             post=self.news.append,
             clock=lambda: self.now,
@@ -248,3 +252,78 @@ def test_what_was_heard_is_kept_only_for_who_asks(remembers):
     world = World(remembers=remembers)
     world.send(*[LOUD] * 3)
     assert world.up.heard == (LOUD * 3 if remembers else b"")
+
+
+# --- a judge beside the detector -------------------------------------------------------------------------------------
+
+
+class Judge:
+    """Says what it is told to."""
+
+    frame_samples = F
+
+    def __init__(self):
+        self.sure = 0.0
+
+    def probability(self, pcm):
+        return self.sure
+
+    def reset(self):
+        pass
+
+
+@pytest.fixture
+def judge():
+    return Judge()
+
+
+@pytest.fixture
+def judged(judge):
+    return World(judge=judge)
+
+
+def test_a_start_over_a_reply_that_is_dismissed_is_over_at_once_and_has_no_words(judged):
+    judged.up.over_reply_nowait(True)
+    judged.send(*[QUIET] * 30, *[LOUD] * 10)
+    assert judged.kinds() == ["SpeechStarted", "SpeechEnded", "FinalHeard"]
+    assert judged.news[1].sample == 40 * F
+    assert judged.news[2] == FinalHeard(1, "")
+    assert judged.ears.cancelled == [1]
+    assert judged.ears.ended == {}
+    assert not judged.up.speaking
+    assert judged.up.counts.dismissed == 1
+    judged.send(*[LOUD] * 10, *[QUIET] * 30)
+    assert len(judged.news) == 3
+
+
+def test_speech_that_was_dismissed_too_soon_is_heard_from_its_beginning(judged, judge):
+    judged.up.over_reply_nowait(True)
+    judged.send(*[QUIET] * 30, *[LOUD] * 11)
+    judge.sure = 0.9
+    judged.send(*[LOUD] * 10)
+    judge.sure = 0.0
+    judged.send(*[QUIET] * HANGOVER)
+    first, pcm = judged.ears.heard[2]
+    assert first <= 30 * F, "no sample is lost"
+    assert pcm[2 * (30 * F - first) :] == LOUD * 21 + QUIET * HANGOVER
+    assert judged.kinds()[-2:] == ["SpeechStarted", "SpeechEnded"]
+
+
+def test_a_late_start_has_all_of_its_preroll(judged, judge):
+    judged.send(*[QUIET] * 40, *[LOUD] * 8)
+    assert judged.news == []
+    judge.sure = 0.9
+    judged.send(LOUD)
+    (started,) = judged.news
+    assert started.sample == 40 * F
+    judged.send(*[LOUD] * 5)
+    first, _ = judged.ears.heard[1]
+    assert first == 40 * F - PREROLL_SAMPLES
+
+
+def test_muting_in_doubt_ends_it(judged):
+    judged.up.over_reply_nowait(True)
+    judged.send(*[LOUD] * 3)
+    judged.up.input_nowait(Input.MUTED)
+    assert judged.kinds() == ["SpeechStarted", "SpeechEnded", "FinalHeard", "InputChanged"]
+    assert not judged.up.speaking

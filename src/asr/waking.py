@@ -1,0 +1,52 @@
+"""A judge of speech that is only asked while something sounds. Pure.
+
+A network costs several times what the quick rules do, and most of the time a microphone hears nobody. So where nothing
+sounds the judge sleeps; woken, it first hears what led to the sound: the last three windows, which end with the present
+frame. It is then about as quick and as sure as one that never slept.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+_WAKE = 3
+_SLEEP = 25
+"""Frames without a sound."""
+
+
+class Judge(Protocol):
+    """A detector (vad.py) with a memory."""
+
+    frame_samples: int
+
+    def probability(self, pcm: bytes) -> float: ...
+
+    def reset(self) -> None:
+        """What comes next has nothing to do with what came before."""
+        ...
+
+
+class WakingJudge:
+    """One stream's."""
+
+    def __init__(self, judge: Judge) -> None:
+        self._judge = judge
+        self._size = 2 * judge.frame_samples
+        self._kept = bytes(_WAKE * self._size)
+        self._probability = 0.0
+        self._idle = _SLEEP
+
+    def push(self, pcm: bytes, *, sounding: bool) -> float:
+        """The latest probability, after a frame in which something sounded, or not."""
+        asleep = self._idle >= _SLEEP
+        self._idle = 0 if sounding else self._idle + 1
+        self._kept += pcm
+        if asleep:
+            self._kept = self._kept[-_WAKE * self._size :]
+            if not sounding:
+                return 0.0
+            self._judge.reset()
+        while len(self._kept) >= self._size:
+            window, self._kept = self._kept[: self._size], self._kept[self._size :]
+            self._probability = self._judge.probability(window)
+        return self._probability
