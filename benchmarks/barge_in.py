@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from asr.detectors.silero import find_model
 from benchmarks.rows import Budget, Row, single, spread
 from benchmarks.stack import Stack, stack
 from benchmarks.suite import Options
@@ -23,11 +24,17 @@ def run(options: Options) -> list[Row]:
         some = _crowd(made, sessions=20, barge_ins=options.pick(5, 1), play_s=(1.0, 4.0))
         options.note("barge_in: 40 sessions at once")
         crowd = _crowd(made, sessions=40, barge_ins=options.pick(5, 1), play_s=(1.0, 4.0))
-    return [
+    rows = [
         *_rows("first voiced sample → silence, 1 session", alone, 60),
         *_rows("first voiced sample → silence, 20 sessions", some, 80),
         *_rows("first voiced sample → silence, 40 sessions", crowd, 80),
     ]
+    if find_model() is not None:
+        with stack(detector="silero") as made:
+            options.note("barge_in: one session, with Silero VAD")
+            judged = _crowd(made, sessions=1, barge_ins=options.pick(60, 12), play_s=(0.05, 0.25))
+        rows += _rows("first voiced sample → silence, 1 session, with Silero VAD", judged, 60)
+    return rows
 
 
 def _crowd(made: Stack, **plan: object) -> dict[str, Any]:

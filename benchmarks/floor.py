@@ -1,4 +1,4 @@
-"""The floor: a bare `websockets` server that does no more than hear and hum. `python -m benchmarks.floor`.
+"""The floor: a bare `websockets` server that does no more than hear and hum. `python -m benchmarks.floor DETECTOR`.
 
 Each 20 ms frame that it receives goes through the same VAD as ours; each 20 ms it sends a 20 ms frame of a tone. No
 sessions, no recogniser, no voice, no protocol. What an orchestrator costs is told as a multiple of this.
@@ -11,6 +11,7 @@ import contextlib
 import json
 import signal
 import sys
+from typing import Any, cast
 
 import numpy as np
 import uvloop
@@ -58,7 +59,7 @@ async def main() -> None:
     assert UPLINK_RATE // 50 * 50 == UPLINK_RATE
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    detector = detection(OrchestratorSettings())
+    detector = detection(OrchestratorSettings(detector=cast("Any", sys.argv[1])))
     async with serve(lambda connection: converse(connection, detector), "127.0.0.1", 0, compression=None) as server:
         host, port = next(iter(server.sockets)).getsockname()[:2]
         sys.stdout.write(json.dumps({"ready": f"{host}:{port}", "kind": "floor"}) + "\n")

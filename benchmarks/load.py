@@ -10,6 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from asr.detectors.silero import find_model
 from benchmarks.machine import cpu_seconds, resident_mb
 from benchmarks.rows import Budget, Row, single
 from benchmarks.stack import Process, Stack, metrics, processes, stack
@@ -32,11 +33,20 @@ class Load:
 
 
 def run(options: Options) -> list[Row]:
-    """The floor and we take turns, so that what else the machine does meanwhile falls on both."""
-    rounds, seconds = options.pick(3, 1), options.pick(6, 5)
+    rows = _rows(*_measure(options, "webrtc", options.pick(3, 1)))
+    if find_model() is not None:
+        options.note("load: with Silero VAD")
+        rows += _judged_rows(*_measure(options, "silero", options.pick(2, 1)))
+    return rows
+
+
+def _measure(options: Options, detector: str, rounds: int) -> tuple[Load, Load, Load, Load]:
+    """Of few sessions, of forty, of fifty, and the floor of forty. The floor and we take turns, so that what else the
+    machine does meanwhile falls on both."""
+    seconds = options.pick(6, 5)
     ours, floors = [], []
-    with stack() as made, processes() as bare:
-        floor = bare.start("floor", "-m", "benchmarks.floor")
+    with stack(detector=detector) as made, processes() as bare:
+        floor = bare.start("floor", "-m", "benchmarks.floor", detector)
         options.note(f"load: {FEW} sessions")
         few = _under_load(made, made.orchestrator, sessions=FEW, seconds=2)
         options.note(f"load: {MORE} sessions")
@@ -45,7 +55,7 @@ def run(options: Options) -> list[Row]:
             options.note(f"load: {SESSIONS} sessions, the floor and we, {number} of {rounds}")
             floors.append(_under_load(bare, floor, sessions=SESSIONS, seconds=seconds, scene="floor"))
             ours.append(_under_load(made, made.orchestrator, sessions=SESSIONS, seconds=seconds))
-    return _rows(few, _mean(ours), more, _mean(floors))
+    return few, _mean(ours), more, _mean(floors)
 
 
 def _mean(loads: Sequence[Load]) -> Load:
@@ -88,6 +98,19 @@ def _rows(few: Load, full: Load, more: Load, least: Load) -> list[Row]:
             note="the upper bound of its bucket",
         ),
         single("sessions that broke", "sessions", SESSIONS - full.found["sessions"], 0),
+    ]
+
+
+def _judged_rows(few: Load, full: Load, more: Load, least: Load) -> list[Row]:
+    """What it costs to know speech better."""
+    ours, floor = full.cpu["orchestrator"], least.cpu["floor"]
+    dry = 100 * full.found["dry_s"] / max(1e-9, full.found["dry_s"] + full.found["played_s"])
+    return [
+        single("with Silero VAD: orchestrator CPU, of the floor's with it", "×", ours / floor, 1.5),
+        single("… a session-minute", "s", ours),
+        single("… audio for which a listener's buffer was dry", "%", dry, 0.1),
+        single(f"… orchestrator memory, {MORE} sessions", "MB", more.resident_mb, 150),
+        single("… sessions that broke", "sessions", SESSIONS - full.found["sessions"], 0),
     ]
 
 

@@ -175,7 +175,17 @@ def stack(
         made.voice_metrics = free_port()
         measured = ("--metrics-port", str(made.voice_metrics))
         many = ("--decoders", "128") if ear == "scripted" else ()
-        flags = ("--responder", "client", "--max-sessions", "200", "--grace-s", "0", "--detector", detector, *orchestrator)
+        flags = (
+            "--responder",
+            "client",
+            "--max-sessions",
+            "200",
+            "--grace-s",
+            "0",
+            "--detector",
+            detector,
+            *orchestrator,
+        )
         made.voice = made.launch("tts-worker", "--engine", engine, "--slots", "128", *measured, *where)
         made.ear = made.launch("asr-worker", "--engine", ear, *many, *where)
         made.orchestrator = made.launch("orchestrator", *where, *flags)
