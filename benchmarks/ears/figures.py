@@ -88,3 +88,22 @@ def _unanswered(name: str, scored: Sequence[Scored]) -> Row:
     conditions = by_condition(lost).items()
     note = ", ".join(f"{condition} {len(some)}" for condition, some in conditions)
     return single(f"{name}: turns never answered", "", len(lost), n=len(scored), note=note)
+
+
+EACH = ("clip", "cut-offs", "delay", "because", "false starts", "wrong", "heard")
+
+
+def each(scored: Sequence[Scored]) -> list[tuple[str, ...]]:
+    """A line for each clip, under EACH."""
+    return [
+        (
+            s.name,
+            f"{s.cut_offs} of {s.pauses}",
+            "never" if s.delay_s is None else f"{1000 * s.delay_s:.0f}",
+            s.reason,
+            str(s.false_starts or ""),
+            f"{s.errors} of {len(s.said)}",
+            " ".join(s.heard),
+        )
+        for s in scored
+    ]

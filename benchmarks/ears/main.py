@@ -53,6 +53,8 @@ class Wanted:
     language: str = "en"
     quick: bool = False
     at_once: int = 0
+    each: bool = False
+    """A line for each clip, besides."""
 
 
 def make(folder: Path) -> int:
@@ -101,6 +103,9 @@ def measure(clips: Sequence[Clip], wanted: Wanted, note: Callable[[str], None]) 
     for recogniser in ears.values():
         for detector in sharp:
             scored = {mode: _scored(_run(recogniser, detector, mode, played, wanted, note), note) for mode in modes}
+            if wanted.each:
+                for mode, some in scored.items():
+                    note(f"{recogniser.name}, {detector}, {mode}:\n{table(figures.EACH, figures.each(some))}")
             what = "it knows the words: what counts is what follows them" if recogniser.is_oracle else ""
             rows += figures.rows(f"{recogniser.name}, {detector}", scored, what)
     return rows

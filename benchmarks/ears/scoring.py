@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from benchmarks.words import edits
+from benchmarks.words import alignment
 from orchestrator.conversation.words import words
 
 NEAR_S = 0.15
@@ -59,6 +59,9 @@ class Scored:
     seconds: float
     said: tuple[str, ...]
     heard: tuple[str, ...]
+    """Of the utterances that began in it: one that went on through the next clip has that one's words too."""
+    errors: int
+    """Words to insert, delete or replace, when all words of the session are compared."""
     pauses: int
     cut_offs: int
     delay_s: float | None
@@ -69,21 +72,27 @@ class Scored:
     """Of its words; where their ends are not known, one value: from its first voiced sample to the first words."""
     false_starts: int
 
-    @property
-    def errors(self) -> int:
-        """Words to insert, delete or replace."""
-        return edits(self.said, self.heard)
-
 
 def score(truths: Sequence[Truth], heard: Heard) -> list[Scored]:
     """Each clip's; an utterance belongs to the clip that it began in."""
+    begins = [truth.speech[0][0] for truth in truths[1:]]
+    wrong = _wrong([words(truth.text) for truth in truths], _joined({u: text for _, u, text in heard.transcripts}))
     return [
-        _score(truth, heard, truths[number + 1].speech[0][0] if number + 1 < len(truths) else float("inf"))
-        for number, truth in enumerate(truths)
+        _score(truth, heard, next_s, errors)
+        for truth, next_s, errors in zip(truths, [*begins, float("inf")], wrong, strict=True)
     ]
 
 
-def _score(truth: Truth, heard: Heard, next_s: float) -> Scored:
+def _wrong(said: Sequence[tuple[str, ...]], heard: tuple[str, ...]) -> list[int]:
+    """How many words of each clip are wrong. Words that nobody said are of the clip whose word they follow."""
+    owner = [number for number, clip in enumerate(said) for _ in clip]
+    found = [0] * len(said)
+    for place in alignment([word for clip in said for word in clip], heard):
+        found[owner[min(max(place, 0), len(owner) - 1)]] += 1
+    return found
+
+
+def _score(truth: Truth, heard: Heard, next_s: float, errors: int) -> Scored:
     first, last = truth.speech[0][0], truth.speech[-1][1]
     mine = {u: span for u, span in heard.speech.items() if truth.begins <= span[0] < truth.ends}
     told = [(at, u, text) for at, u, text in heard.transcripts if u in mine]
@@ -97,6 +106,7 @@ def _score(truth: Truth, heard: Heard, next_s: float) -> Scored:
         seconds=truth.ends - truth.begins,
         said=words(truth.text),
         heard=_joined(texts),
+        errors=errors,
         pauses=len(truth.speech) - 1,
         cut_offs=sum(first <= at < last for at, _ in heard.turns),
         delay_s=None if ended is None else ended[0] - last,

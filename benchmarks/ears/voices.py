@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +15,14 @@ import numpy as np
 from base.audio import UPLINK_RATE, StreamResampler, to_float
 from base.errors import Unavailable
 from benchmarks import noises, speech
-from benchmarks.ears.clips import read_wav
+from benchmarks.ears.clips import read_wav, spread_words
 from benchmarks.noises import Floats
 from tts_workers.engine import Audio, Mark
 
 LEVEL_DBFS = -20.0
 FLITE = "flite"
 FLITE_S = 30.0
+PAUSE = "pau"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +55,42 @@ def espeak(text: str, voice: str) -> Piece:
 
 
 def flite(text: str, voice: str) -> Piece:
-    """By the program. Raises Unavailable."""
-    if not has_flite():
-        raise Unavailable(f"the program {FLITE} is not here; a package of that name has it", reason="NO_FLITE")
+    """By the program. A word ends with its last sound: how many it has is asked for each word alone, and where they do
+    not add up the ends are estimated by letters. Raises Unavailable.
+    """
     with tempfile.TemporaryDirectory(prefix="antiphon-flite-") as folder:
         path = Path(folder) / "said.wav"
-        command = [FLITE, "-voice", voice, "-t", text, "-o", str(path)]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=FLITE_S, check=False)
-        except subprocess.TimeoutExpired:
-            raise Unavailable(f"{FLITE} said nothing for {FLITE_S:g} s (voice {voice})", reason="NO_FLITE") from None
-        if done.returncode or not path.is_file():
-            raise Unavailable(f"{FLITE} failed with voice {voice}: {done.stderr.strip()[:200]}", reason="NO_FLITE")
-        return Piece(*_ready(to_float(read_wav(path)).astype(np.float64)))
+        told = _flite("-voice", voice, "-t", text, "-psdur", "-o", str(path))
+        sound, first, last = _ready(to_float(read_wav(path)).astype(np.float64))
+    phones = [(phone, float(end)) for phone, _, end in (each.partition(":") for each in told.split())]
+    sounds = [round(end * UPLINK_RATE) for phone, end in phones if phone != PAUSE]
+    words = text.split()
+    counts = [sounds_of(word, voice) for word in words]
+    if sum(counts) == len(sounds):
+        ends = [sounds[at - 1] for at in accumulate(counts)]
+    else:
+        span = (first / UPLINK_RATE, last / UPLINK_RATE)
+        ends = [round(end * UPLINK_RATE) for _, end in spread_words(text, (span,))]
+    placed = [min(last, max(first, end)) for end in ends[:-1]]
+    return Piece(sound, first, last, tuple(zip(words, [*placed, last], strict=True)))
+
+
+@functools.cache
+def sounds_of(word: str, voice: str) -> int:
+    """How many sounds flite makes of it."""
+    return sum(phone != PAUSE for phone in _flite("-voice", voice, "-t", word, "-ps", "-o", "none").split())
+
+
+def _flite(*arguments: str) -> str:
+    if not has_flite():
+        raise Unavailable(f"the program {FLITE} is not here; a package of that name has it", reason="NO_FLITE")
+    try:
+        done = subprocess.run([FLITE, *arguments], capture_output=True, text=True, timeout=FLITE_S, check=False)
+    except subprocess.TimeoutExpired:
+        raise Unavailable(f"{FLITE} said nothing for {FLITE_S:g} s", reason="NO_FLITE") from None
+    if done.returncode:
+        raise Unavailable(f"{FLITE} failed: {done.stderr.strip()[:200]}", reason="NO_FLITE")
+    return done.stdout
 
 
 def _resampled(pcm: bytes, rate: int) -> Floats:

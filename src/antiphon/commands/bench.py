@@ -74,6 +74,7 @@ def command(
     "--at-once", default=0, type=click.IntRange(0), metavar="N", help="Sessions side by side; 0: a core each."
 )
 @click.option("--quick", is_flag=True, help="Three clips of each speaker.")
+@click.option("--each", is_flag=True, help="Besides, a line for each clip, to stderr.")
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 @click.option(
     "--write",

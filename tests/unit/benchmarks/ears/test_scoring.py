@@ -52,12 +52,23 @@ def test_speech_that_overlaps_nothing_said_is_a_false_start() -> None:
 def test_words_are_those_of_the_last_transcript_of_each_utterance_of_the_clip() -> None:
     one, two = scored(
         speech={1: (1.0, 2.0), 2: (3.0, 4.0), 3: (7.0, 7.5)},
-        transcripts=[(1.5, 1, "a"), (2.2, 1, "A coffee, and"), (4.2, 2, "the cake"), (7.7, 3, ""), (9.0, 9, "what")],
+        transcripts=[
+            (1.5, 1, "a"),
+            (2.2, 1, "A coffee, and"),
+            (4.2, 2, "the cake"),
+            (7.7, 3, ""),
+        ],
     )
     assert one.heard == ("a", "coffee", "and", "the", "cake")
     assert (one.errors, two.errors) == (1, 1)
     assert error_rate([one, two]) == pytest.approx(2 / 6)
     assert error_rate([]) is None
+
+
+def test_words_of_an_utterance_that_went_on_through_the_next_clip_are_right_there() -> None:
+    one, two = scored(speech={1: (1.0, 7.5)}, transcripts=[(7.7, 1, "a coffee and a cake yes")])
+    assert (one.errors, two.errors) == (0, 0)
+    assert (one.delay_s, two.delay_s) == (None, None)
 
 
 def test_a_word_is_late_from_its_end_to_the_transcript_that_has_it_so_often() -> None:
