@@ -23,7 +23,7 @@ def edits(said: Sequence[str], heard: Sequence[str]) -> int:
 
 
 def alignment(said: Sequence[str], heard: Sequence[str]) -> list[int]:
-    """Where the fewest edits are: an index of `said` for each; of an inserted word that of the word before it, or -1."""
+    """Where the fewest edits are: an index of `said` each; of an inserted word that of the word before it, or -1."""
     rows = [list(range(len(heard) + 1))]
     for i, word in enumerate(said, 1):
         above, row = rows[-1], [i]

@@ -64,6 +64,9 @@ def _delay(name: str, scored: Sequence[Scored], fixed: Sequence[Scored] | None) 
         if each.delay_s is not None:
             reasons[each.reason] = reasons.get(each.reason, 0) + 1
     note = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
+    medians = ((condition, _delays_ms(some)) for condition, some in by_condition(scored).items())
+    each = ", ".join(f"{condition} {figure(percentile(found, 50))}" for condition, found in medians if found)
+    note = f"{each}; {note}" if each else note
     return spread(f"{name}: last voiced sample → turn ended", "ms", delays, budget, note)
 
 
