@@ -48,7 +48,7 @@ def as_json(machine: Machine, results: Sequence[Result], *, quick: bool) -> dict
 def markdown(result: Result, machine: Machine, *, quick: bool, today: datetime.date) -> str:
     """One benchmark's section, between markers by which the next run finds it."""
     name = result.benchmark.name
-    command = f"{COMMAND} --only {name}{' --quick' if quick else ''}"
+    command = f"{result.benchmark.command or f'{COMMAND} --only {name}'}{' --quick' if quick else ''}"
     shown = [cells(row) for row in result.rows]
     lines = [
         f"<!-- bench:{name} -->",

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import atexit
 import functools
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from base.audio import UPLINK_RATE, StreamResampler, from_float, to_float
-from tts_workers.engine import Audio, ModelSpec, Request, Style
+from tts_workers.engine import Audio, Mark, ModelSpec, Request, Style
 from tts_workers.engines.espeak.engine import EspeakEngine, EspeakModel
 
 LEVEL = 0.1
@@ -95,9 +96,18 @@ def utterance(text: str, voice: str = "en-us", rate: float = 1.0) -> bytes:
 
 def spoken(text: str, voice: str, rate: float = 1.0) -> tuple[bytes, int]:
     """What the espeak engine itself makes of `text`, and its sample rate."""
-    model = _espeak()
-    parts = model.synthesize(Request(turn=1, text=text, voice=voice, style=Style(rate=rate)))
-    return b"".join(part.data for part in parts if isinstance(part, Audio)), model.info.sample_rate
+    parts = synthesis(text, voice, rate)
+    return b"".join(part.data for part in parts if isinstance(part, Audio)), espeak_rate()
+
+
+def synthesis(text: str, voice: str, rate: float = 1.0) -> Iterator[Audio | Mark]:
+    """The same as it comes, with the marks of its words."""
+    return _espeak().synthesize(Request(turn=1, text=text, voice=voice, style=Style(rate=rate)))
+
+
+def espeak_rate() -> int:
+    """Samples a second of what the espeak engine makes."""
+    return _espeak().info.sample_rate
 
 
 @functools.cache

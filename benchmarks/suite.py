@@ -22,11 +22,12 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """`module` has `run(options) -> list[Row]`."""
+    """`module` has `run(options) -> list[Row]`. `command`: how it is run, where that is not with `--only`."""
 
     name: str
     title: str
     module: str = ""
+    command: str = ""
 
     def run(self, options: Options) -> list[Row]:
         module = importlib.import_module(self.module or f"benchmarks.{self.name}")

@@ -58,14 +58,15 @@ def run(options: Options) -> list[Row]:
         model = whisper_models.build(Path(folder) / "tiny.en")
         clips = [(text, whisper_models.sound(text)) for text in TINY]
         rows = _rows("tiny test model", solo.run(_measure(model, clips * options.pick(4, 1))))
-    for model in _real():
+    for model in real_models():
         options.note(f"whisper: {model.name}")
         sentences = SENTENCES[: options.pick(24, 6)]
         rows += _rows(model.name, solo.run(_measure(model, [(text, speech.utterance(text)) for text in sentences])))
     return rows
 
 
-def _real() -> list[Path]:
+def real_models() -> list[Path]:
+    """Directories of models that somebody has put here."""
     named = os.environ.get("ANTIPHON_BENCH_WHISPER", "")
     if named:
         return [Path(path) for path in named.split(":") if path]

@@ -42,15 +42,24 @@ ENDINGS: Mapping[str, Endings] = MappingProxyType(
     {
         "en": Endings(
             _phrases(
-                "and, or, but, because, cause, cuz, if, while, than, as, the, a, an",
+                "and, or, but, because, cause, cuz, if, while, than, as, the, a, an, so, and so, and then, but then",
+                "although, unless, whereas, whether, until, towards, despite",
                 "my, your, his, its, our, their, every",
                 "to, of, at, for, with, from, by, into, between, i, i'm, i'll, i'd, we're, very, just, double, triple",
                 "you know, i mean, kind of, sort of, such as, a lot of, going to, would like",
                 "let me, let's, can you, could you",
                 "um, uh, er, erm, hmm, it's, what's, the number is, my name is, for example",
             ),
-            _phrases("please, thanks, thank you, thank you very much, goodbye, bye, bye bye, right now"),
-            _phrases("yes, no, yes please, no thanks, stop, wait, repeat, again, continue, help, cancel, never mind"),
+            _phrases(
+                "please, thanks, thank you, thank you very much, goodbye, bye, bye bye, right now",
+                "think so, hope so, guess so, suppose so, believe so, say so, said so, told you so",
+                "afraid so, do so, did so",
+                "is that so, not so, or so, so so, even so, if so, ever so, just so, like so, and so on",
+            ),
+            _phrases(
+                "yes, no, yes please, no thanks, stop, wait, repeat, again, continue, help, cancel, never mind",
+                "yeah, yep, nope, sure, of course, go on, go ahead, that's all, that is all, that's it",
+            ),
             _words("zero oh one two three four five six seven eight nine double triple"),
             _words("twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million billion point plus"),
             _phrases(
@@ -64,6 +73,7 @@ ENDINGS: Mapping[str, Endings] = MappingProxyType(
         ),
         "de": Endings(
             _phrases(
+                "und dann, obwohl",
                 "und, oder, aber, weil, wenn, dass, ob, als, denn, den, dem, des",
                 "eine, einen, einem, einer, mein, meine",
                 "dein, deine, zum, zur, von, vom, in, im, am, für, über, sehr",
@@ -82,6 +92,7 @@ ENDINGS: Mapping[str, Endings] = MappingProxyType(
         ),
         "fr": Endings(
             _phrases(
+                "et puis, puisque",
                 "et, ou, mais, donc, car, parce que, parce, que, comme, le, la, les, l', un, une, des, du, de, d'",
                 "mon, ma, mes, ton, ta, tes, ce, cette, ces, à, au, aux, dans, sur",
                 "pour, avec, par, chez, j'ai, très, euh, ben",
@@ -99,6 +110,7 @@ ENDINGS: Mapping[str, Endings] = MappingProxyType(
         ),
         "es": Endings(
             _phrases(
+                "y luego, y entonces, aunque",
                 "y, e, o, pero, porque, que, si, cuando, como, pues, el, la, los, las, un, una, unos, unas, de, del",
                 "mi, mis, tu, tus, su, sus, a, al, en, con, por, sin",
                 "sobre, muy, eh, o sea, por ejemplo, quiero, quisiera",
@@ -116,6 +128,7 @@ ENDINGS: Mapping[str, Endings] = MappingProxyType(
         ),
         "it": Endings(
             _phrases(
+                "e poi, e quindi, anche se",
                 "e, ed, o, ma, perché, che, se, quando, come, quindi, il, lo, la, i",
                 "gli, le, un, una, di, del, della, dei",
                 "a, al, alla, in, nel, nella, con, per, da, dal, molto",
@@ -132,6 +145,7 @@ ENDINGS: Mapping[str, Endings] = MappingProxyType(
         ),
         "pt": Endings(
             _phrases(
+                "e depois, e então",
                 "e, ou, mas, porque, que, se, quando, como, o, a, os, as, uma, uns, umas",
                 "de, do, da, dos, das, em, no, na",
                 "nos, nas, com, pra, por, pelo, pela, ao, muito, hum",
@@ -150,6 +164,7 @@ ENDINGS: Mapping[str, Endings] = MappingProxyType(
         ),
         "nl": Endings(
             _phrases(
+                "en dan, en toen, hoewel",
                 "en, of, maar, want, omdat, omdat ik, als, dus, de, een, mijn, jouw, onze, te, van, heel, eh, uh",
                 "bijvoorbeeld, ik wil, ik zou, kun je, kan je, het nummer is",
             ),

@@ -20,18 +20,24 @@ from orchestrator.conversation.words import primary, words
 COMPLETE = "complete"
 QUESTION = "question"
 """It begins like a question and shows no open end."""
+SENTENCE = "sentence"
+"""Long enough to be a whole one, and shows no open end: most pauses follow words that do."""
 UNFINISHED = "unfinished"
 SILENCE = "silence"
 
 CERTAIN = 0.4
 """From a probability that much above (below) a half on, the wait is the floor (the ceiling)."""
-LIKELY: Mapping[str, float] = MappingProxyType({COMPLETE: 0.9, QUESTION: 0.65, SILENCE: 0.5, UNFINISHED: 0.1})
+LIKELY: Mapping[str, float] = MappingProxyType(
+    {COMPLETE: 0.9, QUESTION: 0.65, SENTENCE: 0.6, SILENCE: 0.5, UNFINISHED: 0.1}
+)
 """How likely it is that the user is done, by how the words read."""
 _SURE = 0.02
 _DIALLED = 7
 """So many digits in a row are taken for a whole number, fewer (but two) for one half said."""
 _QUESTION_WORDS = 4
 """A question has so many words at least: "what is the" does not."""
+_SENTENCE_WORDS = 6
+"""In a language without spaces none is known to have so many."""
 _LED = 6
 """A number is looked for so many words after what announces it."""
 
@@ -52,9 +58,11 @@ def adjust(
     does not show whether it is over; None: the base. `heard`: the probability that they are done, by ear.
     """
     reading = read(text, language)
-    likely = together(LIKELY[reading], heard)
     low, high = base_ms * floor, base_ms * ceiling
     usual = min(max(base_ms if usual_ms is None else usual_ms, low), high)
+    if reading is SENTENCE and usual > base_ms:
+        reading = SILENCE  # this user pauses after such words
+    likely = together(LIKELY[reading], heard)
     share = min(1.0, abs(likely - 0.5) / CERTAIN)
     ms = usual * ((low if likely > 0.5 else high) / usual) ** share
     reason = COMPLETE if likely >= 0.5 + CERTAIN / 2 else UNFINISHED if likely <= 0.5 - CERTAIN / 2 else SILENCE
@@ -72,7 +80,7 @@ def together(first: float, second: float | None) -> float:
 
 
 def read(text: str, language: str) -> str:
-    """How a text reads: COMPLETE, QUESTION, UNFINISHED or SILENCE when it does not show."""
+    """How a text reads: COMPLETE, QUESTION, SENTENCE, UNFINISHED or SILENCE when it does not show."""
     found = words(text)
     if not found:
         return SILENCE
@@ -91,6 +99,9 @@ def read(text: str, language: str) -> str:
             return UNFINISHED
         if not stop and len(found) >= _QUESTION_WORDS and found[0] in endings.questions:
             return QUESTION
+        number = found[-1] in endings.digits or found[-1] in endings.tens or found[-1].isdecimal()
+        if not stop and not number and len(text.split()) >= _SENTENCE_WORDS:
+            return SENTENCE
     return COMPLETE if stop else SILENCE
 
 

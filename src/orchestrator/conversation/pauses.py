@@ -1,5 +1,8 @@
 """How long this user pauses within a turn: what ends a turn whose words do not show whether it is over. Pure.
 
+Only pauses at such words count, which is the caller's to see to: who pauses after "and" is waited for because of the
+"and", and need not wait longer for an answer to whole sentences.
+
 The wait is to outlast three of four of the user's own pauses. What was seen of them is weighed against what is
 configured, as if that had been seen a few times: one long pause changes nothing yet, the second does. A turn that was
 said in one breath speaks for a shorter wait, though not much: that somebody does not pause today is no promise.
@@ -28,7 +31,7 @@ class Pauses:
     """Seconds; None: a turn without a pause."""
 
     def turn(self, pauses: Iterable[float]) -> None:
-        """A turn ended that had these pauses in it."""
+        """A turn ended that had these pauses in it, after words that did not show that more would come."""
         real = [pause for pause in pauses if 0 < pause <= LONGEST_S]
         self.seen.extend(real or [None])
 

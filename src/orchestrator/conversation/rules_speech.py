@@ -276,7 +276,7 @@ def turn_ends(core: Core, now: float) -> None:
     later = [u for u in hearing.turn if u.id > last]
     text = " ".join(filter(None, (*hearing.pieces, *(u.text for u in said if u.words))))
     if hearing.commit is None and text:
-        hearing.mind_pauses(said)
+        hearing.mind_pauses(said, core.policy.language)
     meant = not (said and all(u.over and not u.answers for u in said) and is_backchannel(text, core.policy.language))
     failed = any(u.failed for u in said)
     echo = any(u.echo for u in said)

@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from orchestrator.conversation.backchannel import all_backchannel, may_become_backchannel
 from orchestrator.conversation.echo import is_echo
-from orchestrator.conversation.endpointing import SILENCE, adjust
+from orchestrator.conversation.endpointing import SILENCE, UNFINISHED, adjust, read
 from orchestrator.conversation.events import Playing
 from orchestrator.conversation.pauses import Pauses
 from orchestrator.conversation.policy import Policy
@@ -191,6 +191,8 @@ class Hearing:
     """The user's, of the whole session."""
     voiced_s: float | None = None
     """When the user's last turn was last voiced, until it is known whether it was cut off."""
+    open_end: bool = False
+    """That turn's words showed that it was not over."""
 
     def begin(self, utterance: Utterance) -> None:
         self.last = utterance.id
@@ -276,15 +278,22 @@ class Hearing:
             heard=self.turn[-1].done if self.turn else None,
         )
 
-    def mind_pauses(self, said: Sequence[Utterance]) -> None:
+    def mind_pauses(self, said: Sequence[Utterance], language: str) -> None:
         """The user's turn ended by itself, with these utterances."""
         self.voiced_s = max((u.ended_s or 0.0 for u in said), default=None)
         worded = [u for u in said if u.words and u.ended_s is not None]
-        self.pauses.turn(then.started_s - (u.ended_s or 0.0) for u, then in pairwise(worded))
+        text, found = list(self.pieces), []
+        for u, then in pairwise(worded):
+            text.append(u.text)
+            if read(" ".join(text), language) != UNFINISHED:
+                found.append(then.started_s - (u.ended_s or 0.0))
+        self.pauses.turn(found)
+        self.open_end = read(self.text(), language) == UNFINISHED
 
     def cut_off(self, utterance: Utterance) -> None:
         """It is the user again, over the answer: if only just, the turn was ended in a pause."""
-        if self.voiced_s is not None and utterance.started_s - self.voiced_s <= CUT_OFF_S:
+        just_then = self.voiced_s is not None and utterance.started_s - self.voiced_s <= CUT_OFF_S
+        if self.voiced_s is not None and just_then and not self.open_end:
             self.pauses.cut_off(utterance.started_s - self.voiced_s)
         self.voiced_s = None
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.conversation.endpointing import COMPLETE, QUESTION, SILENCE, UNFINISHED, adjust, read
+from orchestrator.conversation.endpointing import COMPLETE, QUESTION, SENTENCE, SILENCE, UNFINISHED, adjust, read
 
 pytestmark = pytest.mark.unit
 
@@ -18,6 +18,12 @@ pytestmark = pytest.mark.unit
         ("en", "um"),
         ("en", "because"),
         ("en", "because."),
+        ("en", "it was late so"),
+        ("en", "I went home and then"),
+        ("en", "I wonder whether"),
+        ("de", "ich ging heim und dann"),
+        ("fr", "je suis parti et puis"),
+        ("it", "sono andato e poi"),
         ("en", "could you"),
         ("en", "wait..."),
         ("en", "first,"),
@@ -64,6 +70,10 @@ def test_these_read_as_unfinished(language: str, text: str) -> None:
         ("en", "no"),
         ("en", "What is that?"),
         ("en", "never mind"),
+        ("en", "I think so"),
+        ("en", "is that so"),
+        ("en", "milk and so on"),
+        ("en", "go ahead"),
         ("de", "noch einen Kaffee bitte"),
         ("fr", "un café s'il vous plaît"),
         ("es", "un café por favor"),
@@ -87,7 +97,6 @@ def test_these_read_as_complete(language: str, text: str) -> None:
         ("en", "set an alarm for six forty"),
         ("en", "at five"),
         ("en", "turn the light on"),
-        ("en", "tell me what time it is"),
         ("en", "stop that"),
         ("de", "mach das Licht aus"),
         ("nl", "doe het licht uit"),
@@ -125,6 +134,22 @@ def test_these_read_as_questions(language: str, text: str) -> None:
         "who pauses for long is answered sooner all the same"
     )
     assert 250 < adjust(text, language, 500, heard=0.5)[0] < 500
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("en", "tell me what time it is"),
+        ("en", "we had to walk home in the rain"),
+        ("de", "mach bitte das Licht in der Küche aus"),
+    ],
+)
+def test_a_long_text_without_an_open_end_is_likely_a_whole_sentence(language: str, text: str) -> None:
+    assert read(text, language) == SENTENCE
+    assert adjust(text, language, 500)[1] == SILENCE
+    assert 400 < adjust(text, language, 500)[0] < 450
+    assert adjust(text, language, 500, usual_ms=700) == (700, SILENCE), "not for who pauses after such words"
+    assert read(text, "tlh") == SILENCE, "where nothing is known of open ends"
 
 
 def test_a_question_that_is_not_over_is_unfinished() -> None:
