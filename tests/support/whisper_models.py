@@ -78,11 +78,24 @@ def _hz(band: int) -> float:
     return float(1000 * np.exp(np.log(6.4) / 27 * (mel - 15)))
 
 
-def build(folder: Path, *, multilingual: bool = False, chatter: str = "", words: Sequence[str] = WORDS) -> Path:
-    """A model in `folder`, the same one every time. `chatter`: it says these of its words whatever it hears."""
+def in_a_room(text: str) -> bytes:
+    """`text` after a quiet second and a hum, and before a quiet second: what a microphone hears of it. Its first word
+    begins half a second after what a session gives to the recogniser, which hears 0.3 s of the room first: it is for a
+    model with `lead=1`."""
+    quiet = from_float((np.random.default_rng(1).standard_normal(UPLINK_RATE) * 3e-4).astype(np.float32))
+    t = np.arange(UPLINK_RATE // 5) / UPLINK_RATE
+    hum = sum(np.sin(2 * np.pi * 110 * n * t) / (1 + ((110 * n - 700) / 120) ** 2) for n in range(1, 14))
+    return quiet + from_float((0.1 * hum).astype(np.float32)) + sound(text) + quiet
+
+
+def build(
+    folder: Path, *, multilingual: bool = False, chatter: str = "", words: Sequence[str] = WORDS, lead: int = 0
+) -> Path:
+    """A model in `folder`, the same one every time. `chatter`: it says these of its words whatever it hears. `lead`: so
+    many half seconds go before the first word."""
     folder.mkdir(parents=True, exist_ok=True)
     vocabulary = _vocabulary(words, multilingual)
-    spec = _spec(vocabulary, words, multilingual, chatter.split())
+    spec = _spec(vocabulary, words, multilingual, chatter.split(), lead)
     spec.register_vocabulary(vocabulary)
     spec.validate()
     spec.optimize(quantization="int8")
@@ -142,7 +155,7 @@ def _norm(spec: Any) -> None:
     spec.gamma, spec.beta = np.ones(WIDTH, dtype=np.float32), _zeros(WIDTH)
 
 
-def _spec(vocabulary: list[str], words: Sequence[str], multilingual: bool, chatter: Sequence[str]) -> Any:
+def _spec(vocabulary: list[str], words: Sequence[str], multilingual: bool, chatter: Sequence[str], lead: int) -> Any:
     from ctranslate2.specs import WhisperSpec
 
     spec = WhisperSpec(1, 1, 1, 1)
@@ -152,7 +165,7 @@ def _spec(vocabulary: list[str], words: Sequence[str], multilingual: bool, chatt
     config.alignment_heads = [(0, 0)]
     config.lang_ids = [vocabulary.index(f"<|{code}|>") for code in LANGUAGES]
     _encoder(spec.encoder, len(words))
-    _decoder(spec.decoder, vocabulary, words, multilingual, chatter)
+    _decoder(spec.decoder, vocabulary, words, multilingual, chatter, lead)
     return spec
 
 
@@ -185,16 +198,16 @@ def _feed_forward(spec: Any) -> None:
 
 
 def _decoder(
-    spec: Any, vocabulary: list[str], words: Sequence[str], multilingual: bool, chatter: Sequence[str]
+    spec: Any, vocabulary: list[str], words: Sequence[str], multilingual: bool, chatter: Sequence[str], lead: int
 ) -> None:
     # The language is told by the first half second. The last token of the prompt gives the timestamp that must come
     # first, and the timestamp the first word.
     places = _zeros(448, WIDTH)
     before = 3 if multilingual else 1
-    places[0, _AT] = _TALL
-    for slot in range(SLOTS):
+    places[0, _AT + lead] = _TALL
+    for slot in range(SLOTS - lead):
         if before + slot:
-            places[before + slot, _AT + slot] = _TALL
+            places[before + slot, _AT + slot + lead] = _TALL
     for slot, word in enumerate(chatter):
         # As likely as two others: what a model says that has heard nothing.
         for other in range(3):
