@@ -19,11 +19,11 @@ QUESTION = "what time is it"
 
 def test_a_question_that_whisper_hears_is_answered(tmp_path: Path) -> None:
     model = whisper_models.build(tmp_path / "tiny.en", lead=1)
-    # The model's made-up speech is no speech to Silero VAD, which knows better; and the tour's phrases would go into its
-    # prompt, which it cannot read.
-    (tmp_path / "antiphon.toml").write_text(
-        f'[orchestrator]\ndetector = "webrtc"\nresponder = "echo"\n\n[asr_worker]\nengine = "whisper"\nmodel = {json.dumps(str(model))}\n'
-    )
+    # The model's made-up speech is no speech to Silero VAD, which knows better; and the tour's phrases would go into
+    # its prompt, which it cannot read.
+    settings = ("[orchestrator]", 'detector = "webrtc"', 'responder = "echo"')
+    settings += ("[asr_worker]", 'engine = "whisper"', f"model = {json.dumps(str(model))}")
+    (tmp_path / "antiphon.toml").write_text("\n".join(settings))
     write_wav(tmp_path / "q.wav", whisper_models.in_a_room(QUESTION), UPLINK_RATE)
     with running(tmp_path) as system:
         assert system.url
