@@ -59,7 +59,7 @@ async def main() -> None:
     assert UPLINK_RATE // 50 * 50 == UPLINK_RATE
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    detector = detection(OrchestratorSettings(detector=cast("Any", sys.argv[1])))
+    detector = detection(OrchestratorSettings(detector=cast("Any", sys.argv[1] if sys.argv[1:] else "webrtc")))
     async with serve(lambda connection: converse(connection, detector), "127.0.0.1", 0, compression=None) as server:
         host, port = next(iter(server.sockets)).getsockname()[:2]
         sys.stdout.write(json.dumps({"ready": f"{host}:{port}", "kind": "floor"}) + "\n")

@@ -123,6 +123,9 @@ class Watched(FrameVad):
     def set_trigger(self, frames: int) -> None:
         self._inner.set_trigger(frames)
 
+    def set_over_reply(self, over: bool) -> None:
+        self._inner.set_over_reply(over)
+
     def relearn_noise(self) -> None:
         self._inner.relearn_noise()
 
@@ -134,6 +137,8 @@ class Watched(FrameVad):
                 self.spans[each.utterance] = (at_s, float("inf"))
             elif isinstance(each, SpeechEnded):
                 self.spans[each.utterance] = (self.spans[each.utterance][0], at_s)
+            else:  # dismissed: it was taken back before it could begin a turn
+                del self.spans[each.utterance]
         return news
 
 
