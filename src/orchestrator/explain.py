@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from orchestrator import messages as m
 from orchestrator.conversation import commands as c
 from orchestrator.conversation import events as e
+from orchestrator.ports import VoiceChoice
 
 Fact = str | float | int | None
 
@@ -70,6 +71,8 @@ class Draft:
     first_text_s: float | None = None
     written: int = 0
     """Code points."""
+    choice: VoiceChoice | None = None
+    """How it changed the voice, if it did."""
     withheld: list[m.ServerMessage] = field(default_factory=list)
     """What the client is told when it is accepted."""
 

@@ -167,6 +167,13 @@ class Session:
         self._inbox.post_nowait(e.TransportLost())
 
     def message_nowait(self, message: m.ClientMessage) -> None:
+        """A fault in what is made of it ends the session."""
+        try:
+            self._take(message)
+        except Exception as error:
+            self._broken(error)
+
+    def _take(self, message: m.ClientMessage) -> None:
         match message:
             case m.TextInput():
                 self._text(message)
@@ -437,6 +444,8 @@ class Session:
             return
         if self._progress is not None:
             self._progress.accept_nowait()
+        if draft.choice is not None:
+            self._choose(draft.choice)
         for message in draft.withheld:
             self._tell(message)
         self._downlink.resume_nowait(command.turn)
@@ -534,19 +543,22 @@ class Session:
 
     def _adjust(self, delta: Adjust) -> VoiceChoice:
         """A brain's wish for a voice that is not there is none: what it says is worth more than how."""
-        choice = self._changed(delta)
+        draft = self._draft
+        before = self._choice if draft is None or draft.choice is None else draft.choice
+        choice = self._changed(before, delta)
         try:
             self._services.workers.check_voice(choice)
         except AntiphonError as error:
             log.warning("adjust_refused", session=self.id, reason=error.reason)
-        else:
+            return before
+        if draft is None:
             self._choose(choice)
-        return self._choice
+        else:
+            draft.choice = choice
+        return choice
 
-    def _changed(self, wish: m.SessionUpdate | Adjust) -> VoiceChoice:
-        return settled_choice(
-            changed_choice(self._choice, wish), self._services.usual, self._services.workers.language_of
-        )
+    def _changed(self, choice: VoiceChoice, wish: m.SessionUpdate | Adjust) -> VoiceChoice:
+        return settled_choice(changed_choice(choice, wish), self._services.usual, self._services.workers.language_of)
 
     def _choose(self, choice: VoiceChoice) -> None:
         """From the next turn; a language from the next utterance."""
@@ -603,28 +615,31 @@ class Session:
         """Takes what was given; all of it holds from the next turn."""
         try:
             responder = self._services.responder(update.responder) if update.responder is not None else self._responder
-            choice = self._changed(update)
+            choice = self._changed(self._choice, update)
             self._services.workers.check_voice(choice)
         except AntiphonError as error:
             self._refuse(error)
             return
         both_client = isinstance(responder, ClientResponder) and isinstance(self._responder, ClientResponder)
-        if responder is not self._responder and not both_client:
+        another = responder is not self._responder and not both_client
+        if another:
             self._responder = responder
             self._warm_nowait()
         self._choose(choice)
         if update.instructions is not None:
             self._instructions = update.instructions
         self._policy = replace(changed_policy(self._policy, update), language=choice.language)
-        self._tell_policy(again=self._draft is not None)
+        self._tell_policy(another=another)
 
-    def _tell_policy(self, *, again: bool = False) -> None:
-        """Tells the machine, if there is news or `again`. Early only where the responder bears to be thrown away."""
+    def _tell_policy(self, *, another: bool) -> None:
+        """Tells the machine, if that matters to it. Early only where the responder bears to be thrown away; `another`:
+        it is not the one that it was.
+        """
         early = self._policy.early and getattr(self._responder, "early", False)
         policy = replace(self._policy, early=early)
-        if again or policy != self._told_policy:
+        if another or self._draft is not None or policy != self._told_policy:
             self._told_policy = policy
-            self._inbox.post_nowait(e.PolicyChanged(policy))
+            self._inbox.post_nowait(e.PolicyChanged(policy, another))
 
     def _refuse(self, error: m.Error | AntiphonError) -> None:
         """A message was not carried out; nothing else has changed."""

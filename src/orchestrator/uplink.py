@@ -1,9 +1,10 @@
 """The user's voice, from transport to news: VAD, pre-roll, recogniser.
 
 Frames come in stamped with their offset in the session's media time, and are heard as they come: that takes a tenth of
-a millisecond, and a queue with a task behind it would cost as much again. Until `run` runs they wait in a bounded
-drop-oldest channel. What is lost on the way (dropped here, or never sent) is fed on as zeros: media time stays true.
-What comes later than the zeros fed in its place is dropped and counted.
+a millisecond, and a queue with a task behind it would cost as much again. What comes faster than a microphone speaks
+waits in a bounded drop-oldest channel, so that nobody's burst keeps the others waiting. What is lost on the way (lost
+here, or never sent) is fed on as zeros: media time stays true. What comes later than the zeros fed in its place is
+dropped and counted.
 
 No audio is not silence. With none for 300 ms, or at once when the input is muted or released or the transport is gone,
 zeros are fed until the utterance has ended.
@@ -18,6 +19,7 @@ over a network without jitter, estimated as the smallest `now - media` seen in t
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,6 +36,8 @@ ZEROS = bytes(FRAME_SAMPLES * 2)
 PREROLL_SAMPLES = UPLINK_RATE * 300 // 1000
 MESSAGE_BYTES = UPLINK_RATE // 10 * 2
 ABSENT_S = 0.3
+BURST_S, BURST = 0.1, 10
+"""So many frames in such a time are heard at once: a microphone gives half of them."""
 LONGEST_GAP_S = 2.0
 HEARD_S = 8
 """What is kept of the user's voice, for who has to tell from its sound whether they are done."""
@@ -114,6 +118,7 @@ class Uplink:
         self._heard: deque[bytes] = deque(maxlen=HEARD_S * 50 if remembers else 0)
         self._recent: deque[tuple[int, bytes]] = deque(maxlen=32)
         self._running = False
+        self._burst_s, self._burst = float("-inf"), 0
         self._next = 0
         self._shift = 0
         self._rebase = False
@@ -145,7 +150,10 @@ class Uplink:
     def audio_nowait(self, sample: int, pcm: bytes, now: float) -> None:
         if self._frames.closed:
             return
-        if self._running and not len(self._frames):
+        if now - self._burst_s > BURST_S:
+            self._burst_s, self._burst = now, 0
+        self._burst += 1
+        if self._running and self._burst <= BURST and not len(self._frames):
             self._frame(sample, pcm, now)
         elif self._frames.put_nowait((sample, pcm, now)) is not None:
             self.counts.dropped += 1
@@ -200,7 +208,9 @@ class Uplink:
         self._running = True
         try:
             while True:
-                self._frame(*await self._frames.get())
+                for _ in range(BURST):
+                    self._frame(*await self._frames.get())
+                await asyncio.sleep(0)
         except ChannelClosed:
             return
         finally:
@@ -281,7 +291,7 @@ class Uplink:
         self._utterance = None
         self._ears.cancel_nowait(utterance)
         self._post(SpeechEnded(utterance, sample, self._media.at(sample, now)))
-        self._post(FinalHeard(utterance, ""))
+        self._post(FinalHeard(utterance, "", dismissed=True))
 
     def _send(self, sample: int, pcm: bytes) -> None:
         if not self._pending:

@@ -54,8 +54,9 @@ class Core:
         self.reply: Reply | None = None
         self.draft: Draft | None = None
         """Only while the user's turn is open and no reply is in the way."""
-        self.answered = False
-        """The responder has answered in this session: its model is there."""
+        self.unproven = 0
+        self.answered = 0
+        """The last turn of another responder, and the last that was answered: if later, this one's model is there."""
         self.turn = 0
         self.asked: list[str] = []
         """What the user said and typed that is to be answered as soon as no reply is in the way."""

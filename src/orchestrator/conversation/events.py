@@ -57,11 +57,12 @@ class PartialHeard:
 
 @dataclass(frozen=True, slots=True)
 class FinalHeard:
-    """`text` is empty when there were no words."""
+    """`text` is empty when there were no words. `dismissed`: it was no speech at all."""
 
     utterance: int
     text: str
     confidence: float = 0.0
+    dismissed: bool = False
     playing: Playing | None = None
 
 
@@ -132,9 +133,13 @@ class TurnCancelled:
 
 @dataclass(frozen=True, slots=True)
 class PolicyChanged:
-    """From the next turn; see `machine.Policy`. Typed loosely here so that events import nothing."""
+    """From the next turn; see `machine.Policy`. Typed loosely here so that events import nothing.
+
+    `another`: another responder answers from then on, whose model may have to load.
+    """
 
     policy: object
+    another: bool = False
 
 
 @dataclass(frozen=True, slots=True)

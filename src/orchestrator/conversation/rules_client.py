@@ -43,6 +43,8 @@ def policy_changed(core: Core, event: PolicyChanged, now: float) -> None:
         raise TypeError(f"PolicyChanged carries a {type(event.policy).__name__}; it must be a Policy")
     core.drop_draft()  # whatever changed, the next reply is to have it
     core.next_policy = event.policy
+    if event.another:
+        core.unproven = core.turn
     if core.phase is Phase.IDLE:
         core.adopt_policy()
 

@@ -13,7 +13,7 @@ from orchestrator.conversation.turns import Reply
 def early_due(core: Core) -> float | None:
     """When the answer to what was said so far may be begun; None: not as things are."""
     policy, hearing = core.policy, core.hearing
-    if not policy.early or policy.manual or not core.answered or core.away_since_s is not None:
+    if not policy.early or policy.manual or core.answered <= core.unproven or core.away_since_s is not None:
         return None
     if core.draft is not None or core.asked or hearing.commit is not None or hearing.drafts >= policy.early_most:
         return None

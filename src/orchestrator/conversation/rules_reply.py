@@ -45,7 +45,8 @@ def _supersede(core: Core) -> None:
 def first_audio(core: Core, event: FirstAudio, now: float) -> None:
     reply = core.live
     reply.loading = False
-    core.answered = core.answered or reply.cause in (Cause.USER, Cause.GREETING)
+    if reply.cause in (Cause.USER, Cause.GREETING):
+        core.answered = reply.turn
     if reply.superseded:
         _supersede(core)
     reply.sounding = True

@@ -81,6 +81,7 @@ def partial(core: Core, event: PartialHeard, now: float) -> None:
 def final(core: Core, event: FinalHeard, now: float) -> None:
     utterance = core.hearing.utterances[event.utterance]
     utterance.overhear(event.playing)
+    utterance.dismissed = event.dismissed
     _settle(core, utterance, event.text.strip(), now)
 
 
@@ -279,6 +280,7 @@ def turn_ends(core: Core, now: float) -> None:
         hearing.mind_pauses(said, core.policy.language)
     meant = not (said and all(u.over and not u.answers for u in said) and is_backchannel(text, core.policy.language))
     failed = any(u.failed for u in said)
+    nothing = bool(said) and all(u.dismissed for u in said)
     echo = any(u.echo for u in said)
     for utterance in said:
         if utterance.words:
@@ -295,7 +297,7 @@ def turn_ends(core: Core, now: float) -> None:
     core.counts["empty_turns"] += 1
     if not echo and core.trigger.alarm(core.policy, now):
         core.emit(SetTrigger(core.policy.raised_trigger_frames))
-    if not text and not failed and not echo and core.again is None:
+    if not text and not failed and not echo and not nothing and core.again is None:
         _no_words(core)
     if not later:
         _leave_turn(core)

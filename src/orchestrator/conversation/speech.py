@@ -89,6 +89,8 @@ class Utterance:
     partials: Partials = field(default_factory=Partials)
     final: str | None = None
     failed: bool = False
+    dismissed: bool = False
+    """It was no speech, after all."""
     worded_s: float = 0.0
     """When the last new word came or, before the first, when speech started: a noise is told from here."""
     noise_told: bool = False

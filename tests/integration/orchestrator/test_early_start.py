@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.conversation.history import Item
 from orchestrator.messages import Endpointing, Explain, Reply, SessionUpdate, State, TurnEnded, TurnFinished
-from orchestrator.ports import Context, Delta, Done, Text
+from orchestrator.ports import Adjust, Context, Delta, Done, Text
 from tests.support.house import House, house, until
 from tests.support.user import User, cable, user
 
@@ -64,6 +64,20 @@ class Breaks(Ponders):
             raise RuntimeError("as the test wants it")
         yield Text("You said it.")
         yield Done()
+
+
+class Hurries(Ponders):
+    """Speaks faster when it is begged."""
+
+    async def reply(self, history: tuple[Item, ...], context: Context) -> AsyncIterator[Delta]:
+        rates.append(context.voice.rate)
+        if history and history[-1].text.endswith("please"):
+            yield Adjust(rate=1.7)
+        yield Text("You said it.")
+        yield Done()
+
+
+rates: list[float] = []
 
 
 def brain(name: str) -> str:
@@ -155,8 +169,9 @@ async def test_a_responder_that_does_not_say_that_it_bears_it_is_never_asked_ear
             await u.finished()
             assert (Ponders.begun, Ponders.closed) == (2, 0)
             u.session.send(SessionUpdate(responder="echo"))
-            await u.speaks(2.4)
-            assert (await u.finished()).heard == WHOLE
+            for _ in range(2):  # it has to answer once before it is asked early
+                await u.speaks(2.4)
+                assert (await u.finished()).heard == WHOLE
         assert (await events(here))["early_dropped"] == 1
 
 
@@ -209,3 +224,19 @@ async def test_an_operator_switches_it_on_for_everybody(wants: dict[str, Any]) -
             await u.speaks()
             await u.finished()
         assert (await events(here))["early_accepted"] == 1
+
+
+@pytest.mark.parametrize(("said", "rate"), [(WHOLE, 1.0), ("tell me a story please", 1.7)])
+async def test_how_it_changed_the_voice_counts_only_if_it_is_accepted(
+    wants: dict[str, Any], said: str, rate: float
+) -> None:
+    rates.clear()
+    async with house(tts_settings=FAST, responder=brain("Hurries")) as here:
+        async with user(here.url, phrases=[said, "hello there"], **wants) as u:
+            await greeted(u)
+            await u.speaks(2.4)
+            await u.finished()
+            await u.speaks()
+            await u.finished()
+            assert rates[-1] == rate
+        assert (await events(here))["early_starts"] >= 2

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -62,3 +66,42 @@ async def test_who_would_wait_for_long_is_not_asked() -> None:
     slow.go.set()
     assert await asyncio.gather(*waiting[:-1]) == [0.7] * (BUSY - 1)
     ear.close()
+
+
+async def test_an_answer_that_is_no_number_is_none() -> None:
+    slow = Slow("very likely")  # type: ignore[arg-type]
+    slow.go.set()
+    ear = TurnEar(slow)
+    assert await ear.done(SAID) is None
+    assert ear.counts["faults"] == 1
+    ear.close()
+
+
+async def test_who_gave_up_waiting_is_not_asked_for() -> None:
+    slow = Slow()
+    ear = TurnEar(slow)
+    first, second = (asyncio.ensure_future(ear.done(SAID)) for _ in range(2))
+    await asyncio.sleep(0)
+    second.cancel()
+    slow.go.set()
+    assert await first == 0.7
+    assert second.cancelled() or second.cancelling()
+    ear.close()
+
+
+def test_a_detector_that_hangs_keeps_no_process_from_ending() -> None:
+    script = (
+        "import asyncio, threading\n"
+        "from orchestrator.turn_ear import TurnEar\n"
+        "class Hangs:\n"
+        "    name = 'hangs'\n"
+        "    def done(self, said):\n"
+        "        threading.Event().wait()\n"
+        "async def main():\n"
+        "    asking = asyncio.ensure_future(TurnEar(Hangs()).done(None))\n"
+        "    await asyncio.sleep(0.05)\n"
+        "    asking.cancel()\n"
+        "asyncio.run(main())\n"
+    )
+    src = Path(__file__).resolve().parents[3] / "src"
+    subprocess.run([sys.executable, "-c", script], env=os.environ | {"PYTHONPATH": str(src)}, check=True, timeout=60)

@@ -1,10 +1,12 @@
 """The uplink on a detector that takes what is not zero for speech."""
 
+import asyncio
+
 import pytest
 
 from asr.vad import FrameVad, VadSettings
 from orchestrator.conversation.events import FinalHeard, Input, InputChanged, SpeechEnded, SpeechStarted
-from orchestrator.uplink import FRAME_SAMPLES, PREROLL_SAMPLES, MediaClock, Uplink
+from orchestrator.uplink import BURST, FRAME_SAMPLES, PREROLL_SAMPLES, MediaClock, Uplink
 
 pytestmark = pytest.mark.unit
 
@@ -287,7 +289,7 @@ def test_a_start_over_a_reply_that_is_dismissed_is_over_at_once_and_has_no_words
     judged.send(*[QUIET] * 30, *[LOUD] * 10)
     assert judged.kinds() == ["SpeechStarted", "SpeechEnded", "FinalHeard"]
     assert judged.news[1].sample == 40 * F
-    assert judged.news[2] == FinalHeard(1, "")
+    assert judged.news[2] == FinalHeard(1, "", dismissed=True)
     assert judged.ears.cancelled == [1]
     assert judged.ears.ended == {}
     assert not judged.up.speaking
@@ -327,3 +329,24 @@ def test_muting_in_doubt_ends_it(judged):
     judged.up.input_nowait(Input.MUTED)
     assert judged.kinds() == ["SpeechStarted", "SpeechEnded", "FinalHeard", "InputChanged"]
     assert not judged.up.speaking
+
+
+async def test_what_a_microphone_gives_is_heard_at_once_and_a_burst_waits_its_turn(world):
+    running = asyncio.ensure_future(world.up.run())
+    await asyncio.sleep(0)
+    for number in range(40):  # two tenths of a second's worth in no time, and more
+        world.up.audio_nowait(number * F, QUIET, world.now)
+    assert world.up.counts.frames == BURST
+    await asyncio.sleep(0)
+    assert BURST < world.up.counts.frames <= 2 * BURST + 1, "others have their turn in between"
+    while world.up.counts.frames < 40:
+        await asyncio.sleep(0)
+    world.now += 0.1
+    for number in range(40, 50):
+        world.now += 0.02
+        world.up.audio_nowait(number * F, QUIET, world.now)
+        assert world.up.counts.frames == number + 1
+    assert world.up.next_sample == 50 * F
+    assert not world.up.counts.dropped
+    world.up.close()
+    await running

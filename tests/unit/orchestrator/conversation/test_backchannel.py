@@ -156,3 +156,10 @@ def test_any_text_has_words_that_a_longer_limit_only_adds_to(text: str, end: int
 @pytest.mark.parametrize(("tag", "language"), [("en-US", "en"), ("pt_BR", "pt"), ("cmn-Hans", "zh"), ("", "")])
 def test_the_data_of_a_language_goes_by_its_primary_tag(tag: str, language: str) -> None:
     assert primary(tag) == language
+
+
+@pytest.mark.parametrize(
+    ("text", "language"), [("Aha.", "de"), ("aha okay", "de"), ("Ah.", "fr"), ("ah bon", "fr"), ("ah", "en")]
+)
+def test_a_hum_that_a_phrase_begins_with_is_one_by_itself(text: str, language: str) -> None:
+    assert is_backchannel(text, language)

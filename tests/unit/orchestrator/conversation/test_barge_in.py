@@ -677,3 +677,15 @@ def test_interrupt_stops_it_all_the_same() -> None:
     scene = speaking(Policy(language="en", interruptible=False))
     scene.gets(e.Interrupted())
     assert scene.all(c.StopReply) == [c.StopReply(1, "interrupt")]
+
+
+def test_a_sound_that_was_no_speech_and_outlasted_the_reply_is_not_asked_for_words() -> None:
+    scene = speaking()
+    scene.starts(0)
+    scene.finishes("It is four.")
+    scene.at(0.2)
+    scene.ends(0)
+    scene.gets(e.FinalHeard(0, "", dismissed=True))
+    scene.at(5.0)
+    assert scene.state is State.IDLE
+    assert scene.notices() == []

@@ -314,3 +314,26 @@ def test_the_backchannel_of_a_turn_that_stopped_a_reply_begins_none() -> None:
     scene.final(0, "yeah")
     scene.at(3.0)
     assert not scene.all(c.DraftReply)
+
+
+def test_another_responder_has_to_answer_once_first() -> None:
+    scene = answered()
+    scene.gets(e.PolicyChanged(EARLY, another=True))
+    scene.says(0, QUESTION)
+    assert not scene.all(c.DraftReply)
+    scene.at(2.0)
+    scene.sounds()
+    scene.finishes("It is four.")
+    scene.says(1, QUESTION)
+    assert drafts(scene) == [QUESTION]
+
+
+def test_what_the_last_responder_still_says_proves_nothing_of_the_next() -> None:
+    scene = speaking(EARLY, "hello")
+    scene.gets(e.Asked("and more"))
+    scene.stops("Hel", "lo.")
+    scene.gets(e.PolicyChanged(EARLY, another=True))
+    scene.sounds()
+    scene.finishes("More.")
+    scene.says(0, QUESTION)
+    assert not scene.all(c.DraftReply)
