@@ -70,7 +70,7 @@ class Judged:
 
     def __init__(self, settings: JudgeSettings | None = None) -> None:
         self._settings = settings or JudgeSettings()
-        self._near = Near(self._settings.margin_db)
+        self._near = Near(self._settings.margin_db, self._settings.over_reply_db)
         self._utterance = 0
         self._speaking = False
         self._sure = False
@@ -110,6 +110,7 @@ class Judged:
         if quick is not None:
             self._sound.append(loudest if quick[1] > self._voiced else SILENT_DBFS)
             self._voiced = max(self._voiced, quick[1])
+        self._near.reply(end, self.over_reply)
         if self.over_reply:
             self._voice = None
         return self._go_on(end, probability, loudest) if self._speaking else self._begin(end, probability)
@@ -138,11 +139,7 @@ class Judged:
     def _agrees(self, end: int, probability: float) -> bool:
         if probability < self._settings.sure:
             return False
-        bar = self._near.bar_dbfs(end) - (self._settings.over_reply_db if self.over_reply else 0.0)
-        if max(self._sound, default=SILENT_DBFS) >= bar:
-            return True
-        self._near.refuse(FRAME_SAMPLES)
-        return False
+        return self._near.hears(end, max(self._sound, default=SILENT_DBFS), FRAME_SAMPLES)
 
     # --- speaking ----------------------------------------------------------------------------------------------------
 

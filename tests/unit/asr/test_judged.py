@@ -182,11 +182,53 @@ def test_a_user_who_speaks_more_softly_is_heard(world):
     assert world.talk(25, by=-9.0) != []
 
 
-def test_a_user_who_leans_back_is_heard_after_some_seconds(world):
+def test_a_user_who_leans_back_and_goes_on_is_heard_within_a_minute(world):
     converse(world)
-    news = [n for _ in range(12) for n in (*world.talk(50, by=-16.0), *world.quiet(15))]
+    begun = world.sample
+    news = [n for _ in range(45) for n in (*world.talk(50, by=-16.0), *world.quiet(15))]
     assert isinstance(news[0], SpeechStarted)
-    assert world.sample > news[0].sample > 4 * 16_000
+    assert begun + 20 * 16_000 < news[0].sample < begun + 50 * 16_000
+
+
+def reply(world, frames=150):
+    world.judged.over_reply = True
+    news = world.quiet(frames)
+    world.judged.over_reply = False
+    return news
+
+
+@pytest.mark.parametrize(("down", "unheard"), [(9, 0), (12, 0), (15, 0), (20, 1)])
+def test_a_user_who_turned_soft_is_heard_when_they_answer(world, down, unheard):
+    converse(world)
+    for turn in range(4):
+        reply(world)
+        world.quiet(40)
+        tries = 0
+        while not world.talk(35, by=-down):
+            tries += 1
+            world.quiet(115)
+        world.quiet()
+        assert tries == (unheard if turn == 0 else 0)
+
+
+@pytest.mark.parametrize("down", [15, 18, 20, 25])
+def test_remarks_of_somebody_else_start_next_to_nothing(world, down):
+    converse(world)
+    for _ in range(20):
+        world.talk(115, by=-down)
+        world.quiet(35)
+    assert world.kinds().count("SpeechStarted") <= {15: 3, 18: 1, 20: 0, 25: 0}[down]
+
+
+def test_remarks_over_a_reply_get_no_room_after_it(world):
+    converse(world)
+    world.judged.over_reply = True
+    world.talk(50, by=-20.0)
+    world.quiet()
+    world.judged.over_reply = False
+    world.quiet(5)
+    world.news.clear()
+    assert world.talk(50, by=-13.0) == []
 
 
 def test_over_a_reply_there_is_more_room(world):
