@@ -87,7 +87,7 @@ ENDINGS: Mapping[str, Endings] = MappingProxyType(
             ),
             _requests("can, could, would, will", "you", "-, just, also, maybe, tell me, give me, get me, pass me")
             | _requests("can, could, may", "i, we, somebody, someone", "-, just, also, maybe, have, get"),
-            _phrases("to, say, said, says, saying, a, the, my, big, also, wanna, us, him, her, them"),
+            _phrases("to, say, said, says, saying, a, the, my, wanna"),
             _words(
                 "about above across after against along around at before behind below beside beyond by down during "
                 "except inside like near off on onto out outside over past per round since through throughout till "
@@ -130,7 +130,7 @@ ENDINGS: Mapping[str, Endings] = MappingProxyType(
                 "sag mir, sage mir, gib mir, zeig mir, zeige mir, erzähl mir, erzähle mir, mach, schalte, schalt"
             )
             | _phrases("stell, stelle, spiel, spiele, ruf, rufe, geben sie mir, sagen sie mir, zeigen sie mir"),
-            _phrases("sag, sage, sagt, sagte, gesagt, ein, wollte, wollte nur, möchte, großes, herzlichen"),
+            _phrases("sag, sage, sagt, sagte, gesagt, wollte, wollte nur, möchte"),
             _words(
                 "ab an auf aus außer bei bis durch gegen gegenüber hinter nach neben ohne seit statt trotz um unter "
                 "vor "
@@ -169,7 +169,7 @@ ENDINGS: Mapping[str, Endings] = MappingProxyType(
                 "-, me, nous, lui, leur, le, la, les, me le, me dire, me donner, m'aider à, aussi, encore",
             )
             | _phrases("je voudrais, j'aimerais, je veux, je souhaite, nous voudrions, dis moi, dites moi"),
-            _phrases("dire, dis, dit, disait, disant, un, grand, le, mon, te dire, vous dire, leur dire"),
+            _phrases("dire, dis, dit, disait, disant"),
             _words(
                 "après avant contre depuis derrière devant durant entre envers hors jusque jusqu'à malgré parmi "
                 "pendant "
@@ -206,7 +206,7 @@ ENDINGS: Mapping[str, Endings] = MappingProxyType(
             )
             | _phrases("quiero, quisiera, quería, querría, me gustaría, necesito, dime, dame, ponme, dígame, deme"),
             _phrases(
-                "decir, decirte, decirle, di, dice, dijo, diciendo, dar, darte, darle, dar las, darte las, unas, las"
+                "decir, decirte, decirle, di, dice, dijo, diciendo, dar, darte, darle, dar las, darte las, doy las"
             ),
             _words(
                 "ante bajo contra desde durante entre hacia hasta mediante para según sobre tras cerca delante dentro "
@@ -249,7 +249,7 @@ ENDINGS: Mapping[str, Endings] = MappingProxyType(
                 "-, anche, dirmi, darmi, tu, lei",
             )
             | _phrases("vorrei, vorremmo, voglio, mi piacerebbe, dimmi, dammi, mi dica, mi dia, mi dai, mi dici"),
-            _phrases("dire, dirti, dirle, dico, dice, detto, dicendo, un, il, tante, il mio"),
+            _phrases("dire, dirti, dirle, dico, dice, detto, dicendo"),
             _words(
                 "attraverso avanti contro davanti dentro dietro dopo durante entro fino fra fuori lungo malgrado oltre "
                 "presso prima salvo secondo senza sopra sotto su sul sulla sui sulle tra tranne verso vicino "
@@ -293,7 +293,7 @@ ENDINGS: Mapping[str, Endings] = MappingProxyType(
             | _phrases(
                 "quero, queria, eu quero, eu queria, gostaria, gostava, preciso, diga me, diz me, me diga, me dá"
             ),
-            _phrases("dizer, dizer te, dizer lhe, diz, diga, disse, dizendo, falar, um, o meu, muito"),
+            _phrases("dizer, dizer te, dizer lhe, diz, diga, disse, dizendo, falar"),
             _words(
                 "ante após até conforme contra desde durante entre mediante para perante perto sem sob sobre trás "
                 "dentro "
@@ -329,7 +329,7 @@ ENDINGS: Mapping[str, Endings] = MappingProxyType(
             )
             | _phrases("ik wil, ik wil graag, ik wou, ik wou graag, ik zou graag, ik had graag, geef me, geef mij, doe")
             | _phrases("zeg me, vertel me, vertel mij, laat me, zet, speel, bel"),
-            _phrases("te, zeg, zegt, zei, zeggen, een, wilde, wou, hartelijk"),
+            _phrases("te, zeg, zegt, zei, zeggen, wilde, wou"),
             _words(
                 "aan achter af behalve beneden bij binnen boven buiten door in langs met na naar naast om onder op "
                 "over "
