@@ -11,9 +11,10 @@ ADAPTIVE, FIXED = "adaptive", "fixed"
 MODES = (ADAPTIVE, FIXED)
 
 
-def rows(name: str, played: Mapping[str, Sequence[Scored]], note: str = "") -> list[Row]:
+def rows(name: str, played: Mapping[str, Sequence[Scored]], note: str = "", errors: Sequence[str] = ()) -> list[Row]:
     """Of one recogniser over one detector: what does not depend on the endpointing over all of it, the rest for each
-    mode. Where both were measured, adaptive promises half of the cut-offs at no more median delay.
+    mode. Where both were measured, adaptive promises half of the cut-offs at no more median delay. Short pauses count
+    among these too, though a fixed end has none to halve there. `errors` of its sessions: none is promised.
     """
     everything = [each for scored in played.values() for each in scored]
     found = [_error_rate(name, everything, note), _latency(name, everything), _false_starts(name, everything)]
@@ -21,7 +22,8 @@ def rows(name: str, played: Mapping[str, Sequence[Scored]], note: str = "") -> l
     for mode, scored in played.items():
         promised = played[FIXED] if both and mode == ADAPTIVE else None
         found += [_delay(f"{name}, {mode}", scored, promised), _cut_offs(f"{name}, {mode}", scored, promised)]
-        found.append(_unanswered(f"{name}, {mode}", scored))
+        found += [_short(f"{name}, {mode}", scored), _unanswered(f"{name}, {mode}", scored)]
+    found.append(_errors(name, errors))
     return found
 
 
@@ -84,6 +86,18 @@ def _cut_offs(name: str, scored: Sequence[Scored], fixed: Sequence[Scored] | Non
     return single(
         f"{name}: cut-offs", "", count, limit, n=pauses, note=f"{share}in {hit} of {len(scored)} turns: {each}"
     )
+
+
+def _short(name: str, scored: Sequence[Scored]) -> Row:
+    count, pauses = sum(s.short_cut_offs for s in scored), sum(s.short_pauses for s in scored)
+    note = ", ".join(s.name for s in scored if s.short_cut_offs) if pauses else "no clip has a short pause"
+    return single(f"{name}: of these, in short pauses (≤ 0.5 s)", "", count, n=pauses, note=note)
+
+
+def _errors(name: str, errors: Sequence[str]) -> Row:
+    """A run in which something failed tells nothing, however good its figures look."""
+    most = max(sorted(set(errors)), key=errors.count) if errors else ""
+    return single(f"{name}: errors of its sessions", "", len(errors), 0, note=f"such as: {most}" if most else "")
 
 
 def _unanswered(name: str, scored: Sequence[Scored]) -> Row:

@@ -102,12 +102,14 @@ def measure(clips: Sequence[Clip], wanted: Wanted, note: Callable[[str], None]) 
     rows: list[Row] = []
     for recogniser in ears.values():
         for detector in sharp:
-            scored = {mode: _scored(_run(recogniser, detector, mode, played, wanted, note), note) for mode in modes}
+            runs = {mode: _run(recogniser, detector, mode, played, wanted, note) for mode in modes}
+            scored = {mode: _scored(run, note) for mode, run in runs.items()}
+            errors = [error for run in runs.values() for each in run for error in each.heard.errors]
             if wanted.each:
                 for mode, some in scored.items():
                     note(f"{recogniser.name}, {detector}, {mode}:\n{table(figures.EACH, figures.each(some))}")
             what = "it knows the words: what counts is what follows them" if recogniser.is_oracle else ""
-            rows += figures.rows(f"{recogniser.name}, {detector}", scored, what)
+            rows += figures.rows(f"{recogniser.name}, {detector}", scored, what, errors)
     return rows
 
 
@@ -172,9 +174,6 @@ async def _play(
 
 
 def _scored(played: Sequence[Played], note: Callable[[str], None]) -> list[Scored]:
-    errors = [error for each in played for error in each.heard.errors]
-    if errors:
-        note(f"{len(errors)} times something failed: {max(set(errors), key=errors.count)}")
     late_s = max(each.late_s for each in played)
     if late_s > LATE_S:
         note(f"this machine was too busy: a frame came {1000 * late_s:.0f} ms late")

@@ -2,6 +2,11 @@
 
 It hears a session by its name, the only phrase of its configuration, and understands each word when its last sample has
 come. It is the benchmark's own; no worker can be started with it.
+
+It is two recognisers, because the rules meet two kinds: `oracle` gives words alone, as PocketSphinx does; `oracle.`
+puts a mark after each final, as Whisper does, whether it is a sentence or a fragment. That is the harder test: its
+stop means nothing. What reads as a question (by the rules' own lists, so nothing is learnt from that mark) gets "?",
+all else "."; a transcript's own mark at a final's end stays.
 """
 
 from __future__ import annotations
@@ -11,6 +16,7 @@ from dataclasses import dataclass
 
 from asr.recognizer import Final, Partial, RecognizerConfig, RecognizerInfo
 from base.audio import UPLINK_RATE
+from orchestrator.conversation.endpointing import QUESTION, read
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +38,18 @@ def spoken(ends: tuple[tuple[str, float], ...], longest_s: float = 0.6) -> tuple
     return tuple(out)
 
 
+def marked(text: str, language: str) -> str:
+    """As Whisper would have it: see the module."""
+    if not text or not text[-1].isalnum():
+        return text
+    return text + ("?" if read(text, language) == QUESTION else ".")
+
+
 class OracleDecoder:
-    def __init__(self, said: tuple[Spoken, ...]) -> None:
+    def __init__(self, said: tuple[Spoken, ...], language: str | None = None) -> None:
+        """`language`: of the marks that finals get; None: they get none."""
         self._said = said
+        self._language = language
         self._told = 0
         """Words that were told in an utterance that is over."""
         self._utterance = self._now = self._start = 0
@@ -54,6 +69,8 @@ class OracleDecoder:
     def finish(self) -> Final:
         text = self._understood()
         self._told = sum(word.end <= self._now for word in self._said)
+        if self._language is not None:
+            text = marked(text, self._language)
         return Final(self._utterance, text, 1.0 if text else 0.0)
 
     def cancel(self) -> None:
@@ -72,15 +89,17 @@ class OracleDecoder:
 
 
 class OracleRecognizer:
-    """`sessions`: the words of each, by its name."""
+    """`sessions`: the words of each, by its name. `marks`: finals are punctuated."""
 
     info = RecognizerInfo("oracle", ("en", "*"), "Apache-2.0", phrases=True)
 
-    def __init__(self, sessions: Mapping[str, tuple[Spoken, ...]]) -> None:
+    def __init__(self, sessions: Mapping[str, tuple[Spoken, ...]], *, marks: bool = False) -> None:
         self._sessions = sessions
+        self._marks = marks
 
     def open(self, config: RecognizerConfig) -> OracleDecoder:
-        return OracleDecoder(self._sessions.get(config.phrases[0] if config.phrases else "", ()))
+        said = self._sessions.get(config.phrases[0] if config.phrases else "", ())
+        return OracleDecoder(said, config.language if self._marks else None)
 
     def close(self) -> None:
         pass

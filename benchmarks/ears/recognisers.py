@@ -22,7 +22,8 @@ from registry.stores.memory import MemoryStore
 from registry.stores.remote import remote_store
 from worker.announce import new_epoch
 
-ORACLE = "oracle"
+ORACLE, MARKING = "oracle", "oracle."
+"""See `oracle`: the second one punctuates its finals."""
 SLOTS = 256
 LEASE_S = 24 * 3600.0
 
@@ -41,7 +42,7 @@ class Recogniser:
 
 def installed(models: Sequence[Path] = ()) -> dict[str, Recogniser]:
     """By name. `models`: directories of Whisper models; without any, those that are here."""
-    found = [Recogniser(ORACLE)]
+    found = [Recogniser(ORACLE), Recogniser(MARKING)]
     if find_spec("pocketsphinx") is not None:
         found.append(Recogniser("pocketsphinx", ("--engine", "pocketsphinx")))
     if find_spec("faster_whisper") is not None:
@@ -57,7 +58,7 @@ async def announced(
 ) -> AsyncIterator[Store]:
     """A registry that knows this one, and nobody else. `sessions`: what the oracle is to hear."""
     if recogniser.is_oracle:
-        async with _oracle(sessions) as store:
+        async with _oracle(sessions, marks=recogniser.name == MARKING) as store:
             yield store
         return
     registry = made.service("registry")
@@ -72,8 +73,8 @@ async def announced(
 
 
 @asynccontextmanager
-async def _oracle(sessions: Mapping[str, tuple[Spoken, ...]]) -> AsyncIterator[Store]:
-    recognizer = OracleRecognizer(sessions)
+async def _oracle(sessions: Mapping[str, tuple[Spoken, ...]], *, marks: bool) -> AsyncIterator[Store]:
+    recognizer = OracleRecognizer(sessions, marks=marks)
     async with AsyncExitStack() as stack:
         ears = await stack.enter_async_context(in_process_ears(recognizer, slots=SLOTS))
         server = rpc.server()

@@ -18,6 +18,7 @@ from itertools import pairwise
 from benchmarks.words import alignment
 from orchestrator.conversation.words import words
 
+SHORT_S = 0.5
 NEAR_S = 0.15
 """A detector's edges are so exact: what begins so shortly after a word, or ends before it, is of it."""
 
@@ -64,6 +65,9 @@ class Scored:
     """Words to insert, delete or replace, when all words of the session are compared."""
     pauses: int
     cut_offs: int
+    short_pauses: int
+    """Of its pauses, those no longer than SHORT_S: who answers sooner than that cuts off people who only breathe."""
+    short_cut_offs: int
     delay_s: float | None
     """None: never answered."""
     reason: str
@@ -109,11 +113,27 @@ def _score(truth: Truth, heard: Heard, next_s: float, errors: int) -> Scored:
         errors=errors,
         pauses=len(truth.speech) - 1,
         cut_offs=sum(first <= at < last for at, _ in heard.turns),
+        short_pauses=sum(_short(pause) for pause in _pauses(truth.speech)),
+        short_cut_offs=sum(_in_short_pause(at, truth.speech) for at, _ in heard.turns if first <= at < last),
         delay_s=None if ended is None else ended[0] - last,
         reason="" if ended is None else ended[1],
         latencies_s=_latencies(truth, told),
         false_starts=sum(not _overlaps(span, truth.speech) for span in mine.values()),
     )
+
+
+def _pauses(speech: Spans) -> Spans:
+    return tuple((before[1], after[0]) for before, after in pairwise(speech))
+
+
+def _short(pause: tuple[float, float]) -> bool:
+    return pause[1] - pause[0] <= SHORT_S
+
+
+def _in_short_pause(at: float, speech: Spans) -> bool:
+    """Whether the pause that began last was a short one: a turn may end in it just after speech went on."""
+    begun = [pause for pause in _pauses(speech) if pause[0] <= at]
+    return bool(begun) and _short(begun[-1])
 
 
 def _joined(texts: Mapping[int, str]) -> tuple[str, ...]:

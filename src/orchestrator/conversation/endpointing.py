@@ -2,8 +2,8 @@
 
 A sentence that is over ("what time is it, please") is answered sooner; one that is not ("I would like a", "because",
 "my number is four one five") gets more time. Word lists are data per language (`endings`); in a language without data
-only punctuation counts, which some recognisers give. A full stop counts less than the words, because recognisers put
-one after fragments too.
+only punctuation counts, which some recognisers give. A full stop is weak evidence: recognisers such as Whisper put one
+after fragments too. So words that show something outweigh it, and so does what is usual for this user.
 
 What the words tell is one probability that the user is done; a model may tell another by ear (`ports.TurnDetector`).
 Together they give the wait, between a floor and a ceiling, around what is usual for this user (`pauses`).
@@ -22,13 +22,15 @@ QUESTION = "question"
 """It begins like a question and shows no open end."""
 SENTENCE = "sentence"
 """Long enough to be a whole one, and shows no open end: most pauses follow words that do."""
+STOPPED = "stopped"
+"""The recogniser put a full stop, and the words show no open end."""
 UNFINISHED = "unfinished"
 SILENCE = "silence"
 
 CERTAIN = 0.4
 """From a probability that much above (below) a half on, the wait is the floor (the ceiling)."""
 LIKELY: Mapping[str, float] = MappingProxyType(
-    {COMPLETE: 0.9, QUESTION: 0.65, SENTENCE: 0.6, SILENCE: 0.5, UNFINISHED: 0.1}
+    {COMPLETE: 0.9, QUESTION: 0.65, STOPPED: 0.6, SENTENCE: 0.55, SILENCE: 0.5, UNFINISHED: 0.1}
 )
 """How likely it is that the user is done, by how the words read."""
 _SURE = 0.02
@@ -60,7 +62,7 @@ def adjust(
     reading = read(text, language)
     low, high = base_ms * floor, base_ms * ceiling
     usual = min(max(base_ms if usual_ms is None else usual_ms, low), high)
-    if reading is SENTENCE and usual > base_ms:
+    if reading in (SENTENCE, STOPPED) and usual > base_ms:
         reading = SILENCE  # this user pauses after such words
     likely = together(LIKELY[reading], heard)
     share = min(1.0, abs(likely - 0.5) / CERTAIN)
@@ -80,7 +82,7 @@ def together(first: float, second: float | None) -> float:
 
 
 def read(text: str, language: str) -> str:
-    """How a text reads: COMPLETE, QUESTION, SENTENCE, UNFINISHED or SILENCE when it does not show."""
+    """How a text reads: COMPLETE, QUESTION, STOPPED, SENTENCE, UNFINISHED or SILENCE when it does not show."""
     found = words(text)
     if not found:
         return SILENCE
@@ -91,18 +93,36 @@ def read(text: str, language: str) -> str:
         return COMPLETE
     endings = ENDINGS.get(primary(language))
     stop = end.endswith((".", "。"))
-    if endings is not None:
-        closing, opening = _longest(found, endings.closing), _longest(found, endings.unfinished)
-        if found in endings.whole or closing > opening:
-            return COMPLETE
-        if opening or _half_a_number(found, endings) or _announced(found, endings):
+    if endings is None:
+        return STOPPED if stop else SILENCE
+    if reading := _shown(found, endings):
+        return reading
+    if len(found) >= _QUESTION_WORDS and found[0] in endings.questions:
+        return QUESTION
+    if found[-1] in endings.either or _a_number(found[-1], endings):
+        return SILENCE
+    if stop:
+        return STOPPED
+    return SENTENCE if len(text.split()) >= _SENTENCE_WORDS else SILENCE
+
+
+def _shown(found: Sequence[str], endings: Endings) -> str:
+    """COMPLETE or UNFINISHED, where the last words show it; SILENCE where they only tell of closing; else empty."""
+    closing, opening = _longest(found, endings.closing), _longest(found, endings.unfinished)
+    if tuple(found) in endings.whole:
+        return COMPLETE
+    if closing > opening:
+        before = found[: len(found) - closing]
+        if _longest(before, endings.requests):
             return UNFINISHED
-        if not stop and len(found) >= _QUESTION_WORDS and found[0] in endings.questions:
-            return QUESTION
-        number = found[-1] in endings.digits or found[-1] in endings.tens or found[-1].isdecimal()
-        if not stop and not number and len(text.split()) >= _SENTENCE_WORDS:
-            return SENTENCE
-    return COMPLETE if stop else SILENCE
+        return SILENCE if _longest(before, endings.mentions) else COMPLETE
+    if opening or _half_a_number(found, endings) or _announced(found, endings):
+        return UNFINISHED
+    return ""
+
+
+def _a_number(word: str, endings: Endings) -> bool:
+    return word in endings.digits or word in endings.tens or word.isdecimal()
 
 
 def _longest(found: Sequence[str], phrases: frozenset[tuple[str, ...]]) -> int:

@@ -10,7 +10,7 @@ from benchmarks.ears.scoring import Scored
 pytestmark = pytest.mark.unit
 
 
-def clip(*, delay_s: float | None = 0.5, cut_offs: int = 0, condition: str = "hum") -> Scored:
+def clip(*, delay_s: float | None = 0.5, cut_offs: int = 0, short: int = 0, condition: str = "hum") -> Scored:
     return Scored(
         name="a-1",
         condition=condition,
@@ -20,6 +20,8 @@ def clip(*, delay_s: float | None = 0.5, cut_offs: int = 0, condition: str = "hu
         errors=1,
         pauses=1,
         cut_offs=cut_offs,
+        short_pauses=1,
+        short_cut_offs=short,
         delay_s=delay_s,
         reason="silence",
         latencies_s=(0.1,),
@@ -51,6 +53,18 @@ def test_one_mode_alone_promises_nothing_and_a_turn_never_answered_is_told() -> 
     assert found["x, adaptive: cut-offs"].budget is None
     assert found["x, adaptive: turns never answered"].median == 1
     assert found["x, adaptive: last voiced sample → turn ended"].n == 1
+
+
+def test_cut_offs_in_short_pauses_are_told_and_promise_nothing() -> None:
+    found = {r.name: r for r in rows("x", {"adaptive": [clip(cut_offs=1, short=1), clip()], "fixed": [clip()]})}
+    row = found["x, adaptive: of these, in short pauses (≤ 0.5 s)"]
+    assert (row.median, row.n, row.verdict, row.note) == (1, 2, "", "a-1")
+
+
+def test_sessions_that_failed_miss_a_budget() -> None:
+    good, bad = (rows("x", {"fixed": [clip()]}, errors=errors)[-1] for errors in ((), ("it fell", "it fell", "away")))
+    assert (good.name, good.verdict) == ("x: errors of its sessions", "ok")
+    assert (bad.median, bad.verdict, bad.note) == (3, "MISSED", "such as: it fell")
 
 
 def test_each_clip_has_a_line() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from asr.recognizer import RecognizerConfig
-from benchmarks.ears.oracle import OracleDecoder, OracleRecognizer, Spoken, spoken
+from benchmarks.ears.oracle import OracleDecoder, OracleRecognizer, Spoken, marked, spoken
 
 pytestmark = pytest.mark.unit
 
@@ -48,6 +48,29 @@ def test_of_a_word_whose_end_alone_is_in_it_nothing_is_understood() -> None:
     for _ in range(9):
         ears.push(TENTH)
     assert ears.finish().text == "morning"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("good morning", "good morning."),
+        ("i would like a", "i would like a."),
+        ("what time is it", "what time is it?"),
+        ("how do i get to the", "how do i get to the."),
+        ("Is it late?", "Is it late?"),
+        ("", ""),
+    ],
+)
+def test_marks_are_put_as_whisper_puts_them(text: str, expected: str) -> None:
+    assert marked(text, "en") == expected
+
+
+def test_one_that_marks_does_so_in_finals_only() -> None:
+    ears = OracleRecognizer({"ann": WORDS}, marks=True).open(RecognizerConfig(language="en", phrases=("ann",)))
+    ears.start(1, 15_000)
+    partials = [partial.text for _ in range(9) if (partial := ears.push(TENTH)) is not None]
+    assert partials == ["good", "good morning"]
+    assert ears.finish().text == "good morning."
 
 
 def test_whoever_it_does_not_know_says_nothing() -> None:

@@ -38,6 +38,13 @@ def test_an_end_that_comes_when_the_next_clip_is_being_said_is_its_cut_off() -> 
     assert (two.delay_s, two.cut_offs) == (None, 1)
 
 
+def test_a_cut_off_in_a_short_pause_is_told_apart_even_if_it_ends_just_after_it() -> None:
+    truth = Truth("three", 0.0, 9.0, "a b c", ((1.0, 2.0), (2.4, 3.0), (4.0, 5.0)))
+    for at, short in ((2.25, 1), (2.45, 1), (3.5, 0)):
+        (found,) = score([truth], Heard(turns=[(at, "silence"), (5.5, "silence")]))
+        assert (found.pauses, found.short_pauses, found.cut_offs, found.short_cut_offs) == (2, 1, 1, short)
+
+
 def test_what_ended_before_anybody_spoke_is_neither() -> None:
     one, _ = scored(turns=[(0.5, "silence"), (4.5, "silence")])
     assert one.cut_offs == 0

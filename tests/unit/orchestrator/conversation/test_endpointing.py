@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.conversation.endpointing import COMPLETE, QUESTION, SENTENCE, SILENCE, UNFINISHED, adjust, read
+from orchestrator.conversation.endpointing import (
+    COMPLETE,
+    QUESTION,
+    SENTENCE,
+    SILENCE,
+    STOPPED,
+    UNFINISHED,
+    adjust,
+    read,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -25,6 +34,27 @@ pytestmark = pytest.mark.unit
         ("fr", "je suis parti et puis"),
         ("it", "sono andato e poi"),
         ("en", "could you"),
+        ("en", "could you please"),
+        ("en", "Could you please."),
+        ("en", "hey can you just please"),
+        ("en", "can i please"),
+        ("en", "could you tell me please"),
+        ("en", "i want you to please"),
+        ("en", "turn it off and please"),
+        ("de", "kannst du mir bitte"),
+        ("de", "Könnten Sie mir bitte."),
+        ("de", "ich hätte gern bitte"),
+        ("de", "sag mir bitte"),
+        ("fr", "peux-tu me s'il te plaît"),
+        ("fr", "pourriez-vous s'il vous plaît"),
+        ("es", "puedes por favor"),
+        ("es", "me podrías por favor"),
+        ("it", "mi puoi per favore"),
+        ("it", "vorrei per favore"),
+        ("pt", "você pode por favor"),
+        ("pt", "pode me por favor"),
+        ("nl", "kun je alsjeblieft"),
+        ("nl", "kunt u mij alstublieft"),
         ("en", "wait..."),
         ("en", "first,"),
         ("en", "twenty"),
@@ -74,6 +104,17 @@ def test_these_read_as_unfinished(language: str, text: str) -> None:
         ("en", "is that so"),
         ("en", "milk and so on"),
         ("en", "go ahead"),
+        ("en", "Yes."),
+        ("en", "could you turn it off please"),
+        ("en", "can you help me please"),
+        ("en", "two of them and thank you"),
+        ("de", "kannst du mir helfen bitte"),
+        ("en", "give it to her please"),
+        ("de", "noch ein bitte"),
+        ("pt", "mais um por favor"),
+        ("nl", "nog een alsjeblieft"),
+        ("fr", "aide-moi si tu peux s'il te plaît"),
+        ("es", "puedes ayudarme por favor"),
         ("de", "noch einen Kaffee bitte"),
         ("fr", "un café s'il vous plaît"),
         ("es", "un café por favor"),
@@ -83,7 +124,7 @@ def test_these_read_as_unfinished(language: str, text: str) -> None:
         ("zh", "今天会下雨吗"),
         ("ja", "今何時ですか"),
         ("", "Qapla'!"),
-        ("", "Das war alles."),
+        ("en", "Are you there?"),
     ],
 )
 def test_these_read_as_complete(language: str, text: str) -> None:
@@ -104,6 +145,26 @@ def test_these_read_as_complete(language: str, text: str) -> None:
         ("ja", "電気消して"),
         ("en", "zero one seven five five five one two"),
         ("en", "call 01755512"),
+        ("en", "I wanted to thank you"),
+        ("en", "I just came to say goodbye"),
+        ("fr", "je veux dire merci"),
+        ("es", "quiero dar las gracias"),
+        ("it", "volevo dire grazie"),
+        ("pt", "queria dizer obrigado"),
+        ("en", "set a timer for 20."),
+        ("en", "set an alarm for half past six."),
+        ("en", "tell me about."),
+        ("en", "I was thinking we might."),
+        ("en", "I want to book a flight on"),
+        ("en", "I talked to my mother about"),
+        ("en", "we walked all the way around"),
+        ("de", "wir könnten ja morgen mal wieder"),
+        ("de", "mach bitte das Licht in der Küche aus"),
+        ("fr", "nous avons beaucoup parlé hier pendant"),
+        ("es", "ayer estuvimos hablando mucho rato sobre todo"),
+        ("it", "ieri siamo andati tutti insieme verso"),
+        ("pt", "ontem nós conversamos bastante tempo sobre"),
+        ("nl", "ik wil morgen graag een vlucht naar"),
         ("", "and"),
         ("tlh", "because"),
         ("en", ""),
@@ -141,15 +202,41 @@ def test_these_read_as_questions(language: str, text: str) -> None:
     [
         ("en", "tell me what time it is"),
         ("en", "we had to walk home in the rain"),
-        ("de", "mach bitte das Licht in der Küche aus"),
+        ("de", "mach bitte das Licht in der Küche heller"),
     ],
 )
 def test_a_long_text_without_an_open_end_is_likely_a_whole_sentence(language: str, text: str) -> None:
     assert read(text, language) == SENTENCE
     assert adjust(text, language, 500)[1] == SILENCE
-    assert 400 < adjust(text, language, 500)[0] < 450
+    assert 440 < adjust(text, language, 500)[0] < 480
     assert adjust(text, language, 500, usual_ms=700) == (700, SILENCE), "not for who pauses after such words"
     assert read(text, "tlh") == SILENCE, "where nothing is known of open ends"
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("en", "I went to the shop."),
+        ("en", "Turn off the lights in the kitchen."),
+        ("de", "ich denke."),
+        ("ja", "電気消して。"),
+        ("", "Das war alles."),
+    ],
+)
+def test_a_full_stop_is_weak_evidence(language: str, text: str) -> None:
+    """Whisper puts one after fragments too."""
+    assert read(text, language) == STOPPED
+    assert 400 < adjust(text, language, 500)[0] < 450
+    assert adjust(text, language, 500)[1] == SILENCE
+    assert adjust(text, language, 500, usual_ms=1200) == (1200, SILENCE), "not for who pauses after such words"
+    assert adjust(text, language, 500, heard=0.95) == (250, COMPLETE), "an ear confirms it"
+
+
+def test_a_full_stop_does_not_hide_how_the_words_read() -> None:
+    assert read("What time is it.", "en") == QUESTION
+    assert read("how do I get to the.", "en") == UNFINISHED
+    assert read("My number is 415.", "en") == UNFINISHED
+    assert read("I would like one please.", "en") == COMPLETE
 
 
 def test_a_question_that_is_not_over_is_unfinished() -> None:
