@@ -1,8 +1,9 @@
 """`Ears` over one model that many sessions share, in a child process that decodes one clip at a time.
 
 Every utterance's audio since its last cut stays here. `asr.listening` says whose is decoded next, `asr.agreement` what
-of the decodes is published. A child that dies or says nothing for `stall_s` takes along the utterance that it was at,
-which fails; the others go on with the child that is started in its place, later by the time that this takes to load.
+of the decodes is published. A child that dies, or hangs in a decode, takes along the utterance that it was at, which
+fails; the others go on with the child that is started in its place, later by the time that this takes to load. What
+hangs is told by what decodes cost: many times that, and no more than `stall_s`, which holds as long as that is unknown.
 
 Children are spawned, never forked, and end with their standard input, so also when the worker is killed.
 """
@@ -37,6 +38,10 @@ TICK_S = 0.1
 RETRY_S = 1.0
 TRIES = 3
 BACKOFF_S = (0.0, 0.5, 1.0, 2.0, 5.0)
+STALL_LEAST_S = 2.0
+"""A decode that takes less never counts as hung, …"""
+STALL_TIMES = 8
+"""… nor one that takes less than so many usual ones."""
 SURE = 0.8
 """A detected language that is so probable is kept for the session."""
 SURE_S = 1.0
@@ -62,8 +67,8 @@ class SharedSpec:
 
 @dataclass(frozen=True, slots=True)
 class SharedLimits:
-    """`most` utterances at once, and no more than can each be decoded once within `behind_s`; seconds for loading and
-    for a decode.
+    """`most` utterances at once, and no more than can each be decoded once within `behind_s`; the most seconds for
+    loading and for a decode.
     """
 
     most: int = 64
@@ -197,11 +202,14 @@ class SharedEars:
         self.pump()
 
     def check(self, now: float) -> None:
-        """Ends utterances that ended and whose final nobody will compute in time."""
-        since = self.listening.oldest_end()
-        if since is not None and now - since > self.limits.stall_s + self.limits.behind_s:
+        """Ends utterances that ended and whose final nobody will compute in time, though a model is there."""
+        if self._child is None or not self._child.loaded:
+            return
+        since, loaded_s = self.listening.oldest_end(), self._child.loaded_s
+        if since is not None and now - max(since, loaded_s) > self.limits.stall_s + self.limits.behind_s:
             for utterance in list(self._live.values()):
-                if utterance.ended_s is not None and now - utterance.ended_s > self.limits.stall_s:
+                ended_s = utterance.ended_s
+                if ended_s is not None and now - max(ended_s, loaded_s) > self.limits.stall_s:
                     utterance.end(TimedOut("the final was not there in time", retry_after_s=RETRY_S))
 
     def close(self) -> None:
@@ -339,11 +347,14 @@ class _Child:
 
     def __init__(self, ears: SharedEars) -> None:
         self.loaded = False
+        self.loaded_s = 0.0
         self.refused = False
         self.pid = 0
         self._ears = ears
         self._since = time.monotonic()
         self._job = 0
+        self._done = 0
+        """Decodes that had words: the first after a load may take longer than any other."""
         self._at: tuple[_Utterance, int, bool] | None = None
         self._why: AntiphonError | None = None
         self._process: asyncio.subprocess.Process | None = None
@@ -407,10 +418,16 @@ class _Child:
             waited = now - self._since
             if not self.loaded and waited > limits.load_s:
                 self._hung(f"it did not load within {limits.load_s:g} s")
-            elif self._at is not None and waited > limits.stall_s:
-                self._hung(f"a decode took more than {limits.stall_s:g} s")
+            elif self._at is not None and waited > (stall_s := self._stall_s()):
+                self._hung(f"a decode took more than {stall_s:.2g} s")
             self._ears.check(now)
             await asyncio.sleep(TICK_S)
+
+    def _stall_s(self) -> float:
+        """How long a decode may take now."""
+        most = self._ears.limits.stall_s
+        cost_s = self._ears.listening.cost_s
+        return min(most, max(STALL_LEAST_S, STALL_TIMES * cost_s)) if self._done and cost_s else most
 
     def _hung(self, why: str) -> None:
         if self._why is None:
@@ -424,13 +441,14 @@ class _Child:
     def _take(self, message: pipe.FromChild) -> None:
         match message:
             case pipe.Loaded():
-                self.loaded = True
+                self.loaded, self.loaded_s = True, time.monotonic()
                 self._ears.loaded(message.cost_s)
             case pipe.Refused():
                 self.refused = True
                 self._why = message.error()
             case pipe.Decoded() if self._at is not None and message.job == self._job:
                 (utterance, size, last), self._at = self._at, None
+                self._done += bool(message.words)
                 self._ears.decoded(utterance, message.transcript(), message.took_s, size, last=last)
             case pipe.Failed() if self._at is not None and message.job == self._job:
                 (utterance, _, _), self._at = self._at, None

@@ -29,17 +29,24 @@ class LevelTranscriber:
     """`decode_s` it takes for a clip. Where `blur`, the last word of a clip that is not the last is misheard.
 
     In the file `log` a line tells of each clip: its seconds, language, phrases and whether it was the last. `fail`: it
-    cannot be loaded; `hang`: it never is.
+    cannot be loaded; `hang`: it never is. `first_s` its first clip takes besides.
     """
 
     def __init__(
-        self, decode_s: float = 0.0, blur: bool = False, log: str = "", fail: str = "", hang: bool = False
+        self,
+        decode_s: float = 0.0,
+        blur: bool = False,
+        log: str = "",
+        fail: str = "",
+        hang: bool = False,
+        first_s: float = 0.0,
     ) -> None:
         if fail:
             raise Misconfigured(fail, reason="BAD_MODEL")
         if hang:
             time.sleep(3600)
         self._decode_s = decode_s
+        self._first_s = first_s
         self._blur = blur
         self._log = log
 
@@ -51,7 +58,8 @@ class LevelTranscriber:
             with open(self._log, "a") as log:
                 seconds = len(clip.pcm) / 2 / UPLINK_RATE
                 print(f"{seconds:g} {clip.language or '-'} {','.join(clip.phrases) or '-'} {clip.last}", file=log)
-        time.sleep(self._decode_s)
+        time.sleep(self._decode_s + self._first_s)
+        self._first_s = 0.0
         samples = np.frombuffer(clip.pcm, dtype="<i2")
         words: list[ClipWord] = []
         for at in range(0, len(samples) // SLOT * SLOT, SLOT):

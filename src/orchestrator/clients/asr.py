@@ -5,7 +5,8 @@ beginning when the first one dies, hangs up or has no room. Where there is nobod
 ends in RecognitionFailed.
 
 A worker that owes an answer for `STALLED_S` and says nothing is late or dead, which its health tells: a dead one is
-left; a late one is left if there is another, else what it owes is given up, and it is asked for the next utterance.
+left; a late one is left if there is another. Else it is waited for, as it may be getting a new decoder in the place of
+one that hung in somebody else's utterance; what it owes for `LATE_S` is given up, and it is asked for the next one.
 
 News goes to `post`; nothing here waits except `run`.
 """
@@ -37,6 +38,8 @@ LOOK_S = 0.2
 OUTBOX = 1024
 STALLED_S = 5.0
 """A worker that says nothing at all for this long after the end of an utterance is late, or hangs."""
+LATE_S = 20.0
+"""A final that is owed for longer is given up. A worker needs up to its `stall_s`, and a load, to replace a decoder."""
 CUT = "you spoke for longer than I can listen at a time; what came after that was not heard"
 HEALTH_S = 2.0
 """It hangs if it does not answer for its health either."""
@@ -205,9 +208,10 @@ class EarsClient:
             if not await rpc.answers(channel, timeout_s=HEALTH_S):
                 stream.leave_nowait(TimedOut("the recogniser answers nothing", reason="EARS_STALLED"))
                 return
-            self._doubt.clear()
             for utterance in self._overdue(self._clock()):
                 self._late(utterance)
+            await asyncio.sleep(LOOK_S)
+            self._doubt.clear()
 
     def _replay(self) -> None:
         """Tells a new worker what nobody has answered yet."""
@@ -257,16 +261,17 @@ class EarsClient:
     def _refused(self, utterance: int, error: AntiphonError) -> None:
         """A worker without room is left for another one, if there is one; any other error is the utterance's end."""
         who, stream = self._who, self._stream
-        if isinstance(error, AtCapacity) and who is not None and stream is not None and utterance in self._live:
-            others = self._shunned.now() | {identity(who.worker)}
-            if self._workers.find(wanted_ears(self._language), others) is not None:
-                self._shunned.shun(who.worker, max(FULL_S, error.retry_after_s or 0.0))
-                stream.leave_nowait(error)
-                return
+        wanted = isinstance(error, AtCapacity) and utterance in self._live
+        if wanted and who is not None and stream is not None and self._elsewhere():
+            self._shunned.shun(who.worker, max(FULL_S, error.retry_after_s or 0.0))
+            stream.leave_nowait(error)
+            return
         self._fail(utterance, error.message)
 
     def _late(self, utterance: int) -> None:
-        """Another worker hears it; where there is none, it is given up."""
+        """Another worker hears it; where there is none, it is waited for, and given up in the end."""
+        if not self._elsewhere() and self._clock() - self._live[utterance].ended_s <= LATE_S:
+            return
         message = "the recogniser is too slow: there is more to hear than it can do"
         self._refused(utterance, AtCapacity(message, retry_after_s=SHUN_S))
         if utterance not in self._live:
@@ -279,6 +284,13 @@ class EarsClient:
         if now - self._news_s <= STALLED_S:
             return []
         return [u for u, live in self._live.items() if live.ended is not None and now - live.ended_s > STALLED_S]
+
+    def _elsewhere(self) -> bool:
+        """Whether another worker could hear what this one is asked."""
+        if self._who is None:
+            return False
+        others = self._shunned.now() | {identity(self._who.worker)}
+        return self._workers.find(wanted_ears(self._language), others) is not None
 
     def _nobody(self) -> str:
         """Why nobody hears, for the user."""

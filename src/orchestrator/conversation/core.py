@@ -105,6 +105,7 @@ class Core:
     def start(self, cause: Cause, now: float, *, text: str = "", items: Sequence[str] = ()) -> None:
         """Starts the next turn: an answer to the user's `items`, or `text` spoken as it is."""
         self.adopt_policy()
+        self.hearing.owed = frozenset()
         draft = self.draft if cause is Cause.USER else None
         if draft is not None and draft.answers(items):
             self.counts["early_accepted"] += 1

@@ -16,7 +16,8 @@ read as complete or this user never pauses, later if they read as unfinished or 
 detector hears it, between a floor and a ceiling (not `adaptive`: after exactly `endpoint_ms`); as soon as the finals of
 all of them are in; `final_ms` later with the last partials instead (three times as long where there was no word yet).
 Speech that begins before that joins it. `manual`: only turn_commit or `released` end it, and then it ends with what was
-said until then. A turn without words ends in a notice, unless a reply goes on then. A recogniser's failure is a notice,
+said until then. A turn without words ends in a notice, unless a reply goes on then; where a final is still owed, the
+notice waits for it, `owed_s` at most, and is dropped if something is said meanwhile. A recogniser's failure is a notice,
 and what was understood until then stands.
 
 **Sound without words** keeps nothing waiting for longer than `hold_max_s` (a held reply, a turn that has its words, a
@@ -242,6 +243,8 @@ class Machine:
             case Timer.WORDLESS:
                 waits = core.hearing.text() or core.again or core.says
                 return core.hearing.wordless_due(core.policy.hold_max_s if waits else core.policy.noise_s)
+            case Timer.OWED:
+                return core.hearing.owed_since_s + core.policy.owed_s if core.hearing.owed else None
             case Timer.TURN_MAX:
                 ends = not core.policy.manual and core.hearing.open
                 return core.hearing.open_since_s + core.policy.turn_max_s if ends else None

@@ -23,6 +23,9 @@ class Policy:
     """So many are begun in one turn of the user."""
     final_ms: float = 500
     """How long past the endpoint a final is waited for; then the last partial stands."""
+    owed_s: float = 10.0
+    """Where there was no word either, the user is told so when the final has come empty, or this long past the end of
+    the turn if none comes."""
     confirm_ms: float = 700
     """Speech this long over a reply stops it even without words."""
     hangover_ms: float = 0

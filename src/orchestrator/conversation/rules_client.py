@@ -125,7 +125,7 @@ def _commit(core: Core, reason: str, now: float, *, explicit: bool) -> None:
     hearing = core.hearing
     if hearing.open or hearing.holding:
         hearing.commit = Commit(now, hearing.last, reason)
-    elif core.phase is Phase.IDLE and explicit:
+    elif core.phase is Phase.IDLE and explicit and not hearing.owed:
         core.counts["no_words"] += 1
         core.notice("no_words", "I heard no words.")
 

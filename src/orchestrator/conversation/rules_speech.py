@@ -198,6 +198,16 @@ def _weigh_dormant(core: Core, utterance: Utterance) -> None:
         core.listen(utterance)
     elif utterance.final is not None:
         core.hearing.drop(utterance)
+        _no_longer_owed(core, utterance)
+
+
+def _no_longer_owed(core: Core, utterance: Utterance) -> None:
+    """Its final has come and is empty: the user, who was told nothing yet, is told if it was the last one."""
+    if utterance.id not in core.hearing.owed:
+        return
+    core.hearing.owed = frozenset() if utterance.failed else core.hearing.owed - {utterance.id}
+    if not (core.hearing.owed or utterance.failed or utterance.echo or utterance.words):
+        _no_words(core)
 
 
 # --- what time makes of it --------------------------------------------------------------------------------
@@ -297,10 +307,20 @@ def turn_ends(core: Core, now: float) -> None:
     core.counts["empty_turns"] += 1
     if not echo and core.trigger.alarm(core.policy, now):
         core.emit(SetTrigger(core.policy.raised_trigger_frames))
-    if not text and not failed and not echo and not nothing and core.again is None:
+    owed = frozenset(u.id for u in said if u.final is None)
+    wordless = not text and not failed and not echo and not nothing and core.again is None
+    if wordless and (later or not owed):
         _no_words(core)
     if not later:
         _leave_turn(core)
+        if wordless:
+            core.hearing.owed, core.hearing.owed_since_s = owed, now
+
+
+def nothing_came(core: Core, now: float) -> None:
+    """The finals of a turn without words are late without end."""
+    core.hearing.owed = frozenset()
+    _no_words(core)
 
 
 def _answer(core: Core, text: str, reason: str, now: float) -> None:

@@ -195,6 +195,9 @@ class Hearing:
     """When the user's last turn was last voiced, until it is known whether it was cut off."""
     open_end: bool = False
     """That turn's words showed that it was not over."""
+    owed: frozenset[int] = frozenset()
+    """Utterances of a turn that ended without words before their finals came: the user was told nothing yet."""
+    owed_since_s: float = 0.0
 
     def begin(self, utterance: Utterance) -> None:
         self.last = utterance.id
@@ -228,6 +231,7 @@ class Hearing:
         if not self.pieces and not any(u is not utterance for u in self.turn):
             self.open_since_s = utterance.started_s
         utterance.part = Part.TURN
+        self.owed = frozenset()
         self.mind_words(utterance, utterance.started_s)
 
     def mind_words(self, utterance: Utterance, now: float) -> None:
@@ -249,6 +253,7 @@ class Hearing:
         self.pieces.clear()
         self.wordless_s = self.commit = None
         self.drafts = 0
+        self.owed = frozenset()
 
     # --- deadlines of the turn -----------------------------------------------------------------------------------
 

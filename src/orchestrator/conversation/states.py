@@ -76,6 +76,8 @@ class Timer(Enum):
     """The user's turn ends: the endpoint passed and the finals are in, or `final_ms` passed as well."""
     WORDLESS = "sound, no words"
     """Sound without words has kept the user's turn open for as long as it may."""
+    OWED = "owed_s over"
+    """No final came of a turn without words, and nobody said anything since: the user is told."""
     TURN_MAX = "turn_max_s over"
     EARLY = "early start"
     """What the user said so far is stable and reads as complete: its answer may be begun."""

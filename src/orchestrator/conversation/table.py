@@ -128,6 +128,7 @@ _when(Timer.NOISE, (BARGED_IN,), speech.noise, (BARGED_IN, SPEAKING))
 _when(Timer.NOISE, (IDLE, THINKING, SPEAKING, STOPPING), speech.noise)
 _when(Timer.ENDPOINT, (LISTENING,), speech.turn_ends, (THINKING, WITHHELD, STOPPING, LISTENING, IDLE))
 _when(Timer.WORDLESS, (LISTENING,), speech.sound_without_words, (LISTENING, IDLE))
+_when(Timer.OWED, (IDLE,), speech.nothing_came)
 _when(Timer.TURN_MAX, (LISTENING,), speech.turn_too_long, (THINKING, IDLE))
 _when(Timer.QUIET, OPEN, speech.quiet)
 

@@ -14,7 +14,7 @@ import pytest
 
 from asr.ears import Failed, News
 from asr.recognizer import Final, Partial, RecognizerConfig, RecognizerInfo
-from asr.shared import SharedEars, SharedLimits, SharedSpec, shared_ears
+from asr.shared import STALL_LEAST_S, SharedEars, SharedLimits, SharedSpec, shared_ears
 from base.errors import AtCapacity, BadRequest, Misconfigured, TimedOut, Unavailable
 from tests.support.transcribers import sound
 
@@ -252,6 +252,24 @@ async def test_a_child_that_is_lost_takes_its_utterance_along_and_the_others_go_
         assert end.text == "one"
         assert await user.hear(2, "two three") == "two three"
         assert ears.processes != before
+
+
+async def test_a_decode_that_hangs_is_told_by_what_decodes_cost_and_who_only_queued_is_heard() -> None:
+    async with levels(decode_s=0.01, limits=SharedLimits(stall_s=25.0)) as ears:
+        user, waits = User(ears), User(ears)
+        assert await user.hear(1, "one") == "one"
+        await user.say(2, "[hang]")
+        await waits.say(1, "two three")
+        assert "more than 2 s" in (await user.wait_failed(2)).error.message
+        end = await waits.wait_end(1)
+        assert isinstance(end, Final), end
+        assert end.text == "two three"
+
+
+async def test_the_first_decode_of_a_child_may_take_longer_than_the_others() -> None:
+    async with levels(decode_s=0.01, first_s=STALL_LEAST_S + 0.5, limits=SharedLimits(stall_s=25.0)) as ears:
+        assert await User(ears).hear(1, "one") == "one"
+        assert ears.listening.cost_s
 
 
 async def test_a_killed_child_is_replaced() -> None:

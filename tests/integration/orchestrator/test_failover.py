@@ -233,7 +233,8 @@ async def test_ears_that_hang_are_replaced_by_others(monkeypatch: pytest.MonkeyP
 
 
 async def test_ears_that_are_late_are_told_from_dead_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asr_client, "STALLED_S", 0.5)
+    monkeypatch.setattr(asr_client, "STALLED_S", 0.3)
+    monkeypatch.setattr(asr_client, "LATE_S", 0.5)
     async with house(asr=0, final_ms=10_000) as here:
         await here.asr("asr-a", script=("[[slow 30]] too late", "heard again"))
         await here.wait_workers("tts0", "asr-a")

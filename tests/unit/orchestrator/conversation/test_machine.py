@@ -306,17 +306,62 @@ def test_an_utterance_whose_final_never_comes_ends_in_a_notice() -> None:
     scene.at(0.5)
     scene.ends(0)
     scene.at(5.0)
-    assert scene.notices() == ["no_words"]
+    assert scene.notices() == []
     assert scene.state is State.IDLE
+    scene.at(30.0)
+    assert scene.notices() == ["no_words"]
+    assert scene.when(c.TellNotice) == [0.5 + 0.5 + 1.5 + 10.0]
 
 
-def test_words_that_come_after_that_notice_still_count() -> None:
+@pytest.mark.parametrize("at_s", [5.0, 15.0])
+def test_words_that_come_before_or_after_that_notice_still_count(at_s: float) -> None:
+    scene = Scene()
+    scene.starts(0)
+    scene.at(0.5)
+    scene.ends(0)
+    scene.at(at_s)
+    scene.final(0, "what time is it")
+    assert scene.replies() == [(c.Cause.USER, "what time is it")]
+    scene.at(30.0)
+    assert scene.notices() == (["no_words"] if at_s > 13 else [])
+
+
+def test_a_late_final_without_words_is_told_when_it_comes() -> None:
+    scene = Scene()
+    scene.starts(0)
+    scene.at(0.5)
+    scene.ends(0)
+    scene.gets(e.TurnCommitted())
+    scene.at(4.0)
+    scene.gets(e.TurnCommitted())
+    assert scene.notices() == []
+    scene.at(5.0)
+    scene.final(0, "")
+    assert scene.when(c.TellNotice) == [5.0]
+    scene.at(30.0)
+    assert scene.notices() == ["no_words"]
+
+
+def test_a_recogniser_that_fails_late_is_told_and_nothing_else() -> None:
     scene = Scene()
     scene.starts(0)
     scene.at(0.5)
     scene.ends(0)
     scene.at(5.0)
-    scene.final(0, "what time is it")
+    scene.gets(e.RecognitionFailed(0, "no worker"))
+    scene.at(30.0)
+    assert scene.notices() == ["recognition_failed"]
+
+
+def test_who_speaks_again_is_not_told_of_what_came_before() -> None:
+    scene = Scene()
+    scene.starts(0)
+    scene.at(0.5)
+    scene.ends(0)
+    scene.at(5.0)
+    scene.says(1, "what time is it", seconds=0.5)
+    scene.at(30.0)
+    assert scene.notices() == []
     assert scene.replies() == [(c.Cause.USER, "what time is it")]
 
 
@@ -832,6 +877,8 @@ def test_a_recogniser_that_never_answers_is_not_waited_for_without_end():
     scene.at(0.6)
     scene.ends(1)
     scene.at(0.6 + 0.5 + 1.6)
+    assert scene.state is State.IDLE
+    scene.at(0.6 + 0.5 + 1.6 + 10.0)
     assert scene.notices() == ["no_words"]
 
 

@@ -533,7 +533,7 @@ class Conversation(RuleBasedStateMachine):
             assert self.reply is not None
             assert self.reply.held
         for utterance in self.talking:  # zeros are fed
-            self.speeches[utterance].ended = True
+            self.speeches[utterance].ended, self.speeches[utterance].ended_s = True, self.now
             self.happens(e.SpeechEnded(utterance, 0, self.now))
         self.pass_time(back_after)
         self.away = False
