@@ -17,8 +17,8 @@ detector hears it, between a floor and a ceiling (not `adaptive`: after exactly 
 all of them are in; `final_ms` later with the last partials instead (three times as long where there was no word yet).
 Speech that begins before that joins it. `manual`: only turn_commit or `released` end it, and then it ends with what was
 said until then. A turn without words ends in a notice, unless a reply goes on then; where a final is still owed, the
-notice waits for it, `owed_s` at most, and is dropped if something is said meanwhile. A recogniser's failure is a notice,
-and what was understood until then stands.
+notice waits for it, `owed_s` at most, and is dropped if something is said meanwhile. A recogniser's failure is a
+notice, and what was understood until then stands.
 
 **Sound without words** keeps nothing waiting for longer than `hold_max_s` (a held reply, a turn that has its words, a
 reply that is to go on), or `noise_s` where nothing waits. Then the utterance is *dormant*: nothing waits for it, but
