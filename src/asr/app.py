@@ -151,7 +151,8 @@ async def _pocketsphinx(settings: AsrWorkerSettings) -> _Engine:
 def _whisper(settings: AsrWorkerSettings) -> _Engine:
     """Raises what is wrong with the model's directory."""
     files = find_model(settings.model, settings.models_dir)
-    info = RecognizerInfo(files.name, files.languages, files.licence or "unknown", phrases=True)
+    licence = files.licence or "unknown"
+    info = RecognizerInfo(files.name, files.languages, licence, phrases=True, detection=len(files.languages) > 1)
     most = settings.decoders or WHISPER_MOST
     limits = SharedLimits(most, settings.behind_s, load_s=settings.load_s, stall_s=settings.stall_s)
     options = {
@@ -187,7 +188,7 @@ async def _loaded(
 
 def _model(engine: _Engine, loader: Loader[Ears]) -> ModelRecord:
     info = engine.info
-    features = {name for name, has in (("partials", info.partials), ("phrases", info.phrases)) if has}
+    features = {name for name in ("partials", "phrases", "detection") if getattr(info, name)}
     return ModelRecord(
         id=info.name,
         engine=engine.name,

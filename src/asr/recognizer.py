@@ -47,6 +47,8 @@ class RecognizerInfo:
     partials: bool = True
     phrases: bool = False
     confidence: bool = True
+    detection: bool = False
+    """It tells languages apart: a session may leave its language open."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,11 +23,11 @@ from orchestrator.http import Guard, Health, make_app
 from orchestrator.hub import SessionHub
 from orchestrator.measures import Measures
 from orchestrator.messages import VoiceDescription
-from orchestrator.ports import VoiceChoice
 from orchestrator.session import Services
 from orchestrator.settings import OrchestratorSettings
 from orchestrator.turn_detectors.smart_turn import SmartTurn
 from orchestrator.turn_ear import TurnEar
+from orchestrator.wishes import usual_choice
 from registry.directory import Directory, directory
 from registry.records import WorkerKind, WorkerRecord
 from registry.stores.remote import remote_store
@@ -103,7 +103,7 @@ def _services(
         responder=catalogue.get,
         detector=detector.make,
         observe=measures.turn,
-        usual=VoiceChoice(model=settings.model, voice=settings.voice, language=settings.language),
+        usual=usual_choice(settings.model, settings.voice, settings.language),
         turn_ear=ear,
         observe_session=measures.session,
         start_timeout_s=settings.start_timeout_s,

@@ -23,7 +23,7 @@ from orchestrator.conversation.machine import Policy
 from orchestrator.ports import ClientSide, Peer, Transport, VoiceChoice
 from orchestrator.session import SHUTDOWN, Services, Session, cannot_hear
 from orchestrator.settings import OrchestratorSettings
-from orchestrator.wishes import changed_policy, check_formats, settled_choice
+from orchestrator.wishes import changed_choice, changed_policy, check_formats, settled_choice
 
 log = logs.get_logger("hub")
 
@@ -117,12 +117,10 @@ class SessionHub:
     def _open(self, start: m.SessionStart, transport: Transport, peer: Peer) -> Session:
         assert self._tasks is not None
         workers = self._services.workers
-        wish = VoiceChoice(
-            model=start.model, voice=start.voice, language=start.language, rate=start.rate, pitch=start.pitch
-        )
+        wish = changed_choice(VoiceChoice(model=start.model), start)
         choice = settled_choice(wish, self._services.usual, workers.language_of)
         workers.check_voice(choice)
-        session = Session(secrets.token_hex(8), start, self._policy(start, choice.language), choice, self._services)
+        session = Session(secrets.token_hex(8), start, self._policy(start, choice), choice, self._services)
         self._sessions[session.id] = session
         self._tokens[_digest(session.token)] = session
         self._opened += 1
@@ -130,14 +128,14 @@ class SessionHub:
         # Not in the task: one that is cancelled before it runs has no chance to do anything.
         task.add_done_callback(lambda _: self._over(session))
         session.attach_nowait(transport, self._started(session, start, resumed=False))
-        if not workers.can_hear(choice.language):
-            session.notice_nowait("cannot_hear", cannot_hear(workers, choice.language))
+        if not workers.can_hear(choice.heard):
+            session.notice_nowait("cannot_hear", cannot_hear(workers, choice.heard))
         if not workers.can_speak(choice):
             session.notice_nowait("cannot_speak", NO_VOICE)
         log.info("session_opened", session=session.id, transport=peer.kind, language=choice.language)
         return session
 
-    def _policy(self, start: m.SessionStart, language: str) -> Policy:
+    def _policy(self, start: m.SessionStart, choice: VoiceChoice) -> Policy:
         s = self._settings
         policy = Policy(
             endpoint_ms=s.endpoint_ms,
@@ -150,9 +148,9 @@ class SessionHub:
             resume_ms=s.resume_ms,
             grace_s=s.grace_s,
             hangover_ms=VadSettings().hangover * 20,
-            language=language,
+            language=choice.language,
         )
-        if not self._services.workers.gives_partials(language):
+        if not self._services.workers.gives_partials(choice.heard):
             policy = policy.without_partials()
         return changed_policy(policy, start)
 
@@ -207,7 +205,7 @@ class SessionHub:
             language=choice.language,
             hears=workers.hears(),
             speaks=workers.speaks(),
-            can_hear=workers.can_hear(choice.language),
+            can_hear=workers.can_hear(choice.heard),
             responder=session.responder_name,
             grace_s=self._settings.grace_s,
             next_input_sample=session.next_input_sample * start.input_rate // UPLINK_RATE,

@@ -45,6 +45,8 @@ class CloseCode(IntEnum):
 
 Name = Annotated[str, Meta(max_length=200)]
 Language = Annotated[str, Meta(max_length=200, pattern=r"^[A-Za-z0-9_-]*$")]
+Heard = Annotated[str, Meta(max_length=200, pattern=r"^(\*|[A-Za-z0-9_-]*)$")]
+"""A language, or "*": the user's is to be detected."""
 LongText = Annotated[str, Meta(max_length=20_000)]
 Turn = Annotated[int, Meta(ge=0, lt=2**32)]
 SAMPLE_MAX = 2**62
@@ -77,7 +79,7 @@ class SessionStart(Struct, frozen=True, kw_only=True, tag="session_start"):
     hold: bool = False
     model: Name = ""
     voice: Name = ""
-    language: Language = ""
+    language: Heard = ""
     rate: Annotated[float, Meta(ge=0.5, le=3.0)] = 1.0
     pitch: Annotated[float, Meta(ge=-12.0, le=12.0)] = 0.0
     responder: Name = ""
@@ -94,7 +96,7 @@ class SessionStart(Struct, frozen=True, kw_only=True, tag="session_start"):
 
 class SessionUpdate(Struct, frozen=True, kw_only=True, tag="session_update"):
     voice: Name | None = None
-    language: Language | None = None
+    language: Heard | None = None
     rate: Annotated[float, Meta(ge=0.5, le=3.0)] | None = None
     pitch: Annotated[float, Meta(ge=-12.0, le=12.0)] | None = None
     responder: Name | None = None

@@ -105,15 +105,24 @@ class Hub(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class VoiceChoice:
-    """Who speaks, and how. Empty strings and None: the default. Read at the start of a turn."""
+    """Who speaks, and how. Empty strings and None: the default. Read at the start of a turn.
+
+    `hears`: what the user speaks, where that is not `language`; "*" is to be detected.
+    """
 
     model: str = ""
     voice: str = ""
     language: str = ""
+    hears: str = ""
     rate: float = 1.0
     pitch: float = 0.0
     range: float = 1.0
     volume: float = 1.0
+
+    @property
+    def heard(self) -> str:
+        """The language that is listened to."""
+        return self.hears or self.language
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from typing import Any, cast
 from asr.vad import FrameVad
 from base import log as logs
 from base.errors import AntiphonError
+from base.language import ANY
 from orchestrator import messages as m
 from orchestrator.cancellation import is_cancelled
 from orchestrator.clients.asr import EarsClient
@@ -124,7 +125,7 @@ class Session:
         phrases = tuple(start.phrases) or tuple(getattr(self._responder, "phrases", ()))
         self._ears = EarsClient(
             services.workers,
-            language=choice.language,
+            language=choice.heard,
             phrases=phrases,
             post=self._post,
             notice=self.notice_nowait,
@@ -511,7 +512,7 @@ class Session:
             voice=self._choice,
             interruption=command.interruption,
             voices=self._services.workers.voices(self._choice.language),
-            facts=self._services.workers.facts(self._choice.language),
+            facts=self._services.workers.facts(self._choice.heard),
         )
         self._brain = self._responder
         self._reply = self._tasks.create_task(task.run(self._brain, command.history, context))
@@ -562,9 +563,9 @@ class Session:
 
     def _choose(self, choice: VoiceChoice) -> None:
         """From the next turn; a language from the next utterance."""
-        if choice.language != self._choice.language:
-            self._ears.hear_nowait(choice.language)
-            self._deaf = choice.language
+        if choice.heard != self._choice.heard:
+            self._ears.hear_nowait(choice.heard)
+            self._deaf = choice.heard
         self._choice = choice
         self._tell_deaf(self._clock())
 
@@ -718,5 +719,7 @@ class Session:
 
 def cannot_hear(workers: Workers, language: str) -> str:
     hears = workers.hears()
+    if language == ANY and hears:
+        return f"nobody here tells languages apart; what you say is taken for one of: {', '.join(hears)}"
     known = f" (those that can: {', '.join(hears)})" if hears else ""
     return f"I can speak {language!r} but nobody here can hear it{known}; typing works"

@@ -30,7 +30,9 @@ class OrchestratorSettings:
         str, Meta(description="File with the access keys, one a line, one of which a session must have; empty: none.")
     ] = ""
     max_sessions: Annotated[int, Meta(description="Sessions at once; one more is refused.", ge=1)] = 100
-    language: Annotated[str, Meta(description="Language of a session that names none (BCP 47).")] = "en"
+    language: Annotated[
+        str, Meta(description="Language of a session that names none (BCP 47); *: what is said is detected.")
+    ] = "en"
     voice: Annotated[str, Meta(description="Voice of a session that names none; empty: the worker's default.")] = ""
     model: Annotated[str, Meta(description="Speech model of a session; empty: any that has the voice.")] = ""
     responder: Annotated[

@@ -9,12 +9,15 @@ from unicodedata import category
 
 from base.audio import AudioFormat
 from base.errors import BadRequest
+from base.language import ANY
 from orchestrator import messages as m
 from orchestrator.conversation.policy import Policy
 from orchestrator.ports import Adjust, VoiceChoice
 
 JOINERS = "\u200c\u200d"
 """Zero-width characters that letters and emoji are made with."""
+SPOKEN = "en"
+"""The usual language of replies where the usual one to hear is whichever."""
 DROPPED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 
 
@@ -34,11 +37,26 @@ def check_formats(start: m.SessionStart) -> None:
             raise
 
 
-def changed_choice(choice: VoiceChoice, wish: m.SessionUpdate | Adjust) -> VoiceChoice:
-    """`choice` with what is wished for; None leaves things as they are."""
+def usual_choice(model: str, voice: str, language: str) -> VoiceChoice:
+    """The operator's."""
+    if language == ANY:
+        return VoiceChoice(model=model, voice=voice, language=SPOKEN, hears=ANY)
+    return VoiceChoice(model=model, voice=voice, language=language)
+
+
+def changed_choice(choice: VoiceChoice, wish: m.SessionStart | m.SessionUpdate | Adjust) -> VoiceChoice:
+    """`choice` with what is wished for; None leaves things as they are.
+
+    The language "*" is one to hear: what is spoken stays.
+    """
     changes: dict[str, Any] = {
         field: value for field in ("voice", "language", "rate", "pitch") if (value := getattr(wish, field)) is not None
     }
+    if changes.get("language") == ANY:
+        del changes["language"]
+        changes["hears"] = ANY
+    elif "language" in changes:
+        changes["hears"] = ""
     return replace(choice, **changes)
 
 
@@ -50,7 +68,8 @@ def settled_choice(choice: VoiceChoice, usual: VoiceChoice, language_of: Callabl
     """
     language = choice.language or language_of(choice.voice, usual.language)
     voice = choice.voice or (usual.voice if language == usual.language else "")
-    return replace(choice, model=choice.model or usual.model, voice=voice, language=language)
+    hears = choice.hears or ("" if choice.language else usual.hears)
+    return replace(choice, model=choice.model or usual.model, voice=voice, language=language, hears=hears)
 
 
 def changed_policy(policy: Policy, wish: m.SessionStart | m.SessionUpdate) -> Policy:

@@ -24,7 +24,7 @@ from base.audio import UPLINK_RATE
 from base.errors import AntiphonError, AtCapacity, TimedOut
 from orchestrator import wire
 from orchestrator.clients.stream import Stream
-from orchestrator.clients.workers import Shunned, Workers, identity, wanted_ears
+from orchestrator.clients.workers import Shunned, Workers, identity
 from orchestrator.conversation.events import Event, FinalHeard, PartialHeard, RecognitionFailed
 from pb.antiphon.v1 import recognition_pb2_grpc
 from registry.placement import Candidate
@@ -161,7 +161,7 @@ class EarsClient:
 
     async def _find(self) -> Candidate | None:
         """Whoever can hear the language now; None to look again. Utterances that nobody can hear are ended."""
-        wanted, exclude = wanted_ears(self._language), self._shunned.now()
+        wanted, exclude = self._workers.ears(self._language), self._shunned.now()
         who = self._workers.find(wanted, exclude)
         if who is not None:
             self._alone_since_s = None
@@ -290,11 +290,11 @@ class EarsClient:
         if self._who is None:
             return False
         others = self._shunned.now() | {identity(self._who.worker)}
-        return self._workers.find(wanted_ears(self._language), others) is not None
+        return self._workers.find(self._workers.ears(self._language), others) is not None
 
     def _nobody(self) -> str:
         """Why nobody hears, for the user."""
-        if self._workers.find(wanted_ears(self._language)) is None:
+        if self._workers.find(self._workers.ears(self._language)) is None:
             return f"no recogniser for {self._language or 'any language'!r} is running; typing works"
         if isinstance(self._why, AtCapacity):
             return "every recogniser is busy; try again in a moment, or type"
@@ -312,6 +312,6 @@ class EarsClient:
         """Between utterances: leaves a worker that drains, or that was asked to hear another language."""
         if self._stream is None or self._who is None or self._live:
             return
-        if self._tongue != self._language or not self._workers.fits(self._who, wanted_ears(self._language)):
+        if self._tongue != self._language or not self._workers.fits(self._who, self._workers.ears(self._language)):
             self._stream.leave_nowait()
             self._stream = None

@@ -12,7 +12,7 @@ import grpc.aio
 from base import log as logs
 from base import rpc
 from base.errors import AntiphonError, NotFound
-from base.language import closeness, matches
+from base.language import ANY, closeness, matches
 from orchestrator.ports import VoiceChoice
 from registry.directory import Directory
 from registry.placement import Candidate, Wanted, choose
@@ -144,11 +144,17 @@ class Workers:
         return self.find(wanted_voice(choice)) is not None
 
     def can_hear(self, language: str) -> bool:
-        return self.find(wanted_ears(language)) is not None
+        """Whether somebody hears the language; of "*", whether somebody tells languages apart."""
+        return self.find(wanted_ears(language, detects=language == ANY)) is not None
+
+    def ears(self, language: str) -> Wanted:
+        """Whom to ask to hear the language: for "*" who tells languages apart, where there is anybody who does."""
+        detects = wanted_ears(language, detects=True)
+        return detects if language == ANY and self.find(detects) is not None else wanted_ears(language)
 
     def gives_partials(self, language: str) -> bool:
         """Whether whoever hears the language says what it understands while somebody speaks. True while unknown."""
-        who = self.find(wanted_ears(language))
+        who = self.find(self.ears(language))
         return who is None or "partials" in who.model.features
 
     def hears(self) -> list[str]:
@@ -192,7 +198,7 @@ class Workers:
         return {
             "tts": _engines(self.of(WorkerKind.TTS)),
             "asr": _engines(self.of(WorkerKind.ASR)),
-            "hears": "yes" if self.can_hear(language) else "no",
+            "hears": "yes" if self.find(self.ears(language)) else "no",
         }
 
 
@@ -219,8 +225,10 @@ def wanted_voice(choice: VoiceChoice) -> Wanted:
     return Wanted(kind=WorkerKind.TTS, model=choice.model, voice=voice, language=choice.language)
 
 
-def wanted_ears(language: str) -> Wanted:
-    return Wanted(kind=WorkerKind.ASR, language=language)
+def wanted_ears(language: str, *, detects: bool = False) -> Wanted:
+    """`detects`: it tells languages apart."""
+    features = frozenset({"detection"} if detects else ())
+    return Wanted(kind=WorkerKind.ASR, language=language, features=features)
 
 
 def identity(worker: WorkerRecord) -> str:

@@ -38,6 +38,7 @@ async def test_a_hung_decode_costs_one_session_its_turn_and_who_only_queued_is_h
         pcm = whisper_models.in_a_room(ASKED)
         async with user(here.url, speaks=True) as a, user(here.url, speaks=True) as b:
             await b.microphone.say(pcm)
+            await b.wait(TurnEnded, transcript=ASKED)
             assert (await b.finished()).heard == ASKED  # from now on it is known what a decode costs
             [ears] = made
             [child] = ears.processes

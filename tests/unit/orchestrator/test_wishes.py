@@ -3,7 +3,7 @@ import pytest
 from orchestrator.conversation.policy import Policy
 from orchestrator.messages import Endpointing, SessionStart, SessionUpdate
 from orchestrator.ports import Adjust, VoiceChoice
-from orchestrator.wishes import changed_choice, changed_policy, clean_text, settled_choice
+from orchestrator.wishes import changed_choice, changed_policy, clean_text, settled_choice, usual_choice
 
 pytestmark = pytest.mark.unit
 
@@ -63,3 +63,27 @@ def test_what_is_left_out_of_a_policy_stays():
     assert changed_policy(Policy(), SessionStart(turn_detection="manual", interruptible=False)) == Policy(
         manual=True, interruptible=False
     )
+
+
+def test_any_language_is_one_to_hear_and_leaves_what_is_spoken() -> None:
+    usual = usual_choice("", "", "de")
+
+    def settled(choice: VoiceChoice) -> VoiceChoice:
+        return settled_choice(choice, usual, lambda voice, language: {"ann": "en"}.get(voice, language))
+
+    start = settled(changed_choice(VoiceChoice(), SessionStart(language="*", voice="ann")))
+    assert (start.language, start.heard) == ("en", "*")
+    assert settled(changed_choice(start, SessionUpdate(rate=1.5))).heard == "*"
+    french = settled(changed_choice(start, SessionUpdate(language="fr", voice="")))
+    assert (french.language, french.heard) == ("fr", "fr")
+    again = settled(changed_choice(french, SessionUpdate(language="*")))
+    assert (again.language, again.heard) == ("fr", "*")
+    assert settled(changed_choice(again, SessionUpdate(language=""))).heard == "de"
+
+
+def test_an_operator_may_leave_the_language_open() -> None:
+    usual = usual_choice("", "v", "*")
+    none = settled_choice(VoiceChoice(), usual, lambda voice, language: language)
+    assert (none.language, none.heard, none.voice) == ("en", "*", "v")
+    named = settled_choice(VoiceChoice(language="de"), usual, lambda voice, language: language)
+    assert (named.language, named.heard) == ("de", "de")

@@ -7,6 +7,7 @@ replaced. Nothing is ever fetched: the directory is checked before, and the hub'
 from __future__ import annotations
 
 import os
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ TEMPERATURES = (0.0, 0.2, 0.4)
 """Those after the first are tried with the last decode of an utterance only, where the thresholds are not met."""
 MOST_PROMPT = 200
 """Tokens of phrases; the model's memory holds 448, and half of it is what it may say."""
+_CONTROL = re.compile(r"<\|[^<>|]*\|>")
 _CODES = {tag: code for code, tag in BCP47.items()}
 
 
@@ -115,15 +117,20 @@ class WhisperTranscriber:
         return list(segments), info
 
     def _prompt(self, phrases: tuple[str, ...]) -> str:
-        """As many as the prompt has room for, the first ones."""
+        """As many as the prompt has room for, the first ones; none of them can say what only the decoder may."""
         taken: list[str] = []
         room = MOST_PROMPT
-        for phrase in phrases:
+        for phrase in filter(None, map(plain, phrases)):
             room -= len(self._model.hf_tokenizer.encode(f" {phrase},", add_special_tokens=False).ids)
             if room < 0:
                 break
             taken.append(phrase)
         return ", ".join(taken)
+
+
+def plain(phrase: str) -> str:
+    """Without what Whisper's tokenizer reads as control tokens: "<|startoftranscript|>", "<|0.00|>"."""
+    return " ".join(_CONTROL.sub(" ", phrase).replace("<|", " ").replace("|>", " ").split())
 
 
 def _word(word: Any, most: int) -> ClipWord:
