@@ -30,7 +30,7 @@ SILENCE = "silence"
 CERTAIN = 0.4
 """From a probability that much above (below) a half on, the wait is the floor (the ceiling)."""
 LIKELY: Mapping[str, float] = MappingProxyType(
-    {COMPLETE: 0.9, QUESTION: 0.65, STOPPED: 0.6, SENTENCE: 0.55, SILENCE: 0.5, UNFINISHED: 0.1}
+    {COMPLETE: 0.9, QUESTION: 0.65, STOPPED: 0.55, SENTENCE: 0.55, SILENCE: 0.5, UNFINISHED: 0.1}
 )
 """How likely it is that the user is done, by how the words read."""
 _SURE = 0.02

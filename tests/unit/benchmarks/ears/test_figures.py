@@ -57,8 +57,9 @@ def test_one_mode_alone_promises_nothing_and_a_turn_never_answered_is_told() -> 
 
 def test_cut_offs_in_short_pauses_are_told_and_promise_nothing() -> None:
     found = {r.name: r for r in rows("x", {"adaptive": [clip(cut_offs=1, short=1), clip()], "fixed": [clip()]})}
-    row = found["x, adaptive: of these, in short pauses (≤ 0.5 s)"]
+    row = found["x, adaptive: cut-offs in short pauses (≤ 0.5 s)"]
     assert (row.median, row.n, row.verdict, row.note) == (1, 2, "", "a-1")
+    assert (found["x, adaptive: cut-offs"].median, found["x, adaptive: cut-offs"].verdict) == (0, "ok")
 
 
 def test_sessions_that_failed_miss_a_budget() -> None:

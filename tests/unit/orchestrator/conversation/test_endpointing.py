@@ -226,7 +226,7 @@ def test_a_long_text_without_an_open_end_is_likely_a_whole_sentence(language: st
 def test_a_full_stop_is_weak_evidence(language: str, text: str) -> None:
     """Whisper puts one after fragments too."""
     assert read(text, language) == STOPPED
-    assert 400 < adjust(text, language, 500)[0] < 450
+    assert 440 < adjust(text, language, 500)[0] < 480
     assert adjust(text, language, 500)[1] == SILENCE
     assert adjust(text, language, 500, usual_ms=1200) == (1200, SILENCE), "not for who pauses after such words"
     assert adjust(text, language, 500, heard=0.95) == (250, COMPLETE), "an ear confirms it"
