@@ -15,9 +15,10 @@ reply to end, answers, and waits again. Hence:
   one.
 - **Talk without end** lowers the bar, too, by a decibel in three seconds; quiet raises it as fast.
 
-What gets over a lowered bar only leaves the usual level as it was, and nothing of what talk has lowered; three such
-utterances in a row that began where there was room are the user, who is softer now: they alone count from then on. An
-utterance at the usual level takes the room away and begins that count anew.
+What gets over a lowered bar only leaves the usual level as it was. Of what talk has lowered it leaves nothing; where
+there was room it gives a step more, as the next word may be softer. Three such utterances in a row are the user, who is
+softer now: they alone count from then on. An utterance at the usual level takes the room away and begins that count
+anew.
 """
 
 from __future__ import annotations
@@ -113,7 +114,7 @@ class Near:
             self._over_refused = 0
         elif self._over_refused < _OVER:
             self._steps, self._until = max(1, self._steps), now + _SOON
-        self._over = over
+        self._over, self._stretch = over, 0
 
     def refuse(self, now: int, samples: int) -> None:
         """So much speech, which ended now, lay below the bar."""
@@ -136,7 +137,7 @@ class Near:
         if usual is not None and level < usual - self._margin:
             if self._steps:
                 self._soft.append((now, level))
-                self._until = now + _SOON
+                self._steps, self._until = min(self._steps + 1, _STEPS), now + _SOON
             if len(self._soft) < _IN_A_ROW:
                 return
             self._utterances.clear()
@@ -156,5 +157,5 @@ class Near:
             return
         tried = not self._over and self._steps and self._first <= self._until
         if tried and self._stretch >= _LEAST_TRY and self._last - self._first <= _TRY:
-            self._steps, self._until = min(self._steps + 1, _STEPS), self._last + _AGAIN
+            self._steps, self._until = min(self._steps + 1, _STEPS), max(self._until, self._last + _AGAIN)
         self._stretch = 0
