@@ -16,9 +16,9 @@ reply to end, answers, and waits again. Hence:
 - **Talk without end** lowers the bar, too, by a decibel in three seconds; quiet raises it as fast.
 
 What gets over a lowered bar only leaves the usual level as it was. Of what talk has lowered it leaves nothing; where
-there was room it gives a step more, as the next word may be softer. Three such utterances in a row are the user, who is
-softer now: they alone count from then on. An utterance at the usual level takes the room away and begins that count
-anew.
+there was room it gives a step more until the next reply, as the next word may be softer. Three such utterances in a
+row, each after another reply, are the user, who is softer now: they alone count from then on. An utterance at the usual
+level takes the room away and begins that count anew.
 """
 
 from __future__ import annotations
@@ -54,6 +54,8 @@ class Near:
         self._utterances: deque[tuple[int, float]] = deque(maxlen=_KEPT)
         self._soft: list[tuple[int, float]] = []
         """Utterances in a row that got over a lowered bar only."""
+        self._answered = False
+        """One of them answered the latest reply; until the next its next words have a step more."""
         self._steps = 0
         self._until = 0
         self._over = False
@@ -89,7 +91,7 @@ class Near:
         begun = self._stretch > 0 and self._first <= self._until and now - self._first <= _TRY
         if now > self._until and not begun:
             self._steps = 0
-        return _STEP_DB * self._steps
+        return _STEP_DB * min(self._steps + (self._answered and self._steps > 0), _STEPS)
 
     def _yielded_db(self, now: int) -> float:
         return max(0.0, self._yielded - max(0, now - self._last) * _TALK_DB)
@@ -114,6 +116,7 @@ class Near:
             self._over_refused = 0
         elif self._over_refused < _OVER:
             self._steps, self._until = max(1, self._steps), now + _SOON
+            self._answered = False
         self._over, self._stretch = over, 0
 
     def refuse(self, now: int, samples: int) -> None:
@@ -136,8 +139,10 @@ class Near:
         self._stretch, self._yielded = 0, 0.0
         if usual is not None and level < usual - self._margin:
             if self._steps:
+                self._until = now + _SOON
+            if self._steps and not self._answered:
+                self._answered = True
                 self._soft.append((now, level))
-                self._steps, self._until = min(self._steps + 1, _STEPS), now + _SOON
             if len(self._soft) < _IN_A_ROW:
                 return
             self._utterances.clear()

@@ -207,6 +207,14 @@ def test_three_in_a_row_are_the_user_who_is_softer_now(world):
     assert world.bar() == -45
 
 
+def test_three_in_one_turn_are_one(world):
+    world.reply()
+    for _ in range(4):
+        assert world.say(-35, 1)
+        world.wait(0.4)
+    assert world.near.usual_dbfs(world.now) == -20
+
+
 def test_one_at_the_usual_level_begins_the_count_anew(world):
     for level in (-35, -35, -20, -35, -35):
         world.reply()
