@@ -38,6 +38,8 @@ PHRASES = (
     "thank you very much",
     "five",
 )
+REMARK = "and then I told her that we should go there later"
+MOST_TRIES = 10
 ROOM_DBFS = -68.0
 LEAD_S, REST_S = 2.0, 1.0
 RELEARN_S = 8.0
@@ -127,6 +129,8 @@ def run(options: Options) -> list[Row]:
         rows += [*_typing(ear), *_bursts(ear), *_steady(ear), *_music(ear, said)]
         if not (ear.name and ear.quick):  # nothing is learnt of a user over a reply
             rows += [*_talkers(ear), *_cost(ear, options)]
+        if ear.name and not ear.quick:
+            rows += [*_remarks(ear), *_soft(ear)]
     return rows
 
 
@@ -317,6 +321,52 @@ def _talkers(ear: Ear) -> list[Row]:
             single(ear.row(f"utterances heard of a talker {down:g} dB quieter"), "of 8", sum(heard[4:12]), note=note)
         )
     return rows
+
+
+def _remarks(ear: Ear) -> list[Row]:
+    """After four utterances of the user's, 20 remarks of somebody who is quieter, one every three seconds."""
+    rows = []
+    mine = [to_float(speech.say(text, VOICES[0])).astype(np.float64) for text in PHRASES[2:6]]
+    theirs = to_float(speech.say(REMARK, VOICES[1])).astype(np.float64)
+    for down in (15.0, 18.0, 20.0):
+        begins = [13.0 + 3.0 * n for n in range(20)]
+        pieces = [(1.0 + 3.0 * n, words) for n, words in enumerate(mine)]
+        stream = noises.placed(75.0, *pieces, *((at, noises.gain(-down) * theirs) for at in begins))
+        found = hear(noises.pcm(_room(stream)), ear)
+        taken = sum(x.first / UPLINK_RATE > begins[0] - 0.1 and not x.dismissed for x in found)
+        rows.append(single(ear.row(f"remarks without a pause, {down:g} dB quieter: starts"), "of 20", taken))
+    return rows
+
+
+def _soft(ear: Ear) -> list[Row]:
+    """After four utterances and a reply of three seconds to each, "yes please" until it is heard: by a softer user."""
+    rows = []
+    for down in (9.0, 12.0, 16.0, 20.0):
+        tries = [_tries(ear, voice, down) for voice in VOICES[:3]]
+        rows.append(spread(ear.row(f"who turned {down:g} dB softer, after a reply: tries unheard"), "tries", tries))
+    return rows
+
+
+def _tries(ear: Ear, voice: str, down: float) -> float:
+    vad, at = ear.make(), 0
+
+    def heard(words: Floats, seconds: float) -> bool:
+        nonlocal at
+        pcm = noises.pcm(_room(noises.placed(seconds, (0.8, words))))
+        begun = False
+        for piece in range(0, len(pcm) // 2 - FRAME_SAMPLES + 1, FRAME_SAMPLES):
+            news = vad.push(at, pcm[2 * piece : 2 * (piece + FRAME_SAMPLES)])
+            begun = begun or any(isinstance(x, SpeechStarted) for x in news)
+            at += FRAME_SAMPLES
+        return begun
+
+    for text in PHRASES[2:6]:
+        heard(to_float(speech.say(text, voice)).astype(np.float64), 3.0)
+        vad.set_over_reply(True)
+        heard(np.zeros(1), 3.0)
+        vad.set_over_reply(False)
+    words = noises.gain(-down) * to_float(speech.say("yes please", voice)).astype(np.float64)
+    return float(next((n for n in range(MOST_TRIES) if heard(words, 3.0)), MOST_TRIES))
 
 
 def _cost(ear: Ear, options: Options) -> list[Row]:

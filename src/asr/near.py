@@ -15,9 +15,10 @@ reply to end, answers, and waits again. Hence:
   one.
 - **Talk without end** lowers the bar, too, by a decibel in three seconds; quiet raises it as fast.
 
-What gets over a lowered bar only leaves the usual level as it was, and nothing of what talk has lowered; three such
-utterances in a row that began where there was room are the user, who is softer now: they alone count from then on. An
-utterance at the usual level takes the room away and begins that count anew.
+What gets over a lowered bar only leaves the usual level as it was. Of what talk has lowered it leaves nothing; where
+there was room it gives a step more until the next reply, as the next word may be softer. Three such utterances in a
+row, each after another reply, are the user, who is softer now: they alone count from then on. An utterance at the usual
+level takes the room away and begins that count anew.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ class Near:
         self._utterances: deque[tuple[int, float]] = deque(maxlen=_KEPT)
         self._soft: list[tuple[int, float]] = []
         """Utterances in a row that got over a lowered bar only."""
+        self._answered = False
+        """One of them answered the latest reply; until the next its next words have a step more."""
         self._steps = 0
         self._until = 0
         self._over = False
@@ -88,7 +91,7 @@ class Near:
         begun = self._stretch > 0 and self._first <= self._until and now - self._first <= _TRY
         if now > self._until and not begun:
             self._steps = 0
-        return _STEP_DB * self._steps
+        return _STEP_DB * min(self._steps + (self._answered and self._steps > 0), _STEPS)
 
     def _yielded_db(self, now: int) -> float:
         return max(0.0, self._yielded - max(0, now - self._last) * _TALK_DB)
@@ -113,7 +116,8 @@ class Near:
             self._over_refused = 0
         elif self._over_refused < _OVER:
             self._steps, self._until = max(1, self._steps), now + _SOON
-        self._over = over
+            self._answered = False
+        self._over, self._stretch = over, 0
 
     def refuse(self, now: int, samples: int) -> None:
         """So much speech, which ended now, lay below the bar."""
@@ -135,8 +139,10 @@ class Near:
         self._stretch, self._yielded = 0, 0.0
         if usual is not None and level < usual - self._margin:
             if self._steps:
-                self._soft.append((now, level))
                 self._until = now + _SOON
+            if self._steps and not self._answered:
+                self._answered = True
+                self._soft.append((now, level))
             if len(self._soft) < _IN_A_ROW:
                 return
             self._utterances.clear()
@@ -156,5 +162,5 @@ class Near:
             return
         tried = not self._over and self._steps and self._first <= self._until
         if tried and self._stretch >= _LEAST_TRY and self._last - self._first <= _TRY:
-            self._steps, self._until = min(self._steps + 1, _STEPS), self._last + _AGAIN
+            self._steps, self._until = min(self._steps + 1, _STEPS), max(self._until, self._last + _AGAIN)
         self._stretch = 0

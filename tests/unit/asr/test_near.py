@@ -183,6 +183,21 @@ def test_it_keeps_its_room_from_reply_to_reply(world):
     assert world.say(-40, 0.7)
 
 
+def test_its_next_words_may_be_softer(world):
+    world.reply()
+    world.say(-35, 1)
+    assert world.bar() == -42
+
+
+def test_words_that_a_reply_cuts_off_are_no_try_and_cost_no_room(world):
+    world.reply()
+    assert world.say(-35, 1)
+    world.say(-45, 0.4)
+    world.reply()
+    world.wait(0.8)
+    assert world.say(-36, 1)
+
+
 def test_three_in_a_row_are_the_user_who_is_softer_now(world):
     for _ in range(3):
         world.reply()
@@ -190,6 +205,14 @@ def test_three_in_a_row_are_the_user_who_is_softer_now(world):
     assert world.near.usual_dbfs(world.now) == -35
     world.wait(30)
     assert world.bar() == -45
+
+
+def test_three_in_one_turn_are_one(world):
+    world.reply()
+    for _ in range(4):
+        assert world.say(-35, 1)
+        world.wait(0.4)
+    assert world.near.usual_dbfs(world.now) == -20
 
 
 def test_one_at_the_usual_level_begins_the_count_anew(world):
