@@ -16,7 +16,7 @@ reply to end, answers, and waits again. Hence:
 - **Talk without end** lowers the bar, too, by a decibel in three seconds; quiet raises it as fast.
 
 What gets over a lowered bar only leaves the usual level as it was. Of what talk has lowered it leaves nothing; where
-there was room it gives a step more until the next reply, as the next word may be softer. Three such utterances in a
+there was room it gives a step more for ten seconds, as the next word may be softer. Three such utterances in a
 row, each after another reply, are the user, who is softer now: they alone count from then on. An utterance at the usual
 level takes the room away and begins that count anew.
 """
@@ -138,10 +138,8 @@ class Near:
         usual = self.usual_dbfs(now)
         self._stretch, self._yielded = 0, 0.0
         if usual is not None and level < usual - self._margin:
-            if self._steps:
-                self._until = now + _SOON
             if self._steps and not self._answered:
-                self._answered = True
+                self._answered, self._until = True, now + _SOON
                 self._soft.append((now, level))
             if len(self._soft) < _IN_A_ROW:
                 return
