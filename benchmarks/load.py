@@ -76,11 +76,7 @@ def _rows(few: Load, full: Load, more: Load, least: Load) -> list[Row]:
         single("orchestrator CPU, of the floor's", "×", ours / floor, 1.5, note=note),
         single("orchestrator CPU a session-minute", "s", ours),
         single("the floor's CPU a session-minute", "s", floor, note="bare websockets, the same VAD, a paced tone"),
-        *(
-            single(f"{name} CPU a session-minute", "s", cpu)
-            for name, cpu in full.cpu.items()
-            if name not in ("orchestrator", "crowd")
-        ),
+        *(single(f"{name} CPU a session-minute", "s", cpu) for name, cpu in full.cpu.items() if name != "orchestrator"),
         single(f"audio for which a listener's buffer was dry, {SESSIONS} sessions", "%", dry, 0.1),
         single(f"orchestrator memory, {MORE} sessions", "MB", more.resident_mb, 150),
         single("orchestrator memory, one session more", "MB", per_session, 0.5, note=f"{FEW} to {MORE} sessions"),

@@ -65,7 +65,8 @@ def _early_rows(options: Options) -> list[Row]:
         late, _ = solo.run(_scene(address, turns, USERS, _start([NEUTRAL], "", early=False)))
         early, _ = solo.run(_scene(address, turns, USERS, _start([NEUTRAL], "", early=True)))
         before = _events(address)
-        solo.run(_scene(address, 2 * turns, USERS, _start([NEUTRAL, GOES_ON], "", early=True)))
+        # A brain that answers at once, so that its voice has begun when the answer is thrown away.
+        solo.run(_scene(address, 2 * turns, USERS, _start([NEUTRAL, GOES_ON], "echo", early=True)))
         found = {what: count - before.get(what, 0) for what, count in _events(address).items()}
     begun, dropped = found.get("early_starts", 0), found.get("early_dropped", 0)
     wasted = found.get("early_wasted_ms", 0) / 1000

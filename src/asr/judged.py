@@ -1,8 +1,8 @@
 """Two opinions about speech: quick rules (vad.py), and a slower judge that is surer. Pure.
 
 The quick rules tell within 30 ms of its first sample that something like speech began, and take a chord or a cough for
-it, too. A judge such as Silero VAD tells those from speech, but two windows later or four: 80 ms after the first sample
-at the median, 150 at the 99th percentile. So:
+it, too. A judge such as Silero VAD tells those from speech, but windows of 32 ms later (`bench --only vad` says how
+late). So:
 
 **Over a reply**, where every moment counts, the quick rules start an utterance and the judge *dismisses* it: if it has
 not agreed 200 ms after the first sample, what was heard is no speech. Once dismissed, a sound can only become an

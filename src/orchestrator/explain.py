@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from orchestrator import messages as m
 from orchestrator.conversation import commands as c
 from orchestrator.conversation import events as e
-from orchestrator.ports import VoiceChoice
 
 Fact = str | float | int | None
 
@@ -60,25 +58,6 @@ class Speech:
         self.final = f"{before.final} {self.final}".strip()
         if self.voiced_until_s is None:
             self.voiced_until_s = before.voiced_until_s
-
-
-@dataclass(slots=True)
-class Draft:
-    """A reply that was begun early, until it is accepted or dropped."""
-
-    turn: int
-    since_s: float
-    first_text_s: float | None = None
-    written: int = 0
-    """Code points."""
-    choice: VoiceChoice | None = None
-    """How it changed the voice, if it did."""
-    withheld: list[m.ServerMessage] = field(default_factory=list)
-    """What the client is told when it is accepted."""
-
-    def wrote(self, text: str, now: float) -> None:
-        self.first_text_s = now if self.first_text_s is None else self.first_text_s
-        self.written += len(text)
 
 
 @dataclass(slots=True)
@@ -148,7 +127,7 @@ class TurnLog:
         self._speech.endpoint = command.reason
         self._speech.ended_s = now
 
-    def started(self, command: c.StartReply, now: float, responder: str, draft: Draft | None = None) -> None:
+    def started(self, command: c.StartReply, now: float, responder: str) -> None:
         speech = None
         if command.cause is c.Cause.USER:
             if self._speech.utterances and self._speech.endpoint != "asked":
@@ -156,9 +135,11 @@ class TurnLog:
             self._speech = Speech()
         spoken_as_it_is = command.cause in (c.Cause.SAY, c.Cause.CONTINUE, c.Cause.APOLOGY)
         self._line = TurnLine(command.turn, command.cause.value, "" if spoken_as_it_is else responder, speech, now)
-        if draft is not None:
-            self._line.early_s = draft.since_s
-            self._line.first_text_s = now if draft.first_text_s is not None else None
+
+    def began_early(self, since_s: float) -> None:
+        """The reply that was just started had been begun then."""
+        if self._line is not None:
+            self._line.early_s = since_s
 
     def wrote(self, now: float) -> None:
         if self._line is not None and self._line.first_text_s is None:

@@ -30,8 +30,9 @@ from orchestrator.conversation.history import Item, Role
 from orchestrator.conversation.machine import Machine, Policy, State
 from orchestrator.conversation.states import LIVE
 from orchestrator.downlink import Downlink, Ticker
+from orchestrator.draft import Draft
 from orchestrator.edge import Allowance
-from orchestrator.explain import Draft, TurnLine, TurnLog
+from orchestrator.explain import TurnLine, TurnLog
 from orchestrator.faults import fault
 from orchestrator.inbox import Inbox
 from orchestrator.missed import Missed
@@ -88,7 +89,7 @@ class Session:
         self._responder = self._brain = services.responder(start.responder)
         """Who answers from the next turn on, and who was asked last."""
         history = tuple(Item(Role(h.role), h.text) for h in start.history)
-        self._told_policy = replace(policy, early=policy.early and getattr(self._responder, "early", False))
+        self._told_policy = self._policy_for(self._responder)
         """As the machine knows it."""
         self._machine = Machine(self._told_policy, history)
         self._inbox = Inbox(64)
@@ -439,10 +440,13 @@ class Session:
 
     def _start_reply(self, command: c.StartReply, now: float) -> None:
         draft, self._draft = self._draft, None
-        self._turn_log.started(command, now, self._responder.name, draft)
+        self._turn_log.started(command, now, self._responder.name)
         if draft is None:
             self._begin_reply(command)
             return
+        self._turn_log.began_early(draft.since_s)
+        if draft.written:
+            self._turn_log.wrote(now)
         if self._progress is not None:
             self._progress.accept_nowait()
         if draft.choice is not None:
@@ -532,7 +536,7 @@ class Session:
             self._inbox.post_nowait(e.ReplyAnswering(turn))
         draft = self._draft
         if draft is not None and draft.turn == turn:
-            draft.wrote(text, self._clock())
+            draft.written += len(text)
         else:
             self._turn_log.wrote(self._clock())
         self._tell_of(turn, m.Reply(turn=turn, text=text))
@@ -632,12 +636,13 @@ class Session:
         self._policy = replace(changed_policy(self._policy, update), language=choice.language)
         self._tell_policy(another=another)
 
+    def _policy_for(self, responder: Responder) -> Policy:
+        """Early only where it bears to be thrown away."""
+        return replace(self._policy, early=self._policy.early and getattr(responder, "early", False))
+
     def _tell_policy(self, *, another: bool) -> None:
-        """Tells the machine, if that matters to it. Early only where the responder bears to be thrown away; `another`:
-        it is not the one that it was.
-        """
-        early = self._policy.early and getattr(self._responder, "early", False)
-        policy = replace(self._policy, early=early)
+        """Tells the machine, if that matters to it. `another`: the responder is not the one that it was."""
+        policy = self._policy_for(self._responder)
         if another or self._draft is not None or policy != self._told_policy:
             self._told_policy = policy
             self._inbox.post_nowait(e.PolicyChanged(policy, another))

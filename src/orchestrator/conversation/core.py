@@ -83,6 +83,11 @@ class Core:
         return self.reply
 
     @property
+    def begun(self) -> Reply | None:
+        """The reply, or the one that was begun early: whose news counts."""
+        return self.draft.reply if self.reply is None and self.draft is not None else self.reply
+
+    @property
     def stopping(self) -> Stop:
         """How the reply was told to stop, in STOPPING."""
         if self.reply is None or self.reply.stop is None:

@@ -179,8 +179,7 @@ class Machine:
             ):
                 if event.turn > core.turn:
                     raise RuntimeError(f"{event} is about a turn that was never started; the last is {core.turn}")
-                current = core.reply or (core.draft.reply if core.draft is not None else None)
-                stale, what = current is None or event.turn != current.turn, "stale_turn"
+                stale, what = core.begun is None or event.turn != core.begun.turn, "stale_turn"
             case _:
                 return False
         core.counts[what] += stale

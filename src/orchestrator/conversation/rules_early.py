@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from orchestrator.conversation.backchannel import is_backchannel
 from orchestrator.conversation.core import Core
 from orchestrator.conversation.endpointing import COMPLETE, UNFINISHED, read
-from orchestrator.conversation.events import ReplyAnswering, ReplyFailed, ReplyLoading, ToolHappened
-from orchestrator.conversation.history import Item, Role
+from orchestrator.conversation.events import ReplyAnswering, ReplyFailed, ReplyLoading
+from orchestrator.conversation.speech import only_listens
 from orchestrator.conversation.turns import Reply
 
 
@@ -29,7 +28,7 @@ def _worth(core: Core, text: str) -> bool:
     turn, language = core.hearing.turn, core.policy.language
     if any(u.ended_s is None and not u.words for u in turn):
         return False  # they speak on
-    if turn and all(u.over and not u.answers for u in turn) and is_backchannel(text, language):
+    if only_listens(turn, text, language):
         return False
     reading = read(text, language)
     if reading == COMPLETE:
@@ -60,12 +59,6 @@ def loading(core: Core, event: ReplyLoading, now: float) -> None:
 
 def answering(core: Core, event: ReplyAnswering, now: float) -> None:
     _draft(core).loading = False
-
-
-def tool_happened(core: Core, event: ToolHappened, now: float) -> None:
-    role = Role.TOOL_RESULT if event.is_result else Role.TOOL_CALL
-    reply = _draft(core)
-    reply.items.append(Item(role, event.content, event.turn, name=event.name, call_id=event.call_id))
 
 
 def failed(core: Core, event: ReplyFailed, now: float) -> None:

@@ -122,8 +122,10 @@ def failed_while_stopping(core: Core, event: ReplyFailed, now: float) -> None:
 
 
 def tool_happened(core: Core, event: ToolHappened, now: float) -> None:
+    """History with the reply; with one that was begun early, if that is accepted."""
     role = Role.TOOL_RESULT if event.is_result else Role.TOOL_CALL
-    core.live.items.append(Item(role, event.content, event.turn, name=event.name, call_id=event.call_id))
+    reply = core.begun or core.live
+    reply.items.append(Item(role, event.content, event.turn, name=event.name, call_id=event.call_id))
 
 
 def ignored(core: Core, event: object, now: float) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from orchestrator.conversation.backchannel import is_backchannel
 from orchestrator.conversation.commands import (
     Cause,
     ForgetUtterance,
@@ -21,7 +20,7 @@ from orchestrator.conversation.events import (
     SpeechStarted,
     TurnJudged,
 )
-from orchestrator.conversation.speech import Part, Utterance, Verdict, verdict
+from orchestrator.conversation.speech import Part, Utterance, Verdict, only_listens, verdict
 from orchestrator.conversation.states import LIVE, Phase
 
 # --- news of an utterance --------------------------------------------------------------------------------
@@ -288,7 +287,7 @@ def turn_ends(core: Core, now: float) -> None:
     text = " ".join(filter(None, (*hearing.pieces, *(u.text for u in said if u.words))))
     if hearing.commit is None and text:
         hearing.mind_pauses(said, core.policy.language)
-    meant = not (said and all(u.over and not u.answers for u in said) and is_backchannel(text, core.policy.language))
+    meant = not only_listens(said, text, core.policy.language)
     failed = any(u.failed for u in said)
     nothing = bool(said) and all(u.dismissed for u in said)
     echo = any(u.echo for u in said)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from itertools import pairwise
 
-from orchestrator.conversation.backchannel import all_backchannel, may_become_backchannel
+from orchestrator.conversation.backchannel import all_backchannel, is_backchannel, may_become_backchannel
 from orchestrator.conversation.echo import is_echo
 from orchestrator.conversation.endpointing import SILENCE, UNFINISHED, adjust, read
 from orchestrator.conversation.events import Playing
@@ -164,6 +164,11 @@ class Utterance:
     def settled(self) -> bool:
         """Speech is over and no other words will come."""
         return self.ended_s is not None and self.final is not None
+
+
+def only_listens(said: Sequence[Utterance], text: str, language: str) -> bool:
+    """Whether all of it was said over a reply, and is nothing but backchannels that answer nothing."""
+    return bool(said) and all(u.over and not u.answers for u in said) and is_backchannel(text, language)
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,13 +150,12 @@ _on(ReplyStopped, (STOPPING,), reply.stopped, (IDLE, LISTENING))
 _on(ReplyFailed, (THINKING, SPEAKING), reply.failed, (IDLE, LISTENING))
 _on(ReplyFailed, HELD, reply.failed, (LISTENING,))
 _on(ReplyFailed, (STOPPING,), reply.failed_while_stopping, (IDLE, LISTENING))
-_on(ToolHappened, (*LIVE, STOPPING), reply.tool_happened)
+_on(ToolHappened, (LISTENING, *LIVE, STOPPING), reply.tool_happened)
 
 # --- a reply that was begun early --------------------------------------------------------------------------------
 _when(Timer.EARLY, (LISTENING,), early.begin)
 _on(ReplyLoading, (LISTENING,), early.loading)
 _on(ReplyAnswering, (LISTENING,), early.answering)
-_on(ToolHappened, (LISTENING,), early.tool_happened)
 _on(ReplyFailed, (LISTENING,), early.failed)
 
 # --- the client --------------------------------------------------------------------------------
