@@ -1,10 +1,9 @@
 """The user's voice, from transport to news: VAD, pre-roll, recogniser.
 
-Frames come in stamped with their offset in the session's media time, and are heard as they come: a
-queue with a task behind it would cost a turn of the loop for each. What comes faster than a microphone speaks
-waits in a bounded drop-oldest channel, so that nobody's burst keeps the others waiting. What is lost on the way (lost
-here, or never sent) is fed on as zeros: media time stays true. What comes later than the zeros fed in its place is
-dropped and counted.
+Frames come in stamped with their offset in the session's media time, and are heard as they come: a queue with a task
+behind it would cost a turn of the loop for each. What comes faster than a microphone speaks waits in a bounded
+drop-oldest channel, so that nobody's burst keeps the others waiting. What is lost on the way (lost here, or never sent)
+is fed on as zeros: media time stays true. What comes later than the zeros fed in its place is dropped and counted.
 
 No audio is not silence. With none for 300 ms, or at once when the input is muted or released or the transport is gone,
 zeros are fed until the utterance has ended.
