@@ -17,7 +17,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-LOCKS = ("requirements.lock", "requirements-piper.lock", "requirements-whisper.lock", "requirements-dev.lock")
+LOCKS = (
+    "requirements.lock",
+    "requirements-piper.lock",
+    "requirements-whisper.lock",
+    "requirements-livekit.lock",
+    "requirements-dev.lock",
+)
 PLATFORMS = {
     "Linux x86_64": "x86_64-unknown-linux-gnu",
     "Linux aarch64": "aarch64-unknown-linux-gnu",

@@ -104,7 +104,8 @@ class SessionHub:
                 where="protocol",
             )
         check_formats(start)
-        self._check_key(start.key or peer.key)
+        if not peer.admitted:
+            self._check_key(start.key or peer.key)
         if start.resume:
             return self._resume(start, transport)
         if len(self._sessions) >= self._settings.max_sessions:

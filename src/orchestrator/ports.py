@@ -80,12 +80,18 @@ class Transport(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Who is at the other end of a transport, as far as it knows. `key` is the bearer token of the request, if any."""
+    """Who is at the other end of a transport, as far as it knows. `key` is the bearer token of the request, if any.
+
+    `proxied`: the request came through a proxy, so that `address` is not the client's own, loopback or not.
+    `admitted`: somebody has checked already that this peer may talk here (a LiveKit server, by its token).
+    """
 
     kind: str
     address: str = ""
     origin: str = ""
     key: str = ""
+    proxied: bool = False
+    admitted: bool = False
 
 
 class Hub(Protocol):
