@@ -333,7 +333,7 @@ def _parsed(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 def _what_to_do(caller: Caller, bucket: str, keys: bool) -> str:
-    make = "`antiphon keys add` on the server makes one"
+    make = "`antiphon keys add` on the server makes one, `antiphon keys pair` lets a device in"
     if keys:
         return f"this server asks for an access key: send it as `key` of session_start, or as a bearer token; {make}"
     if caller.proxied:

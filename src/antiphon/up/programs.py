@@ -41,6 +41,11 @@ class Place:
         self._port = found
         return found
 
+    @property
+    def address(self) -> str:
+        """Where it listens, as far as it was decided; empty before that."""
+        return f"{self.host}:{self._port}" if self._port else ""
+
     def excuse(self, code: int) -> bool:
         """A port that was free when we looked may be taken when the service did: no wrong setting, try again."""
         return code == MISCONFIGURED and bool(self._port) and not ports.is_free(self.host, self._port or 0)
@@ -48,10 +53,15 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What is started, and with what. `config` is the configuration file, absolute; `responder` is who answers."""
+    """What is started, and with what. `config` is the configuration file, absolute; `responder` is who answers.
+
+    `lan`: where HTTPS listens beside the page, with `front`, the orchestrator's flags for it and for its keys.
+    """
 
     page: Place
     registry: Place
+    lan: Place | None = None
+    front: tuple[str, ...] = ()
     config: Path | None = None
     brain: Brain = field(default_factory=Brain)
     responder: str = ""
@@ -70,7 +80,7 @@ class Layout:
             Program(
                 Service("orchestrator", needs=("registry",), uses=uses, vital=True),
                 self._orchestrator,
-                self.page.excuse,
+                self._excuse,
             ),
         ]
 
@@ -81,9 +91,14 @@ class Layout:
     def _orchestrator(self, addresses: Mapping[str, str]) -> Sequence[str]:
         port = self.page.port(addresses["orchestrator"])
         where = ["--host", self.page.host, "--port", str(port), "--registry", addresses["registry"]]
+        if self.lan is not None:
+            where += ["--tls-port", str(self.lan.port(self.lan.address))]
         # After the brain's flags: of a flag that is given twice the last counts.
         responder = ["--responder", self.responder] if self.responder else []
-        return self._command("orchestrator", *where, *self.brain.flags, *responder)
+        return self._command("orchestrator", *where, *self.front, *self.brain.flags, *responder)
+
+    def _excuse(self, code: int) -> bool:
+        return self.page.excuse(code) or (self.lan is not None and self.lan.excuse(code))
 
     def _workers(self, command: str, count: int) -> list[Program]:
         made = []
