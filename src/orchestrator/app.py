@@ -45,17 +45,18 @@ async def run(settings: OrchestratorSettings, *, ready: Callable[[str], None] | 
 async def orchestrator(settings: OrchestratorSettings) -> AsyncIterator[lifecycle.Serving]:
     """A started orchestrator; leaving ends every session."""
     rpc.split_address(settings.registry)
+    token = rpc.read_token(settings.worker_token_file)
     catalogue = Catalogue(settings)
     keys = access_keys(settings.access_key_file)
     detector = await asyncio.to_thread(detection, settings)
     registry = metrics.new_registry()
     async with (
         _turn_ear(settings.turn_model) as ear,
-        remote_store(settings.registry) as store,
+        remote_store(settings.registry, token=token) as store,
         directory(store) as known,
         asyncio.TaskGroup() as tasks,
     ):
-        workers = Workers(known)
+        workers = Workers(known, token)
         ticker = Ticker()
         measures = Measures(registry)
         services = _services(settings, catalogue, detector, workers, ticker, measures, ear)

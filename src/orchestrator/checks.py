@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from base import rpc
 from base.errors import Misconfigured
 from orchestrator.catalogue import Catalogue
 from orchestrator.detection import detection
@@ -12,6 +13,7 @@ from orchestrator.settings import OrchestratorSettings
 
 def check(settings: OrchestratorSettings) -> None:
     """Raises Misconfigured for what an orchestrator would refuse. Loads the operator's own responder."""
+    rpc.read_token(settings.worker_token_file)
     Catalogue(settings)
     detection(settings)
     access_keys(settings.access_key_file)

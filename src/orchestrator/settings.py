@@ -19,6 +19,10 @@ class OrchestratorSettings:
     registry: Annotated[
         str, Meta(description="host:port of the registry that knows the workers.", extra={"check": check_address})
     ] = "127.0.0.1:50050"
+    worker_token_file: Annotated[
+        str,
+        Meta(description="File with the token that registry and workers ask for; empty: they ask for none."),
+    ] = ""
     web_dir: Annotated[str, Meta(description="Folder of the web page; empty: the one beside src/.")] = ""
     allowed_origins: Annotated[
         tuple[str, ...], Meta(description="Origins besides our own whose pages may open a session.")
