@@ -238,6 +238,17 @@ async def answers(channel: grpc.aio.Channel, *, timeout_s: float) -> bool:
     return True
 
 
+async def serving(channel: grpc.aio.Channel, *, timeout_s: float) -> bool:
+    """Whether the server at the other end says that it serves. Raises what kept it from answering."""
+    try:
+        answer = await health_pb2_grpc.HealthStub(channel).Check(
+            health_pb2.HealthCheckRequest(), timeout=timeout_s, wait_for_ready=False
+        )
+    except grpc.aio.AioRpcError as failed:
+        raise error_from_rpc(failed) from failed
+    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
 async def add_standard_services(server: grpc.aio.Server, service_full_names: Iterable[str]) -> Health:
     """Adds health and reflection, before `server.start()`. Health says NOT_SERVING until told otherwise."""
     names = tuple(service_full_names)

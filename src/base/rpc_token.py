@@ -61,7 +61,7 @@ def read_token(path: str, *, host: str = "", source: str = "worker_token_file") 
         if host and not is_loopback(host):
             raise Misconfigured(
                 f"serving on {host} lets everybody on the network in: set {source} to a file with a token that all "
-                "services of this system share (`antiphon deploy init` makes one), or serve on 127.0.0.1",
+                "services of this system share (deploy/init makes one), or serve on 127.0.0.1",
                 reason="NO_TOKEN",
             )
         return NONE
