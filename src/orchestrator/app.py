@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import errno
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from aiohttp import web
@@ -25,13 +26,20 @@ from orchestrator.measures import Measures
 from orchestrator.messages import VoiceDescription
 from orchestrator.session import Services
 from orchestrator.settings import OrchestratorSettings
+from orchestrator.transports.grpc import wire as grpc_wire
+from orchestrator.transports.grpc.servicer import ConversationServicer
 from orchestrator.turn_detectors.smart_turn import SmartTurn
 from orchestrator.turn_ear import TurnEar
 from orchestrator.wishes import usual_choice
+from pb.antiphon.v1 import conversation_pb2_grpc
 from registry.directory import Directory, directory
 from registry.records import WorkerKind, WorkerRecord
 from registry.stores.remote import remote_store
 
+SPARE_CALLS = 100
+"""Calls beyond two a session: health, reflection, and clients who are told that all places are taken."""
+GOODBYE_S = 1.0
+"""How long a client may take to read the last of a call."""
 WEB_DIR = Path(__file__).resolve().parent.parent.parent / "web"
 
 
@@ -63,13 +71,26 @@ async def orchestrator(settings: OrchestratorSettings) -> AsyncIterator[lifecycl
         measures.watch(hub=hub.statistics, ticker=ticker.statistics, directory=known.statistics)
         ticking = tasks.create_task(ticker.run())
         sessions = tasks.create_task(hub.run())
-        runner, address = await _listen(settings, hub, workers, known, registry, detector)
         try:
-            yield lifecycle.Serving(address, hub.drain)
+            async with (
+                _grpc_door(settings, hub) as door,
+                _http_door(settings, hub, workers, known, registry, detector, door.address) as address,
+            ):
+
+                async def drain() -> None:
+                    await door.drain()
+                    await hub.drain()
+
+                others = {"grpc": door.address} if door.address else {}
+                try:
+                    yield lifecycle.Serving(address, drain, others=others)
+                finally:
+                    # The doors stay open for the goodbyes.
+                    hub.close()
+                    await sessions
         finally:
             hub.close()
             await sessions
-            await runner.cleanup()
             ticking.cancel()
             await workers.close()
             await catalogue.close()
@@ -111,19 +132,53 @@ def _services(
     )
 
 
-async def _listen(
+@dataclass(frozen=True, slots=True)
+class _Door:
+    """`address` is empty where there is none."""
+
+    address: str
+    drain: Callable[[], Awaitable[None]]
+
+
+@asynccontextmanager
+async def _grpc_door(settings: OrchestratorSettings, hub: SessionHub) -> AsyncIterator[_Door]:
+    """`antiphon.v1.Conversation` on its own port, with health and reflection."""
+    if settings.grpc_port < 0:
+        yield _Door("", _nothing)
+        return
+    server = rpc.server(at_once=2 * settings.max_sessions + SPARE_CALLS)
+    servicer = ConversationServicer(hub, lead_s=settings.lead_ms / 1000)
+    conversation_pb2_grpc.add_ConversationServicer_to_server(servicer, server)
+    health = await rpc.add_standard_services(server, [grpc_wire.SERVICE])
+    address = rpc.bind(server, settings.host, settings.grpc_port)
+    await server.start()
+    try:
+        await health.set_serving(True)
+        yield _Door(address, lambda: health.set_serving(False))
+    finally:
+        await server.stop(GOODBYE_S)
+
+
+async def _nothing() -> None:
+    pass
+
+
+@asynccontextmanager
+async def _http_door(
     settings: OrchestratorSettings,
     hub: SessionHub,
     workers: Workers,
     known: Directory,
     registry: CollectorRegistry,
     detector: Detection,
-) -> tuple[web.AppRunner, str]:
+    grpc: str,
+) -> AsyncIterator[str]:
+    """The page, WebSocket and the rest; `grpc` is where the other door is."""
     app = make_app(
         hub,
         web_dir=Path(settings.web_dir) if settings.web_dir else WEB_DIR,
         metrics=lambda: metrics.exposition(registry),
-        health=lambda: _health(workers, known, detector),
+        health=lambda: _health(workers, known, detector, grpc),
         resources={
             "voices": lambda: voices(workers),
             "workers": lambda: [_worker(w) for w in known.snapshot()],
@@ -144,11 +199,14 @@ async def _listen(
             + ("something else listens there; choose another port, or 0 for a free one" if taken else str(error)),
             reason="PORT_TAKEN" if taken else "BAD_ADDRESS",
         ) from error
-    host, port = runner.addresses[0][:2]
-    return runner, rpc.join_address(host, port)
+    try:
+        host, port = runner.addresses[0][:2]
+        yield rpc.join_address(host, port)
+    finally:
+        await runner.cleanup()
 
 
-def _health(workers: Workers, known: Directory, detector: Detection) -> Health:
+def _health(workers: Workers, known: Directory, detector: Detection, grpc: str) -> Health:
     return Health(
         ready=bool(workers.of(WorkerKind.TTS)),
         facts={
@@ -156,6 +214,7 @@ def _health(workers: Workers, known: Directory, detector: Detection) -> Health:
             "asr_workers": len(workers.of(WorkerKind.ASR)),
             "registry": "stale" if known.stale else "live",
             "detector": detector.name,
+            "grpc": grpc,
         },
     )
 

@@ -1,0 +1,39 @@
+"""The session protocol's messages as protobuf, from the client's side (`base.mirror` has the rules)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from antiphon.lines.line import Unknown
+from base.mirror import fill, plain
+from orchestrator.messages import Audio, AudioInput, ClientMessage, ServerMessage, decode_base64, mended
+from pb.antiphon.v1 import conversation_pb2 as pb
+
+ConverseRequest = pb.ConverseRequest
+ConverseResponse = pb.ConverseResponse
+
+
+def request_of(message: ClientMessage | Audio) -> pb.ConverseRequest:
+    if isinstance(message, Audio):
+        return pb.ConverseRequest(audio=pb.AudioInput(data=message.pcm, sample=message.sample))
+    if isinstance(message, AudioInput):
+        return pb.ConverseRequest(audio=pb.AudioInput(data=decode_base64(message.data), sample=message.sample))
+    fields = mended(msgspec.to_builtins(message))
+    assert isinstance(fields, dict)
+    out = pb.ConverseRequest()
+    fill(getattr(out, fields.pop("type")), fields)
+    return out
+
+
+def message_from(response: pb.ConverseResponse) -> ServerMessage | Audio | Unknown:
+    arm = response.WhichOneof("message")
+    if arm == "audio":
+        audio = response.audio
+        return Audio(audio.turn, audio.sample, audio.data)
+    if arm is None:
+        return Unknown("a message of a later version")
+    try:
+        message: ServerMessage = msgspec.convert({"type": arm, **plain(getattr(response, arm))}, ServerMessage)
+    except msgspec.ValidationError:
+        return Unknown(str(response))
+    return message
