@@ -11,14 +11,13 @@ from typing import Any
 import grpc
 
 from antiphon.lines.grpc import wire
-from antiphon.lines.line import Unknown
+from antiphon.lines.line import Closed, Unknown
 from base import rpc
 from base.errors import AntiphonError
 from orchestrator.connection import Limits
 from orchestrator.messages import (
     Audio,
     ClientMessage,
-    CloseCode,
     Played,
     ServerMessage,
     SessionStart,
@@ -43,15 +42,22 @@ class CallClient:
         self.messages: list[ServerMessage] = []
         self.frames: list[Audio] = []
         self.unknown: list[Unknown] = []
+        self.closing: Closed | None = None
         self.over = False
         """The call has ended; `failure` is its status, None for OK."""
         self.failure: AntiphonError | None = None
         self.listener = Listener(rate, holds=holds, report=self._report)
         self._acknowledges = acknowledges
+        self._writing = asyncio.Lock()
         self._reports: asyncio.Queue[Played] = asyncio.Queue()
 
     async def send(self, message: ClientMessage | Audio) -> None:
-        await self.call.write(wire.request_of(message))
+        await self.write(wire.request_of(message))
+
+    async def write(self, request: wire.ConverseRequest) -> None:
+        """One at a time: gRPC takes no second while the first is under way."""
+        async with self._writing:
+            await self.call.write(request)
 
     async def send_audio(self, sample: int, pcm: bytes) -> None:
         await self.send(Audio(0, sample, pcm))
@@ -63,13 +69,7 @@ class CallClient:
         return [m for m in self.messages if isinstance(m, kind)]
 
     def close_code(self) -> tuple[int, str] | None:
-        """What a WebSocket would have been closed with."""
-        if not self.over:
-            return None
-        if self.failure is None:
-            return CloseCode.ENDED, ""
-        code = {"GOING_AWAY": CloseCode.GOING_AWAY, "RESUMED_ELSEWHERE": CloseCode.RESUMED_ELSEWHERE}
-        return code.get(self.failure.reason, CloseCode.INTERNAL), self.failure.message
+        return (self.closing.code, self.closing.reason) if self.over and self.closing is not None else None
 
     async def read(self) -> None:
         try:
@@ -77,6 +77,8 @@ class CallClient:
                 message = wire.message_from(response)
                 if isinstance(message, Unknown):
                     self.unknown.append(message)
+                elif isinstance(message, Closed):
+                    self.closing = message
                 elif isinstance(message, Audio):
                     self.frames.append(message)
                     self.listener.take(message)

@@ -7,8 +7,10 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from orchestrator.messages import Audio, ClientMessage, ServerMessage
+from orchestrator.messages import Audio, ClientMessage, CloseCode, ServerMessage
 
+FINAL = frozenset({int(CloseCode.ENDED), int(CloseCode.RESUMED_ELSEWHERE), int(CloseCode.POLICY)})
+"""Close codes after which coming back makes no sense."""
 CONNECT_S = 10.0
 LINE = 100
 """Characters of what somebody else said that are told."""
@@ -19,6 +21,14 @@ class Unknown:
     """A message that this client does not know, as it came."""
 
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The server's last word on this connection, where that is a message."""
+
+    code: int
+    reason: str
 
 
 class Broken(Exception):

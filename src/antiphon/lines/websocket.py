@@ -10,12 +10,9 @@ from contextlib import asynccontextmanager
 import aiohttp
 
 from antiphon import wire
-from antiphon.lines.line import CONNECT_S, Broken, Line, Opener, Unknown, one_line
+from antiphon.lines.line import CONNECT_S, FINAL, Broken, Line, Opener, Unknown, one_line
 from base.errors import BadRequest, Denied
-from orchestrator.messages import Audio, ClientMessage, CloseCode, ServerMessage, pack_audio, unpack_audio
-
-FINAL = frozenset({int(CloseCode.ENDED), int(CloseCode.RESUMED_ELSEWHERE), int(CloseCode.POLICY)})
-"""Close codes after which coming back makes no sense."""
+from orchestrator.messages import Audio, ClientMessage, ServerMessage, pack_audio, unpack_audio
 
 
 class WebSocketLine:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import grpc
 
 from antiphon.lines.grpc import wire
-from antiphon.lines.line import CONNECT_S, Broken, Line, Opener, Unknown, one_line
+from antiphon.lines.line import CONNECT_S, FINAL, Broken, Closed, Line, Opener, Unknown, one_line
 from base import rpc
 from base.errors import BadRequest, Internal, Unavailable
 from orchestrator.messages import Audio, ClientMessage, ServerMessage
@@ -32,16 +32,27 @@ class GrpcLine:
             await self._call.write(wire.request_of(message))
 
     async def received(self) -> AsyncGenerator[ServerMessage | Audio | Unknown, None]:
+        closed: Closed | None = None
         try:
             async for response in self._call:
-                yield wire.message_from(response)
+                message = wire.message_from(response)
+                if isinstance(message, Closed):
+                    closed = message
+                else:
+                    yield message
         except grpc.aio.AioRpcError as failed:
-            error = rpc.error_from_rpc(failed)
-            if error.reason == "RESUMED_ELSEWHERE":
-                return
-            if error.reason in COME_BACK and isinstance(error, Unavailable | Internal):
-                raise Broken(f"the connection was lost ({one_line(error.message)})") from None
-            raise error from None
+            if closed is None:
+                raise _ended(failed) from None
+        if closed is not None and closed.code not in FINAL:
+            raise Broken(f"the connection was lost ({one_line(closed.reason)})")
+
+
+def _ended(failed: grpc.aio.AioRpcError) -> Exception:
+    """Of a call that ended without a last word: somebody between us broke it, or we did not read."""
+    error = rpc.error_from_rpc(failed)
+    if error.reason in COME_BACK and isinstance(error, Unavailable | Internal):
+        return Broken(f"the connection was lost ({one_line(error.message)})")
+    return error
 
 
 def target(url: str) -> str:

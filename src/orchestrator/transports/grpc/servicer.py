@@ -119,11 +119,11 @@ class _Link(Link[wire.ConverseResponse]):
         super().play_nowait(audio)
 
     def fail_nowait(self, error: Error, code: CloseCode) -> None:
-        """The status says it, and is read also by who reads no more messages."""
+        """Said as everywhere, and again by the status."""
         if self.closing is None:
             kind = _KINDS.get(error.code, Internal)
             self.failure = kind(error.message, reason=error.reason or None, retry_after_s=error.retry_after_s)
-        self.close_nowait(code, error.message)
+        super().fail_nowait(error, code)
 
     def room(self, rate: int) -> int:
         waiting = self.outbox.audio_bytes + self._writing
@@ -135,18 +135,19 @@ class _Link(Link[wire.ConverseResponse]):
 
     async def write(self) -> None:
         """Returns when a close was asked for and all else is written, or when nothing can be written any more."""
-        while not self._gone:
-            item = self.outbox.pop()
-            if item is not None:
-                try:
+        try:
+            while not self._gone:
+                item = self.outbox.pop()
+                if item is not None:
                     await self._write_one(item)
-                except TimeoutError:
-                    self._stalled()
-            elif self.closing is not None:
-                return
-            else:
-                self._news.clear()
-                await self._news.wait()
+                elif self.closing is not None:
+                    await self._write_one(wire.closing_of(*self.closing))
+                    return
+                else:
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError:
+            self._stalled()
 
     async def _write_one(self, item: wire.ConverseResponse | Audio) -> None:
         message = wire.audio_of(item) if isinstance(item, Audio) else item
@@ -182,10 +183,12 @@ async def _read(requests: AsyncIterator[wire.ConverseRequest], incoming: Incomin
                 await _last_words(incoming, link)
             else:
                 error = "the call's sending side was closed before session_start"
-                link.fail_nowait(Error(code=WrongState.code, message=error, reason="NO_SESSION"), CloseCode.POLICY)
+                link.fail_nowait(
+                    Error(code=WrongState.code, message=error, fatal=True, reason="NO_SESSION"), CloseCode.POLICY
+                )
     except TimeoutError:
         error = f"no session_start within {limits.start_s:g} s; send it first"
-        link.fail_nowait(Error(code=TimedOut.code, message=error, reason="NO_SESSION"), CloseCode.POLICY)
+        link.fail_nowait(Error(code=TimedOut.code, message=error, fatal=True, reason="NO_SESSION"), CloseCode.POLICY)
 
 
 async def _last_words(incoming: Incoming, link: _Link) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from base.mirror import fill, plain
+from base.surrogates import whole
 from orchestrator.connection import Voice
 from orchestrator.messages import (
     CLIENT_TYPES,
@@ -65,6 +66,10 @@ def _response(arm: str, fields: object) -> pb.ConverseResponse:
 
 def audio_of(audio: Audio) -> pb.ConverseResponse:
     return pb.ConverseResponse(audio=pb.AudioOutput(turn=audio.turn, sample=audio.sample, data=audio.pcm))
+
+
+def closing_of(code: int, reason: str) -> pb.ConverseResponse:
+    return pb.ConverseResponse(closing=pb.Closing(code=code, reason=whole(reason)))
 
 
 def size_of(message: pb.ConverseRequest | pb.ConverseResponse) -> int:

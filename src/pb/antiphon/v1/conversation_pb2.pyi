@@ -259,7 +259,7 @@ class SessionEnd(_message.Message):
     def __init__(self) -> None: ...
 
 class ConverseResponse(_message.Message):
-    __slots__ = ("session_started", "state", "transcript", "turn_ended", "reply", "mark", "hold", "resume", "clear", "turn_finished", "notice", "error", "explain", "audio")
+    __slots__ = ("session_started", "state", "transcript", "turn_ended", "reply", "mark", "hold", "resume", "clear", "turn_finished", "notice", "error", "explain", "audio", "closing")
     SESSION_STARTED_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     TRANSCRIPT_FIELD_NUMBER: _ClassVar[int]
@@ -274,6 +274,7 @@ class ConverseResponse(_message.Message):
     ERROR_FIELD_NUMBER: _ClassVar[int]
     EXPLAIN_FIELD_NUMBER: _ClassVar[int]
     AUDIO_FIELD_NUMBER: _ClassVar[int]
+    CLOSING_FIELD_NUMBER: _ClassVar[int]
     session_started: SessionStarted
     state: StateChange
     transcript: Transcript
@@ -288,7 +289,8 @@ class ConverseResponse(_message.Message):
     error: ConversationError
     explain: Explanation
     audio: AudioOutput
-    def __init__(self, session_started: _Optional[_Union[SessionStarted, _Mapping]] = ..., state: _Optional[_Union[StateChange, _Mapping]] = ..., transcript: _Optional[_Union[Transcript, _Mapping]] = ..., turn_ended: _Optional[_Union[TurnEnded, _Mapping]] = ..., reply: _Optional[_Union[ReplyText, _Mapping]] = ..., mark: _Optional[_Union[ReplyMark, _Mapping]] = ..., hold: _Optional[_Union[Hold, _Mapping]] = ..., resume: _Optional[_Union[Resume, _Mapping]] = ..., clear: _Optional[_Union[Clear, _Mapping]] = ..., turn_finished: _Optional[_Union[ReplyFinished, _Mapping]] = ..., notice: _Optional[_Union[Notice, _Mapping]] = ..., error: _Optional[_Union[ConversationError, _Mapping]] = ..., explain: _Optional[_Union[Explanation, _Mapping]] = ..., audio: _Optional[_Union[AudioOutput, _Mapping]] = ...) -> None: ...
+    closing: Closing
+    def __init__(self, session_started: _Optional[_Union[SessionStarted, _Mapping]] = ..., state: _Optional[_Union[StateChange, _Mapping]] = ..., transcript: _Optional[_Union[Transcript, _Mapping]] = ..., turn_ended: _Optional[_Union[TurnEnded, _Mapping]] = ..., reply: _Optional[_Union[ReplyText, _Mapping]] = ..., mark: _Optional[_Union[ReplyMark, _Mapping]] = ..., hold: _Optional[_Union[Hold, _Mapping]] = ..., resume: _Optional[_Union[Resume, _Mapping]] = ..., clear: _Optional[_Union[Clear, _Mapping]] = ..., turn_finished: _Optional[_Union[ReplyFinished, _Mapping]] = ..., notice: _Optional[_Union[Notice, _Mapping]] = ..., error: _Optional[_Union[ConversationError, _Mapping]] = ..., explain: _Optional[_Union[Explanation, _Mapping]] = ..., audio: _Optional[_Union[AudioOutput, _Mapping]] = ..., closing: _Optional[_Union[Closing, _Mapping]] = ...) -> None: ...
 
 class SessionStarted(_message.Message):
     __slots__ = ("session", "protocol", "resume", "resumed", "input_rate", "output_rate", "voice", "language", "hears", "speaks", "can_hear", "responder", "grace_s", "next_input_sample")
@@ -462,3 +464,11 @@ class AudioOutput(_message.Message):
     sample: int
     data: bytes
     def __init__(self, turn: _Optional[int] = ..., sample: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
+
+class Closing(_message.Message):
+    __slots__ = ("code", "reason")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    code: int
+    reason: str
+    def __init__(self, code: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
