@@ -69,9 +69,12 @@ SERVER_OPTIONS: _Options = (
 )
 
 
-def server() -> grpc.aio.Server:
-    """A server that is not bound or started. Servicers raise `AntiphonError`s."""
-    return grpc.aio.server(interceptors=(ErrorGuard(abort),), options=SERVER_OPTIONS)
+def server(*, at_once: int | None = None) -> grpc.aio.Server:
+    """A server that is not bound or started. Servicers raise `AntiphonError`s.
+
+    `at_once`: calls at a time; one more is RESOURCE_EXHAUSTED before it reaches anybody.
+    """
+    return grpc.aio.server(interceptors=(ErrorGuard(abort),), options=SERVER_OPTIONS, maximum_concurrent_rpcs=at_once)
 
 
 def channel(address: str) -> grpc.aio.Channel:
