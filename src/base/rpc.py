@@ -73,10 +73,13 @@ SERVER_OPTIONS: _Options = (
 )
 
 
-def server(token: Token = NONE) -> grpc.aio.Server:
-    """A server that is not bound or started. Servicers raise `AntiphonError`s. With a token, callers need one."""
+def server(token: Token = NONE, *, at_once: int | None = None) -> grpc.aio.Server:
+    """A server that is not bound or started. Servicers raise `AntiphonError`s. With a token, callers need one.
+
+    `at_once`: calls at a time; one more is RESOURCE_EXHAUSTED before it reaches anybody.
+    """
     guards = (ErrorGuard(abort), TokenGuard(token, maker)) if token else (ErrorGuard(abort),)
-    return grpc.aio.server(interceptors=guards, options=SERVER_OPTIONS)
+    return grpc.aio.server(interceptors=guards, options=SERVER_OPTIONS, maximum_concurrent_rpcs=at_once)
 
 
 def channel(address: str, token: Token = NONE) -> grpc.aio.Channel:

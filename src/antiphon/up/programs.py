@@ -52,6 +52,8 @@ class Layout:
 
     page: Place
     registry: Place
+    grpc: Place | None = None
+    """None: the orchestrator opens no gRPC door, or the one that its settings say."""
     config: Path | None = None
     brain: Brain = field(default_factory=Brain)
     responder: str = ""
@@ -70,7 +72,7 @@ class Layout:
             Program(
                 Service("orchestrator", needs=("registry",), uses=uses, vital=True),
                 self._orchestrator,
-                self.page.excuse,
+                self._excuse,
             ),
         ]
 
@@ -81,9 +83,14 @@ class Layout:
     def _orchestrator(self, addresses: Mapping[str, str]) -> Sequence[str]:
         port = self.page.port(addresses["orchestrator"])
         where = ["--host", self.page.host, "--port", str(port), "--registry", addresses["registry"]]
+        if self.grpc is not None:
+            where += ["--grpc-port", str(self.grpc.port(""))]
         # After the brain's flags: of a flag that is given twice the last counts.
         responder = ["--responder", self.responder] if self.responder else []
         return self._command("orchestrator", *where, *self.brain.flags, *responder)
+
+    def _excuse(self, code: int) -> bool:
+        return any(place.excuse(code) for place in (self.page, self.grpc) if place is not None)
 
     def _workers(self, command: str, count: int) -> list[Program]:
         made = []
