@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "keys": ("antiphon.commands.keys", "Access keys of the server here: add, list, revoke, pair a device."),
     "doctor": ("antiphon.commands.doctor", "What is installed, what is missing, how to get it; --mic listens."),
     "check-config": ("antiphon.commands.check_config", "Check the configuration and show what it comes to."),
+    "healthcheck": ("antiphon.commands.healthcheck", "Ask one service whether it is well; for containers and scripts."),
     "bench": ("antiphon.commands.bench", "Measure what is promised (in a clone)."),
     "registry": ("antiphon.commands.services", "Run the registry alone."),
     "orchestrator": ("antiphon.commands.services", "Run an orchestrator alone."),

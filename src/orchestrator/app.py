@@ -6,8 +6,9 @@ import asyncio
 import errno
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from aiohttp import web
@@ -29,15 +30,22 @@ from orchestrator.messages import VoiceDescription
 from orchestrator.session import Services
 from orchestrator.settings import OrchestratorSettings
 from orchestrator.tls import certificate, server_context
+from orchestrator.transports.grpc import wire as grpc_wire
+from orchestrator.transports.grpc.servicer import ConversationServicer
 from orchestrator.turn_detectors.smart_turn import SmartTurn
 from orchestrator.turn_ear import TurnEar
 from orchestrator.wishes import usual_choice
+from pb.antiphon.v1 import conversation_pb2_grpc
 from registry.directory import Directory, directory
 from registry.records import WorkerKind, WorkerRecord
 from registry.stores.remote import remote_store
 
 log_ = log.get_logger("orchestrator")
 
+SPARE_CALLS = 100
+"""Calls beyond two a session: health, reflection, and clients who are told that all places are taken."""
+GOODBYE_S = 1.0
+"""How long a client may take to read the last of a call."""
 WEB_DIR = Path(__file__).resolve().parent.parent.parent / "web"
 
 
@@ -51,6 +59,7 @@ async def run(settings: OrchestratorSettings, *, ready: Callable[[str], None] | 
 async def orchestrator(settings: OrchestratorSettings) -> AsyncIterator[lifecycle.Serving]:
     """A started orchestrator; leaving ends every session."""
     rpc.split_address(settings.registry)
+    token = rpc.read_token(settings.worker_token_file)
     catalogue = Catalogue(settings)
     gate = make_gate(settings, time.monotonic, time.time)
     doors = _doors(settings, gate)
@@ -59,11 +68,11 @@ async def orchestrator(settings: OrchestratorSettings) -> AsyncIterator[lifecycl
     registry = metrics.new_registry()
     async with (
         _turn_ear(settings.turn_model) as ear,
-        remote_store(settings.registry) as store,
+        remote_store(settings.registry, token=token) as store,
         directory(store) as known,
         asyncio.TaskGroup() as tasks,
     ):
-        workers = Workers(known)
+        workers = Workers(known, token)
         ticker = Ticker()
         measures = Measures(registry)
         services = _services(settings, catalogue, detector, workers, ticker, measures, ear)
@@ -73,14 +82,27 @@ async def orchestrator(settings: OrchestratorSettings) -> AsyncIterator[lifecycl
         ticking = tasks.create_task(ticker.run())
         sessions = tasks.create_task(hub.run())
         watching = tasks.create_task(gate.run())
-        runner, address = await _listen(settings, hub, workers, known, registry, detector, doors, secure)
-        _warn(settings, gate)
         try:
-            yield lifecycle.Serving(address, hub.drain)
+            async with (
+                _grpc_door(settings, hub) as door,
+                _http_door(settings, hub, workers, known, registry, detector, doors, secure, door.address) as address,
+            ):
+
+                async def drain() -> None:
+                    await door.drain()
+                    await hub.drain()
+
+                others = {"grpc": door.address} if door.address else {}
+                _warn(settings, gate)
+                try:
+                    yield lifecycle.Serving(address, drain, others=others)
+                finally:
+                    # The doors stay open for the goodbyes.
+                    hub.close()
+                    await sessions
         finally:
             hub.close()
             await sessions
-            await runner.cleanup()
             ticking.cancel()
             watching.cancel()
             await workers.close()
@@ -123,7 +145,39 @@ def _services(
     )
 
 
-async def _listen(
+@dataclass(frozen=True, slots=True)
+class _Door:
+    """`address` is empty where there is none."""
+
+    address: str
+    drain: Callable[[], Awaitable[None]]
+
+
+@asynccontextmanager
+async def _grpc_door(settings: OrchestratorSettings, hub: SessionHub) -> AsyncIterator[_Door]:
+    """`antiphon.v1.Conversation` on its own port, with health and reflection."""
+    if settings.grpc_port < 0:
+        yield _Door("", _nothing)
+        return
+    server = rpc.server(at_once=2 * settings.max_sessions + SPARE_CALLS)
+    servicer = ConversationServicer(hub, lead_s=settings.lead_ms / 1000)
+    conversation_pb2_grpc.add_ConversationServicer_to_server(servicer, server)
+    health = await rpc.add_standard_services(server, [grpc_wire.SERVICE])
+    address = rpc.bind(server, settings.host, settings.grpc_port)
+    await server.start()
+    try:
+        await health.set_serving(True)
+        yield _Door(address, lambda: health.set_serving(False))
+    finally:
+        await server.stop(GOODBYE_S)
+
+
+async def _nothing() -> None:
+    pass
+
+
+@asynccontextmanager
+async def _http_door(
     settings: OrchestratorSettings,
     hub: SessionHub,
     workers: Workers,
@@ -132,13 +186,16 @@ async def _listen(
     detector: Detection,
     doors: Doors,
     secure: ssl.SSLContext | None,
-) -> tuple[web.AppRunner, str]:
-    """HTTP, or HTTPS in its place, or both; the address is that of the first."""
+    grpc: str,
+) -> AsyncIterator[str]:
+    """The page, WebSocket and the rest: HTTP, or HTTPS in its place, or both; the address is that of the first. `grpc`
+    is where the other door is.
+    """
     app = make_app(
         hub,
         web_dir=Path(settings.web_dir) if settings.web_dir else WEB_DIR,
         metrics=lambda: metrics.exposition(registry),
-        health=lambda: _health(workers, known, detector),
+        health=lambda: _health(workers, known, detector, grpc),
         resources={
             "voices": lambda: voices(workers),
             "workers": lambda: [_worker(w) for w in known.snapshot()],
@@ -149,12 +206,15 @@ async def _listen(
     )
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
     await runner.setup()
-    beside = secure is not None and settings.tls_port >= 0
-    await _serve(runner, settings.host, settings.port, None if beside else secure)
-    if beside:
-        await _serve(runner, settings.tls_host or settings.host, settings.tls_port, secure)
-    host, port = runner.addresses[0][:2]
-    return runner, rpc.join_address(host, port)
+    try:
+        beside = secure is not None and settings.tls_port >= 0
+        await _serve(runner, settings.host, settings.port, None if beside else secure)
+        if beside:
+            await _serve(runner, settings.tls_host or settings.host, settings.tls_port, secure)
+        host, port = runner.addresses[0][:2]
+        yield rpc.join_address(host, port)
+    finally:
+        await runner.cleanup()
 
 
 async def _serve(runner: web.AppRunner, host: str, port: int, secure: ssl.SSLContext | None) -> None:
@@ -162,7 +222,6 @@ async def _serve(runner: web.AppRunner, host: str, port: int, secure: ssl.SSLCon
         site = web.TCPSite(runner, host, port, reuse_address=True, backlog=512, ssl_context=secure)
         await site.start()
     except OSError as error:
-        await runner.cleanup()
         taken = error.errno == errno.EADDRINUSE
         raise Misconfigured(
             f"cannot serve on {host} port {port}: "
@@ -192,7 +251,7 @@ def _warn(settings: OrchestratorSettings, gate: Gate) -> None:
         )
 
 
-def _health(workers: Workers, known: Directory, detector: Detection) -> Health:
+def _health(workers: Workers, known: Directory, detector: Detection, grpc: str) -> Health:
     return Health(
         ready=bool(workers.of(WorkerKind.TTS)),
         facts={
@@ -200,6 +259,7 @@ def _health(workers: Workers, known: Directory, detector: Detection) -> Health:
             "asr_workers": len(workers.of(WorkerKind.ASR)),
             "registry": "stale" if known.stale else "live",
             "detector": detector.name,
+            "grpc": grpc,
         },
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from base import rpc
 from orchestrator.access import networks
 from orchestrator.catalogue import Catalogue
 from orchestrator.detection import detection
@@ -14,6 +15,7 @@ from orchestrator.tls import certificate, server_context
 
 def check(settings: OrchestratorSettings) -> None:
     """Raises Misconfigured for what an orchestrator would refuse. Loads the operator's own responder."""
+    rpc.read_token(settings.worker_token_file)
     Catalogue(settings)
     detection(settings)
     make_gate(settings, time.monotonic, time.time)

@@ -62,6 +62,8 @@ class Layout:
     registry: Place
     lan: Place | None = None
     front: tuple[str, ...] = ()
+    grpc: Place | None = None
+    """None: the orchestrator opens no gRPC door, or the one that its settings say."""
     config: Path | None = None
     brain: Brain = field(default_factory=Brain)
     responder: str = ""
@@ -93,12 +95,14 @@ class Layout:
         where = ["--host", self.page.host, "--port", str(port), "--registry", addresses["registry"]]
         if self.lan is not None:
             where += ["--tls-port", str(self.lan.port(self.lan.address))]
+        if self.grpc is not None:
+            where += ["--grpc-port", str(self.grpc.port(""))]
         # After the brain's flags: of a flag that is given twice the last counts.
         responder = ["--responder", self.responder] if self.responder else []
         return self._command("orchestrator", *where, *self.front, *self.brain.flags, *responder)
 
     def _excuse(self, code: int) -> bool:
-        return self.page.excuse(code) or (self.lan is not None and self.lan.excuse(code))
+        return any(place.excuse(code) for place in (self.page, self.lan, self.grpc) if place is not None)
 
     def _workers(self, command: str, count: int) -> list[Program]:
         made = []

@@ -65,6 +65,7 @@ async def up(settings: UpSettings, page: OrchestratorSettings, *, config: Path |
             registry=Place("registry", "127.0.0.1", settings.registry_port, screen.say),
             lan=Place("HTTPS page", ANY, settings.lan_port, screen.say) if front is not None else None,
             front=(*keys, *(front.flags if front is not None else ())),
+            grpc=Place("gRPC door", page.host, page.grpc_port, screen.say) if page.grpc_port >= 0 else None,
             config=config,
             brain=brain,
             responder=settings.responder,
@@ -186,6 +187,8 @@ class _Welcome:
         self._all = asyncio.Event()
         self._there: set[str] = set()
         self.url = ""
+        self.grpc = ""
+        """Where the gRPC door is, once the orchestrator was asked."""
         self._registry = ""
 
     def ready(self, name: str, address: str) -> None:
@@ -220,7 +223,7 @@ class _Welcome:
                 await self._wait_known()
         can_open = browser.opener() is not None
         if isinstance(self._screen, JsonScreen):
-            self._screen.tell("up", url=self.url, pids=self._supervisor.pids())
+            self._screen.tell("up", url=self.url, grpc=self.grpc, pids=self._supervisor.pids())
         else:
             self._banner(can_open)
         if self._lan is not None:
@@ -243,6 +246,7 @@ class _Welcome:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=FACTS_S)) as http:
             while True:
                 facts = await read_facts(http, self.url)
+                self.grpc = str(facts.get("grpc", ""))
                 known = {name: count for name in wanted if isinstance(count := facts.get(name), int)}
                 if all(known.get(name, 0) >= count for name, count in wanted.items()):
                     return
@@ -256,6 +260,8 @@ class _Welcome:
         say(f"\nAntiphon is at {self.url}")
         if brain:
             say(f"  brain  {brain}")
+        if self.grpc:
+            say(f"  gRPC   {self.grpc}")
         if self._log_dir is not None:
             say(f"  logs   {self._log_dir}")
         say(f"  or     {own_command()} chat{'' if self.url.endswith(':8765') else f' --url {self.url}'}")
