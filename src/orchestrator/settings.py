@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from base.address import check_address, check_url_or_none
+from base.address import check_address, check_socket_or_none, check_url_or_none
 
 Milliseconds = Annotated[int, Meta(ge=50, le=10_000)]
 
@@ -28,6 +28,24 @@ class OrchestratorSettings:
     ] = ()
     access_key_file: Annotated[
         str, Meta(description="File with the access keys, one a line, one of which a session must have; empty: none.")
+    ] = ""
+    livekit_url: Annotated[
+        str,
+        Meta(
+            description="LiveKit's signalling, as this server reaches it; empty: no LiveKit. Without LiveKit's key "
+            "(livekit_key_file, or LIVEKIT_API_KEY and LIVEKIT_API_SECRET) there is none, either.",
+            extra={"check": check_socket_or_none},
+        ),
+    ] = "ws://127.0.0.1:7880"
+    livekit_public_url: Annotated[
+        str,
+        Meta(
+            description="LiveKit's signalling, as clients reach it; empty: livekit_url.",
+            extra={"check": check_socket_or_none},
+        ),
+    ] = ""
+    livekit_key_file: Annotated[
+        str, Meta(description="LiveKit's own key file, one line `KEY: SECRET`; empty: the two variables.")
     ] = ""
     max_sessions: Annotated[int, Meta(description="Sessions at once; one more is refused.", ge=1)] = 100
     language: Annotated[
