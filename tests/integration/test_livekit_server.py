@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from tests.support.livekit import livekit_server
+
+pytestmark = pytest.mark.integration
 
 
 async def test_two_clients_meet_and_one_hears_the_other() -> None:
