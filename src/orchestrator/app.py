@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import errno
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
@@ -21,8 +23,10 @@ from orchestrator.detection import Detection, detection
 from orchestrator.downlink import Ticker
 from orchestrator.http import Guard, Health, make_app
 from orchestrator.hub import SessionHub
+from orchestrator.livekit_keys import livekit_keys
 from orchestrator.measures import Measures
 from orchestrator.messages import VoiceDescription
+from orchestrator.ports import Hub
 from orchestrator.session import Services
 from orchestrator.settings import OrchestratorSettings
 from orchestrator.turn_detectors.smart_turn import SmartTurn
@@ -31,6 +35,9 @@ from orchestrator.wishes import usual_choice
 from registry.directory import Directory, directory
 from registry.records import WorkerKind, WorkerRecord
 from registry.stores.remote import remote_store
+
+if TYPE_CHECKING:
+    from orchestrator.dispatch.worker import Dispatch
 
 WEB_DIR = Path(__file__).resolve().parent.parent.parent / "web"
 
@@ -61,18 +68,63 @@ async def orchestrator(settings: OrchestratorSettings) -> AsyncIterator[lifecycl
         services = _services(settings, catalogue, detector, workers, ticker, measures, ear)
         hub = SessionHub(settings, services, time.monotonic, keys=keys)
         measures.watch(hub=hub.statistics, ticker=ticker.statistics, directory=known.statistics)
+        livekit = await asyncio.to_thread(_livekit, settings, hub)
         ticking = tasks.create_task(ticker.run())
         sessions = tasks.create_task(hub.run())
-        runner, address = await _listen(settings, hub, workers, known, registry, detector)
+        runner, address = await _listen(settings, hub, workers, known, registry, detector, livekit)
+        rooms = None
+        if livekit is not None:
+            measures.watch_livekit(livekit.statistics)
+            rooms = tasks.create_task(livekit.run())
+
+        async def drain() -> None:
+            if livekit is not None:
+                livekit.drain()
+            await hub.drain()
+
         try:
-            yield lifecycle.Serving(address, hub.drain)
+            yield lifecycle.Serving(address, drain)
         finally:
             hub.close()
             await sessions
+            if livekit is not None and rooms is not None:
+                livekit.close()
+                await rooms
             await runner.cleanup()
             ticking.cancel()
             await workers.close()
             await catalogue.close()
+
+
+def _livekit(settings: OrchestratorSettings, hub: SessionHub) -> Dispatch | None:
+    """None without LiveKit: then nothing of it is imported. Raises Misconfigured."""
+    pair = livekit_keys(settings)
+    if pair is None:
+        return None
+    try:
+        from orchestrator.dispatch.worker import Dispatch, DispatchSettings
+        from orchestrator.transports.livekit.room import serve_room
+        from orchestrator.transports.livekit.settings import RoomSettings
+    except ImportError as error:
+        raise Misconfigured(
+            f"there is a key for LiveKit at {settings.livekit_url}, but what talks to it is not installed "
+            f"({error.name} is missing): ./antiphon install livekit; or set livekit_url to nothing",
+            reason="LIVEKIT_MISSING",
+        ) from error
+    room = RoomSettings(lead_s=settings.lead_ms / 1000, grace_s=settings.grace_s)
+
+    async def serve(url: str, token: str, hub: Hub, *, participant: str, stop: asyncio.Event) -> None:
+        await serve_room(url, token, hub, settings=dataclasses.replace(room, participant=participant), stop=stop)
+
+    wanted = DispatchSettings(
+        url=settings.livekit_url,
+        key=pair[0],
+        secret=pair[1],
+        agent=settings.livekit_agent,
+        per_participant=settings.livekit_per_participant,
+        places=settings.max_sessions,
+    )
+    return Dispatch(wanted, hub, serve, sessions=lambda: hub.statistics().sessions)
 
 
 @asynccontextmanager
@@ -118,12 +170,13 @@ async def _listen(
     known: Directory,
     registry: CollectorRegistry,
     detector: Detection,
+    livekit: Dispatch | None,
 ) -> tuple[web.AppRunner, str]:
     app = make_app(
         hub,
         web_dir=Path(settings.web_dir) if settings.web_dir else WEB_DIR,
         metrics=lambda: metrics.exposition(registry),
-        health=lambda: _health(workers, known, detector),
+        health=lambda: _health(workers, known, detector, livekit),
         resources={
             "voices": lambda: voices(workers),
             "workers": lambda: [_worker(w) for w in known.snapshot()],
@@ -148,7 +201,7 @@ async def _listen(
     return runner, rpc.join_address(host, port)
 
 
-def _health(workers: Workers, known: Directory, detector: Detection) -> Health:
+def _health(workers: Workers, known: Directory, detector: Detection, livekit: Dispatch | None) -> Health:
     return Health(
         ready=bool(workers.of(WorkerKind.TTS)),
         facts={
@@ -156,6 +209,7 @@ def _health(workers: Workers, known: Directory, detector: Detection) -> Health:
             "asr_workers": len(workers.of(WorkerKind.ASR)),
             "registry": "stale" if known.stale else "live",
             "detector": detector.name,
+            "livekit": "off" if livekit is None else "registered" if livekit.registered else "connecting",
         },
     )
 

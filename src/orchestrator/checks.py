@@ -7,6 +7,7 @@ from pathlib import Path
 from base.errors import Misconfigured
 from orchestrator.catalogue import Catalogue
 from orchestrator.detection import detection
+from orchestrator.livekit_keys import livekit_keys
 from orchestrator.settings import OrchestratorSettings
 
 
@@ -15,6 +16,7 @@ def check(settings: OrchestratorSettings) -> None:
     Catalogue(settings)
     detection(settings)
     access_keys(settings.access_key_file)
+    livekit_keys(settings)
 
 
 def access_keys(path: str) -> tuple[str, ...]:

@@ -185,8 +185,8 @@ class LiveKitServer:
                 "  node_ip: 127.0.0.1",
                 "  use_external_ip: false",
                 "  enable_loopback_candidate: true",
-                "  interfaces:",
-                "    includes: [lo]",
+                "  ips:",
+                "    includes: [127.0.0.1/32]",
                 # Without these, every client is told of public STUN servers.
                 "  stun_servers: []",
                 "keys:",
