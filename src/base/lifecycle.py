@@ -11,6 +11,7 @@ and its parent's id, so that it notices also a parent that was killed with SIGKI
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import select
 import signal
@@ -170,6 +171,16 @@ def main(service: Coroutine[Any, Any, int]) -> int:
         else:
             log.error("service.failed", exc_info=error)
         return code
+
+
+def settle() -> None:
+    """What a process has made until it serves stays for good: the collector of cycles need not look at it again.
+
+    A full collection stops the event loop, for 60 to 110 ms in an orchestrator with fifty sessions whose modules it
+    looks through as well, and for a few without them.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def exit_code(error: BaseException) -> int:

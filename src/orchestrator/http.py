@@ -17,8 +17,9 @@ import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from orchestrator.connection import Limits
 from orchestrator.ports import Hub
-from orchestrator.transports.websocket import Limits, serve_websocket
+from orchestrator.transports.websocket import serve_websocket
 
 TYPES = {
     ".html": "text/html; charset=utf-8",
