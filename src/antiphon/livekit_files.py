@@ -46,7 +46,7 @@ class Built:
 
 def folder(into: Path | None = None) -> Path:
     """Where what we built lies."""
-    return (into or var_dir() / "livekit") / VERSION
+    return (into or var_dir()) / f"livekit-{VERSION}"
 
 
 def find(named: str = "") -> Path | None:
@@ -101,9 +101,9 @@ def build(into: Path | None = None, *, progress: Progress = lambda *_: None) -> 
         raise Unavailable(NO_GO, reason="NO_GO")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{VERSION}.", suffix=".part", dir=target.parent) as part:
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", suffix=".part", dir=target.parent) as part:
             _install(go, Path(part), progress)
-            target.mkdir(exist_ok=True)
+            target.mkdir(parents=True, exist_ok=True)
             os.replace(Path(part) / BUILT, program)
     except OSError as error:
         raise Unavailable(f"livekit-server cannot be kept in {target}: {error.strerror or error}") from error

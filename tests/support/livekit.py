@@ -28,7 +28,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-BUILT = Path("~/.cache/antiphon/livekit-1.13.5/server")
+from antiphon.livekit_files import VERSION
+
+BUILT = Path(f"~/.cache/antiphon/livekit-{VERSION}/server")
 LIMIT_S = 60.0
 TRIES = 5
 

@@ -24,7 +24,7 @@ def command() -> None:
 
 
 @command.command(help=GET)
-@click.option("--into", default="", help="Where to; default: var/livekit.")
+@click.option("--into", default="", help="Where to; default: var.")
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 def get(into: str, as_json: bool) -> int:
     from antiphon import livekit_files

@@ -91,7 +91,7 @@ def test_it_is_asked_of_go_by_version_into_a_folder_of_its_own_and_kept(tmp_path
         found = json.loads(said.stdout)
         assert found["was_there"] is was_there
         assert found["version"] == version
-        assert Path(found["path"]) == tmp_path / "here" / version / "server"
+        assert Path(found["path"]) == tmp_path / "here" / f"livekit-{version}" / "server"
     (asked,) = (tmp_path / "asked").read_text().splitlines()
     assert asked.endswith(f"github.com/livekit/livekit-server/cmd/server@v{version}")
 
