@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from base import lifecycle, log, metrics, rpc
 from base.errors import Misconfigured
+from base.language import ANY
 from orchestrator.catalogue import Catalogue
 from orchestrator.checks import access_keys
 from orchestrator.clients.workers import Workers
@@ -22,7 +23,7 @@ from orchestrator.downlink import Ticker
 from orchestrator.http import Guard, Health, make_app
 from orchestrator.hub import SessionHub
 from orchestrator.measures import Measures
-from orchestrator.messages import VoiceDescription
+from orchestrator.messages import PROTOCOL, VoiceDescription
 from orchestrator.session import Services
 from orchestrator.settings import OrchestratorSettings
 from orchestrator.turn_detectors.smart_turn import SmartTurn
@@ -63,7 +64,7 @@ async def orchestrator(settings: OrchestratorSettings) -> AsyncIterator[lifecycl
         measures.watch(hub=hub.statistics, ticker=ticker.statistics, directory=known.statistics)
         ticking = tasks.create_task(ticker.run())
         sessions = tasks.create_task(hub.run())
-        runner, address = await _listen(settings, hub, workers, known, registry, detector)
+        runner, address = await _listen(settings, hub, workers, known, registry, detector, catalogue)
         try:
             yield lifecycle.Serving(address, hub.drain)
         finally:
@@ -118,6 +119,7 @@ async def _listen(
     known: Directory,
     registry: CollectorRegistry,
     detector: Detection,
+    catalogue: Catalogue,
 ) -> tuple[web.AppRunner, str]:
     app = make_app(
         hub,
@@ -126,6 +128,7 @@ async def _listen(
         health=lambda: _health(workers, known, detector),
         resources={
             "voices": lambda: voices(workers),
+            "options": lambda: options(settings, workers, catalogue),
             "workers": lambda: [_worker(w) for w in known.snapshot()],
         },
         guard=Guard(hosts=settings.allowed_hosts, origins=settings.allowed_origins),
@@ -171,6 +174,25 @@ def voices(workers: Workers) -> list[VoiceDescription]:
                     VoiceDescription(id=voice.id, name=voice.name, languages=list(voice.languages), model=model.id),
                 )
     return list(found.values())
+
+
+def options(settings: OrchestratorSettings, workers: Workers, catalogue: Catalogue) -> dict[str, object]:
+    """What a session may choose, for a client's pickers; voices have a list of their own."""
+    ears = {model.id: model for worker in workers.of(WorkerKind.ASR) for model in worker.models}
+    return {
+        "protocol": PROTOCOL,
+        "responder": settings.responder,
+        "responders": [name for name in catalogue.names() if name != "client"],
+        "voice": settings.voice,
+        "language": settings.language,
+        "hears": workers.hears(),
+        "speaks": workers.speaks(),
+        "detects": workers.can_hear(ANY),
+        "ears": [
+            {"id": m.id, "engine": m.engine, "languages": list(m.languages), "detects": "detection" in m.features}
+            for m in ears.values()
+        ],
+    }
 
 
 def _worker(worker: WorkerRecord) -> dict[str, object]:
