@@ -19,6 +19,7 @@ export const TEMPLATE = `
   </div>
   <form id="key-form" part="key" hidden>
     <label for="key-text" id="key-reason">This server asks for an access key.</label>
+    <input class="visually-hidden" type="text" autocomplete="username" value="antiphon" tabindex="-1" aria-hidden="true">
     <input id="key-text" type="password" autocomplete="current-password" placeholder="Access key" required>
     <button type="submit">Continue</button>
   </form>
@@ -32,7 +33,7 @@ export const TEMPLATE = `
           <path d="M5.5 11.5a6.5 6.5 0 0 0 13 0M12 18v3"></path>
           <path class="slash" d="M4.5 4.5l15 15"></path>
         </svg>
-        <span id="talk-label" class="hidden">Start talking</span>
+        <span id="talk-label" class="visually-hidden">Start talking</span>
       </button>
       <div class="meter it" part="meter meter-it"><canvas id="meter-it" aria-hidden="true"></canvas><span id="it-name"></span></div>
     </div>
@@ -42,14 +43,14 @@ export const TEMPLATE = `
     </div>
     <p id="latency" part="latency" hidden><span id="response"></span><span id="silence"></span></p>
     <fieldset id="modes" part="modes">
-      <legend class="hidden">Microphone</legend>
+      <legend class="visually-hidden">Microphone</legend>
       <label><input id="open" type="radio" name="mode" checked><span>Open mic</span></label>
       <label><input id="push" type="radio" name="mode"><span>Hold to talk</span></label>
     </fieldset>
     <!-- Only what one has to know: a screen reader must not talk into every turn. -->
-    <p id="announcement" role="status" class="hidden"></p>
+    <p id="announcement" role="status" class="visually-hidden"></p>
     <form id="typing" part="typing" autocomplete="off">
-      <label class="hidden" for="text">Type instead of talking</label>
+      <label class="visually-hidden" for="text">Type instead of talking</label>
       <input id="text" part="text" name="text" maxlength="4000" placeholder="Or type here" enterkeyhint="send">
       <button type="submit" part="send" aria-label="Send">
         <svg viewBox="0 0 24 24" aria-hidden="true"><path d="M12 19V5M6 11l6-6 6 6"></path></svg>
@@ -117,7 +118,7 @@ export const STYLE = `
 }
 
 * { box-sizing: border-box; }
-.hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
+.visually-hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 3px; }
 button, input { font: inherit; color: inherit; }
 button { cursor: pointer; }
