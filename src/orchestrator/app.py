@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -15,23 +16,28 @@ from prometheus_client import CollectorRegistry
 from base import lifecycle, log, metrics, rpc
 from base.errors import Misconfigured
 from base.language import ANY
+from orchestrator.access import networks
 from orchestrator.catalogue import Catalogue
-from orchestrator.checks import access_keys
 from orchestrator.clients.workers import Workers
 from orchestrator.detection import Detection, detection
 from orchestrator.downlink import Ticker
-from orchestrator.http import Guard, Health, make_app
+from orchestrator.gate import Gate, make_gate
+from orchestrator.http import Doors, Guard, Health, make_app
 from orchestrator.hub import SessionHub
+from orchestrator.livekit_keys import is_loopback, livekit_keys
 from orchestrator.measures import Measures
 from orchestrator.messages import PROTOCOL, VoiceDescription
 from orchestrator.session import Services
 from orchestrator.settings import OrchestratorSettings
+from orchestrator.tls import certificate, server_context
 from orchestrator.turn_detectors.smart_turn import SmartTurn
 from orchestrator.turn_ear import TurnEar
 from orchestrator.wishes import usual_choice
 from registry.directory import Directory, directory
 from registry.records import WorkerKind, WorkerRecord
 from registry.stores.remote import remote_store
+
+log_ = log.get_logger("orchestrator")
 
 WEB_DIR = Path(__file__).resolve().parent.parent.parent / "web"
 
@@ -47,7 +53,9 @@ async def orchestrator(settings: OrchestratorSettings) -> AsyncIterator[lifecycl
     """A started orchestrator; leaving ends every session."""
     rpc.split_address(settings.registry)
     catalogue = Catalogue(settings)
-    keys = access_keys(settings.access_key_file)
+    gate = make_gate(settings, time.monotonic, time.time)
+    doors = _doors(settings, gate)
+    secure = server_context(settings.tls_cert, settings.tls_key)
     detector = await asyncio.to_thread(detection, settings)
     registry = metrics.new_registry()
     async with (
@@ -60,11 +68,14 @@ async def orchestrator(settings: OrchestratorSettings) -> AsyncIterator[lifecycl
         ticker = Ticker()
         measures = Measures(registry)
         services = _services(settings, catalogue, detector, workers, ticker, measures, ear)
-        hub = SessionHub(settings, services, time.monotonic, keys=keys)
+        hub = SessionHub(settings, services, time.monotonic, gate=gate)
+        gate.on_change = hub.expel_revoked
         measures.watch(hub=hub.statistics, ticker=ticker.statistics, directory=known.statistics)
         ticking = tasks.create_task(ticker.run())
         sessions = tasks.create_task(hub.run())
-        runner, address = await _listen(settings, hub, workers, known, registry, detector, catalogue)
+        watching = tasks.create_task(gate.run())
+        runner, address = await _listen(settings, hub, workers, known, registry, detector, catalogue, doors, secure)
+        _warn(settings, gate)
         try:
             yield lifecycle.Serving(address, hub.drain)
         finally:
@@ -72,6 +83,7 @@ async def orchestrator(settings: OrchestratorSettings) -> AsyncIterator[lifecycl
             await sessions
             await runner.cleanup()
             ticking.cancel()
+            watching.cancel()
             await workers.close()
             await catalogue.close()
 
@@ -120,7 +132,10 @@ async def _listen(
     registry: CollectorRegistry,
     detector: Detection,
     catalogue: Catalogue,
+    doors: Doors,
+    secure: ssl.SSLContext | None,
 ) -> tuple[web.AppRunner, str]:
+    """HTTP, or HTTPS in its place, or both; the address is that of the first."""
     app = make_app(
         hub,
         web_dir=Path(settings.web_dir) if settings.web_dir else WEB_DIR,
@@ -132,23 +147,52 @@ async def _listen(
             "workers": lambda: [_worker(w) for w in known.snapshot()],
         },
         guard=Guard(hosts=settings.allowed_hosts, origins=settings.allowed_origins),
+        doors=doors,
         lead_s=settings.lead_ms / 1000,
     )
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
     await runner.setup()
+    beside = secure is not None and settings.tls_port >= 0
+    await _serve(runner, settings.host, settings.port, None if beside else secure)
+    if beside:
+        await _serve(runner, settings.tls_host or settings.host, settings.tls_port, secure)
+    host, port = runner.addresses[0][:2]
+    return runner, rpc.join_address(host, port)
+
+
+async def _serve(runner: web.AppRunner, host: str, port: int, secure: ssl.SSLContext | None) -> None:
     try:
-        site = web.TCPSite(runner, settings.host, settings.port, reuse_address=True, backlog=512)
+        site = web.TCPSite(runner, host, port, reuse_address=True, backlog=512, ssl_context=secure)
         await site.start()
     except OSError as error:
         await runner.cleanup()
         taken = error.errno == errno.EADDRINUSE
         raise Misconfigured(
-            f"cannot serve on {settings.host} port {settings.port}: "
+            f"cannot serve on {host} port {port}: "
             + ("something else listens there; choose another port, or 0 for a free one" if taken else str(error)),
             reason="PORT_TAKEN" if taken else "BAD_ADDRESS",
         ) from error
-    host, port = runner.addresses[0][:2]
-    return runner, rpc.join_address(host, port)
+
+
+def _doors(settings: OrchestratorSettings, gate: Gate) -> Doors:
+    return Doors(
+        gate,
+        trusted=networks(settings.trusted_proxies, "trusted_proxies"),
+        livekit_url=(settings.livekit_public_url or settings.livekit_url) if livekit_keys(settings) else "",
+        ca=certificate(settings.tls_ca),
+    )
+
+
+def _warn(settings: OrchestratorSettings, gate: Gate) -> None:
+    """Who opened the door to others and made no keys learns it from the log, and not from their complaints."""
+    hosts = [settings.host] + ([settings.tls_host] if settings.tls_host and settings.tls_cert else [])
+    outside = next((h for h in hosts if not is_loopback(h)), None)
+    if outside is not None and not gate.keyed and not settings.open_networks:
+        log_.warning(
+            "only_loopback_is_served",
+            message=f"this server listens on {outside}, but there are no access keys: whoever is not on this machine "
+            "is refused. `antiphon keys add` makes a key",
+        )
 
 
 def _health(workers: Workers, known: Directory, detector: Detection) -> Health:

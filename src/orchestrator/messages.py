@@ -47,6 +47,8 @@ Name = Annotated[str, Meta(max_length=200)]
 Language = Annotated[str, Meta(max_length=200, pattern=r"^[A-Za-z0-9_-]*$")]
 Heard = Annotated[str, Meta(max_length=200, pattern=r"^(\*|[A-Za-z0-9_-]*)$")]
 """A language, or "*": the user's is to be detected."""
+Secret = Annotated[str, Meta(max_length=8_192)]
+"""An access key, or a token, which is longer."""
 LongText = Annotated[str, Meta(max_length=20_000)]
 Turn = Annotated[int, Meta(ge=0, lt=2**32)]
 SAMPLE_MAX = 2**62
@@ -92,7 +94,7 @@ class SessionStart(Struct, frozen=True, kw_only=True, tag="session_start"):
     endpointing: Endpointing | None = None
     interruptible: bool = True
     resume: Name = ""
-    key: Name = ""
+    key: Secret = ""
 
 
 class SessionUpdate(Struct, frozen=True, kw_only=True, tag="session_update"):

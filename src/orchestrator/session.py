@@ -247,6 +247,12 @@ class Session:
     def end_nowait(self, reason: str) -> None:
         self._inbox.post_nowait(e.SessionEnded(reason))
 
+    def expel_nowait(self, error: AntiphonError) -> None:
+        """Whoever talks here may not any more: they are told, and the session ends."""
+        self._tell(m.Error(code=error.code, message=error.message, fatal=True, reason=error.reason))
+        self._close_transport(m.CloseCode.POLICY, error.message)
+        self._inbox.post_nowait(e.SessionEnded("expelled"))
+
     def tick(self, now: float) -> None:
         """Call every 50 ms or so. A fault in it ends the session."""
         try:

@@ -226,11 +226,12 @@ async def house(
     asr: int = 1,
     tts_settings: dict[str, Any] | None = None,
     registry_at: str = "",
+    key: str = "",
     **settings: Any,
 ) -> AsyncIterator[House]:
     """Everything in this process, known to the orchestrator. `settings` are the orchestrator's; responder: echo.
 
-    `registry_at`: there is a registry already.
+    `registry_at`: there is a registry already. `key`: what the house itself asks with, where keys are asked for.
     """
     async with plainly(), AsyncExitStack() as stack:
         if not registry_at:
@@ -240,7 +241,8 @@ async def house(
         # Workers leave before the orchestrator does, and come after it, as they do in life.
         front = await stack.enter_async_context(AsyncExitStack())
         serving = await front.enter_async_context(orchestrator(OrchestratorSettings(**settings)))
-        http = await stack.enter_async_context(aiohttp.ClientSession())
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        http = await stack.enter_async_context(aiohttp.ClientSession(headers=headers))
         made = House(registry_at, f"http://{serving.address}", http, stack, front, serving)
         for number in range(tts):
             await made.tts(f"tts{number}", **(tts_settings or {}))

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from aiohttp import WSMessage, WSMsgType, web
@@ -20,6 +20,8 @@ from aiohttp import WSMessage, WSMsgType, web
 from base.audio import BYTES_PER_SAMPLE, UPLINK_RATE
 from base.errors import AntiphonError, AtCapacity, BadRequest, Denied, TimedOut, Unavailable, WrongState
 from base.log import get_logger
+from orchestrator.access import Network
+from orchestrator.callers import peer_of
 from orchestrator.edge import Allowance, InputAudio
 from orchestrator.messages import (
     PROTOCOL,
@@ -375,9 +377,11 @@ async def serve_websocket(
     *,
     limits: Limits | None = None,
     lead_s: float = 0.2,
+    trusted: Sequence[Network] = (),
     clock: Callable[[], float] = time.monotonic,
 ) -> web.WebSocketResponse:
-    """Handles one connection from handshake to close. Origin and Host were checked before."""
+    """Handles one connection from handshake to close. Origin and Host were checked before. `trusted`: the proxies that
+    are believed about where it came from."""
     limits = limits or Limits()
     ws = web.WebSocketResponse(
         heartbeat=limits.heartbeat_s,
@@ -393,7 +397,7 @@ async def serve_websocket(
     if wire is None:
         return ws
     link = _Link(ws, wire, stream.drain, limits)
-    incoming = _Incoming(hub, link, _peer(request), limits, lead_s, clock)
+    incoming = _Incoming(hub, link, peer_of(request, "websocket", trusted), limits, lead_s, clock)
     try:
         async with asyncio.TaskGroup() as group:
             reader = group.create_task(_read(ws, incoming, link, limits))
@@ -434,16 +438,6 @@ async def _read(ws: web.WebSocketResponse, incoming: _Incoming, link: _Link, lim
         log.exception("connection.fault")
         fault = Error(code="internal", message="a fault on our side; the session can be resumed", fatal=True)
         link.fail_nowait(fault, CloseCode.INTERNAL)
-
-
-def _peer(request: web.Request) -> Peer:
-    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-    return Peer(
-        kind="websocket",
-        address=request.remote or "",
-        origin=request.headers.get("Origin", ""),
-        key=key.strip() if scheme.lower() == "bearer" else "",
-    )
 
 
 def _tag(message: ClientMessage) -> str:
