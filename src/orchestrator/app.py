@@ -69,7 +69,10 @@ async def orchestrator(settings: OrchestratorSettings) -> AsyncIterator[lifecycl
                 livekit_door(settings, hub, measures) as livekit,
                 grpc_door(settings, hub) as grpc,
                 http_door(
-                    settings, House(hub, workers, known, registry, detector, grpc.address, livekit), doors, secure
+                    settings,
+                    House(hub, workers, known, registry, detector, catalogue, grpc.address, livekit),
+                    doors,
+                    secure,
                 ) as address,
             ):
 

@@ -15,14 +15,16 @@ from prometheus_client import CollectorRegistry
 
 from base import metrics, rpc
 from base.errors import Misconfigured
+from base.language import ANY
 from orchestrator.access import networks
+from orchestrator.catalogue import Catalogue
 from orchestrator.clients.workers import Workers
 from orchestrator.detection import Detection
 from orchestrator.gate import Gate
 from orchestrator.http import Doors, Guard, Health, make_app
 from orchestrator.hub import SessionHub
 from orchestrator.livekit_keys import livekit_keys
-from orchestrator.messages import VoiceDescription
+from orchestrator.messages import PROTOCOL, VoiceDescription
 from orchestrator.settings import OrchestratorSettings
 from orchestrator.tls import certificate
 from registry.directory import Directory
@@ -43,6 +45,7 @@ class House:
     known: Directory
     registry: CollectorRegistry
     detector: Detection
+    catalogue: Catalogue
     grpc: str
     livekit: Dispatch | None
 
@@ -65,6 +68,7 @@ async def http_door(
         health=lambda: _health(house),
         resources={
             "voices": lambda: voices(house.workers),
+            "options": lambda: options(settings, house.workers, house.catalogue),
             "workers": lambda: [_worker(w) for w in house.known.snapshot()],
         },
         guard=Guard(hosts=settings.allowed_hosts, origins=settings.allowed_origins),
@@ -133,6 +137,25 @@ def voices(workers: Workers) -> list[VoiceDescription]:
                     VoiceDescription(id=voice.id, name=voice.name, languages=list(voice.languages), model=model.id),
                 )
     return list(found.values())
+
+
+def options(settings: OrchestratorSettings, workers: Workers, catalogue: Catalogue) -> dict[str, object]:
+    """What a session may choose, for a client's pickers; voices have a list of their own."""
+    ears = {model.id: model for worker in workers.of(WorkerKind.ASR) for model in worker.models}
+    return {
+        "protocol": PROTOCOL,
+        "responder": settings.responder,
+        "responders": [name for name in catalogue.names() if name != "client"],
+        "voice": settings.voice,
+        "language": settings.language,
+        "hears": workers.hears(),
+        "speaks": workers.speaks(),
+        "detects": workers.can_hear(ANY),
+        "ears": [
+            {"id": m.id, "engine": m.engine, "languages": list(m.languages), "detects": "detection" in m.features}
+            for m in ears.values()
+        ],
+    }
 
 
 def _worker(worker: WorkerRecord) -> dict[str, object]:
