@@ -1,5 +1,6 @@
 """The containers of docker-compose.yml as plain processes on loopback: what each image runs, with the environment,
-secrets and health check that it has there, addresses moved to free ports. Caddy and livekit-server are the real ones."""
+secrets and health check that it has there, addresses moved to free ports. Caddy and livekit-server are the real ones.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 """The deployment as it runs, by hand: each image's own command as its container would run it
-(`tests.support.containers`), the real Caddy with our Caddyfile and its local CA in front, a real livekit-server beside."""
+(`tests.support.containers`), the real Caddy with our Caddyfile and its local CA in front, a real livekit-server beside.
+"""
 
 from __future__ import annotations
 
