@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ears": ("antiphon.commands.ears", "List the models that can hear, get one, load one."),
     "workers": ("antiphon.commands.workers", "List the workers that the registry knows."),
     "models": ("antiphon.commands.models", "What workers have in memory: list, load, unload, watch."),
+    "livekit": ("antiphon.commands.livekit", "LiveKit's server, for WebRTC: get it."),
     "doctor": ("antiphon.commands.doctor", "What is installed, what is missing, how to get it; --mic listens."),
     "check-config": ("antiphon.commands.check_config", "Check the configuration and show what it comes to."),
     "healthcheck": ("antiphon.commands.healthcheck", "Ask one service whether it is well; for containers and scripts."),

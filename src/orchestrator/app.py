@@ -3,50 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from pathlib import Path
-
-from aiohttp import web
-from prometheus_client import CollectorRegistry
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from base import lifecycle, log, metrics, rpc
-from base.errors import Misconfigured
-from orchestrator.access import networks
 from orchestrator.catalogue import Catalogue
 from orchestrator.clients.workers import Workers
 from orchestrator.detection import Detection, detection
 from orchestrator.downlink import Ticker
 from orchestrator.gate import Gate, make_gate
-from orchestrator.http import Doors, Guard, Health, make_app
+from orchestrator.grpc_door import grpc_door
+from orchestrator.http_door import House, http_door, what_doors_ask
 from orchestrator.hub import SessionHub
-from orchestrator.livekit_keys import is_loopback, livekit_keys
+from orchestrator.livekit_door import livekit_door
+from orchestrator.livekit_keys import is_loopback
 from orchestrator.measures import Measures
-from orchestrator.messages import VoiceDescription
 from orchestrator.session import Services
 from orchestrator.settings import OrchestratorSettings
-from orchestrator.tls import certificate, server_context
-from orchestrator.transports.grpc import wire as grpc_wire
-from orchestrator.transports.grpc.servicer import ConversationServicer
+from orchestrator.tls import server_context
 from orchestrator.turn_detectors.smart_turn import SmartTurn
 from orchestrator.turn_ear import TurnEar
 from orchestrator.wishes import usual_choice
-from pb.antiphon.v1 import conversation_pb2_grpc
-from registry.directory import Directory, directory
-from registry.records import WorkerKind, WorkerRecord
+from registry.directory import directory
 from registry.stores.remote import remote_store
 
 log_ = log.get_logger("orchestrator")
-
-SPARE_CALLS = 100
-"""Calls beyond two a session: health, reflection, and clients who are told that all places are taken."""
-GOODBYE_S = 1.0
-"""How long a client may take to read the last of a call."""
-WEB_DIR = Path(__file__).resolve().parent.parent.parent / "web"
 
 
 async def run(settings: OrchestratorSettings, *, ready: Callable[[str], None] | None = None) -> int:
@@ -62,7 +44,7 @@ async def orchestrator(settings: OrchestratorSettings) -> AsyncIterator[lifecycl
     token = rpc.read_token(settings.worker_token_file)
     catalogue = Catalogue(settings)
     gate = make_gate(settings, time.monotonic, time.time)
-    doors = _doors(settings, gate)
+    doors = what_doors_ask(settings, gate)
     secure = server_context(settings.tls_cert, settings.tls_key)
     detector = await asyncio.to_thread(detection, settings)
     registry = metrics.new_registry()
@@ -83,17 +65,20 @@ async def orchestrator(settings: OrchestratorSettings) -> AsyncIterator[lifecycl
         sessions = tasks.create_task(hub.run())
         watching = tasks.create_task(gate.run())
         try:
-            async with (
-                _grpc_door(settings, hub) as door,
-                _http_door(settings, hub, workers, known, registry, detector, doors, secure, door.address) as address,
-            ):
+            async with AsyncExitStack() as open_doors:
+                livekit = await open_doors.enter_async_context(livekit_door(settings, hub, measures))
+                grpc = await open_doors.enter_async_context(grpc_door(settings, hub))
+                house = House(hub, workers, known, registry, detector, catalogue, grpc.address, livekit)
+                address = await open_doors.enter_async_context(http_door(settings, house, doors, secure))
 
                 async def drain() -> None:
-                    await door.drain()
+                    if livekit is not None:
+                        livekit.drain()
+                    await grpc.drain()
                     await hub.drain()
 
-                others = {"grpc": door.address} if door.address else {}
                 _warn(settings, gate)
+                others = {"grpc": grpc.address} if grpc.address else {}
                 try:
                     yield lifecycle.Serving(address, drain, others=others)
                 finally:
@@ -145,100 +130,6 @@ def _services(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Door:
-    """`address` is empty where there is none."""
-
-    address: str
-    drain: Callable[[], Awaitable[None]]
-
-
-@asynccontextmanager
-async def _grpc_door(settings: OrchestratorSettings, hub: SessionHub) -> AsyncIterator[_Door]:
-    """`antiphon.v1.Conversation` on its own port, with health and reflection."""
-    if settings.grpc_port < 0:
-        yield _Door("", _nothing)
-        return
-    server = rpc.server(at_once=2 * settings.max_sessions + SPARE_CALLS)
-    servicer = ConversationServicer(hub, lead_s=settings.lead_ms / 1000)
-    conversation_pb2_grpc.add_ConversationServicer_to_server(servicer, server)
-    health = await rpc.add_standard_services(server, [grpc_wire.SERVICE])
-    address = rpc.bind(server, settings.host, settings.grpc_port)
-    await server.start()
-    try:
-        await health.set_serving(True)
-        yield _Door(address, lambda: health.set_serving(False))
-    finally:
-        await server.stop(GOODBYE_S)
-
-
-async def _nothing() -> None:
-    pass
-
-
-@asynccontextmanager
-async def _http_door(
-    settings: OrchestratorSettings,
-    hub: SessionHub,
-    workers: Workers,
-    known: Directory,
-    registry: CollectorRegistry,
-    detector: Detection,
-    doors: Doors,
-    secure: ssl.SSLContext | None,
-    grpc: str,
-) -> AsyncIterator[str]:
-    """The page, WebSocket and the rest: HTTP, or HTTPS in its place, or both; the address is that of the first. `grpc`
-    is where the other door is.
-    """
-    app = make_app(
-        hub,
-        web_dir=Path(settings.web_dir) if settings.web_dir else WEB_DIR,
-        metrics=lambda: metrics.exposition(registry),
-        health=lambda: _health(workers, known, detector, grpc),
-        resources={
-            "voices": lambda: voices(workers),
-            "workers": lambda: [_worker(w) for w in known.snapshot()],
-        },
-        guard=Guard(hosts=settings.allowed_hosts, origins=settings.allowed_origins),
-        doors=doors,
-        lead_s=settings.lead_ms / 1000,
-    )
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
-    await runner.setup()
-    try:
-        beside = secure is not None and settings.tls_port >= 0
-        await _serve(runner, settings.host, settings.port, None if beside else secure)
-        if beside:
-            await _serve(runner, settings.tls_host or settings.host, settings.tls_port, secure)
-        host, port = runner.addresses[0][:2]
-        yield rpc.join_address(host, port)
-    finally:
-        await runner.cleanup()
-
-
-async def _serve(runner: web.AppRunner, host: str, port: int, secure: ssl.SSLContext | None) -> None:
-    try:
-        site = web.TCPSite(runner, host, port, reuse_address=True, backlog=512, ssl_context=secure)
-        await site.start()
-    except OSError as error:
-        taken = error.errno == errno.EADDRINUSE
-        raise Misconfigured(
-            f"cannot serve on {host} port {port}: "
-            + ("something else listens there; choose another port, or 0 for a free one" if taken else str(error)),
-            reason="PORT_TAKEN" if taken else "BAD_ADDRESS",
-        ) from error
-
-
-def _doors(settings: OrchestratorSettings, gate: Gate) -> Doors:
-    return Doors(
-        gate,
-        trusted=networks(settings.trusted_proxies, "trusted_proxies"),
-        livekit_url=(settings.livekit_public_url or settings.livekit_url) if livekit_keys(settings) else "",
-        ca=certificate(settings.tls_ca),
-    )
-
-
 def _warn(settings: OrchestratorSettings, gate: Gate) -> None:
     """Who opened the door to others and made no keys learns it from the log, and not from their complaints."""
     hosts = [settings.host] + ([settings.tls_host] if settings.tls_host and settings.tls_cert else [])
@@ -249,42 +140,3 @@ def _warn(settings: OrchestratorSettings, gate: Gate) -> None:
             message=f"this server listens on {outside}, but there are no access keys: whoever is not on this machine "
             "is refused. `antiphon keys add` makes a key",
         )
-
-
-def _health(workers: Workers, known: Directory, detector: Detection, grpc: str) -> Health:
-    return Health(
-        ready=bool(workers.of(WorkerKind.TTS)),
-        facts={
-            "tts_workers": len(workers.of(WorkerKind.TTS)),
-            "asr_workers": len(workers.of(WorkerKind.ASR)),
-            "registry": "stale" if known.stale else "live",
-            "detector": detector.name,
-            "grpc": grpc,
-        },
-    )
-
-
-def voices(workers: Workers) -> list[VoiceDescription]:
-    """Every voice of every worker, once."""
-    found: dict[tuple[str, str], VoiceDescription] = {}
-    for worker in workers.of(WorkerKind.TTS):
-        for model in worker.models:
-            for voice in model.voices:
-                found.setdefault(
-                    (model.id, voice.id),
-                    VoiceDescription(id=voice.id, name=voice.name, languages=list(voice.languages), model=model.id),
-                )
-    return list(found.values())
-
-
-def _worker(worker: WorkerRecord) -> dict[str, object]:
-    return {
-        "id": worker.id,
-        "kind": worker.kind.value,
-        "models": [{"id": m.id, "engine": m.engine, "state": m.state.value} for m in worker.models],
-        "slots": worker.slots,
-        "slots_used": worker.slots_used,
-        "first_audio_s": worker.first_audio_s,
-        "rtf": worker.rtf,
-        "draining": worker.draining,
-    }

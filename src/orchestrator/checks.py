@@ -9,6 +9,7 @@ from orchestrator.access import networks
 from orchestrator.catalogue import Catalogue
 from orchestrator.detection import detection
 from orchestrator.gate import make_gate
+from orchestrator.livekit_keys import livekit_keys
 from orchestrator.settings import OrchestratorSettings
 from orchestrator.tls import certificate, server_context
 
@@ -22,3 +23,4 @@ def check(settings: OrchestratorSettings) -> None:
     networks(settings.trusted_proxies, "trusted_proxies")
     server_context(settings.tls_cert, settings.tls_key)
     certificate(settings.tls_ca)
+    livekit_keys(settings)

@@ -8,6 +8,7 @@ session in the user's name). What is more than the page and the probes then asks
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,7 @@ from orchestrator.transports.websocket import serve_websocket
 TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
+    ".mjs": "text/javascript; charset=utf-8",
     ".css": "text/css; charset=utf-8",
     ".svg": "image/svg+xml",
     ".png": "image/png",
@@ -43,6 +45,8 @@ FOR_OPERATORS = frozenset({"workers"})
 """Resources that take the scope `monitor`, as /metrics does."""
 PREFLIGHT = "Access-Control-Request-Method"
 PROBES = frozenset({"/healthz", "/readyz"})
+VENDOR = {"/vendor/livekit-client.esm.mjs": "node_modules/livekit-client/dist/livekit-client.esm.mjs"}
+"""What npm put beside the page (`antiphon.web_files`), by its URL; nothing else of `node_modules` is served."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +122,7 @@ def make_app(
     `GET /v1/voices` answers as JSON (anything that msgspec can encode). Without `doors` everything is open, and there
     are no tokens."""
     trusted = doors.trusted if doors is not None else ()
+    livekit = doors.livekit_url if doors is not None else ""
     app = web.Application(middlewares=[_guarding(guard or Guard())])
 
     async def converse(request: web.Request) -> web.StreamResponse:
@@ -150,7 +155,7 @@ def make_app(
             app.router.add_get("/ca.crt", _certificate(doors.ca))
     if web_dir is not None:
         for path, file in _files(web_dir).items():
-            app.router.add_get(path, _page(file))
+            app.router.add_get(path, _page(file, livekit))
     return app
 
 
@@ -158,18 +163,21 @@ def _files(web_dir: Path) -> dict[str, Path]:
     """URL path to file, for all there is to serve. Fixed at start, so that no request ever names a path."""
     files = {
         "/" + f.relative_to(web_dir).as_posix(): f
-        for f in sorted(web_dir.rglob("*"))
+        for top in sorted(web_dir.glob("*"))
+        if top.name != "node_modules"
+        for f in ([top] if top.is_file() else sorted(top.rglob("*")))
         if f.is_file() and f.suffix in TYPES and not any(p.startswith(".") for p in f.relative_to(web_dir).parts)
     }
+    files |= {url: web_dir / path for url, path in VENDOR.items() if (web_dir / path).is_file()}
     if "/index.html" in files:
         files["/"] = files["/index.html"]
     return files
 
 
-def _page(file: Path) -> Handler:
+def _page(file: Path, livekit: str) -> Handler:
     async def serve(request: web.Request) -> web.StreamResponse:
         # no-cache: ask again each time whether it changed; a stale script against a new protocol is no fun to find.
-        headers = {"Cache-Control": "no-cache", "Content-Security-Policy": _policy(request.host)}
+        headers = {"Cache-Control": "no-cache", "Content-Security-Policy": _policy(request.host, livekit)}
         response = web.FileResponse(file, headers=headers)
         response.content_type, _, charset = TYPES[file.suffix].partition("; charset=")
         response.charset = charset or None
@@ -178,12 +186,25 @@ def _page(file: Path) -> Handler:
     return serve
 
 
-def _policy(host: str) -> str:
-    """Everything from ourselves. `ws:` is named as Safari does not count it as 'self'; `host` passed the guard."""
+def _policy(host: str, livekit: str) -> str:
+    """Everything from ourselves. `ws:` is named as Safari does not count it as 'self'; `host` passed the guard.
+
+    LiveKit's client asks its server by WebSocket and by HTTP.
+    """
+    connect = " ".join(["'self'", f"ws://{host}", f"wss://{host}", *_both(livekit)])
     return (
-        f"default-src 'self'; connect-src 'self' ws://{host} wss://{host}; img-src 'self' data:; object-src 'none'; "
+        f"default-src 'self'; connect-src {connect}; img-src 'self' data:; object-src 'none'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
+
+
+def _both(url: str) -> list[str]:
+    """Of ws://host:1/path, ws://host:1 and http://host:1; nothing for what is no such URL."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("ws", "wss", "http", "https") or not re.fullmatch(r"[A-Za-z0-9.:\[\]-]+", parts.netloc):
+        return []
+    secure = parts.scheme in ("wss", "https")
+    return [f"{scheme}://{parts.netloc}" for scheme in (("wss", "https") if secure else ("ws", "http"))]
 
 
 def _asking(doors: Doors | None, scope: str, handler: Handler) -> Handler:

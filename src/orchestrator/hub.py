@@ -123,6 +123,7 @@ class SessionHub:
         wish = changed_choice(VoiceChoice(model=start.model), start)
         choice = settled_choice(wish, self._services.usual, workers.language_of)
         workers.check_voice(choice)
+        workers.check_ear(choice.ear)
         if grant is not None and self._gate is not None:
             self._gate.open(grant)
         session = Session(secrets.token_hex(8), start, self._policy(start, choice), choice, self._services)
@@ -135,7 +136,7 @@ class SessionHub:
         # Not in the task: one that is cancelled before it runs has no chance to do anything.
         task.add_done_callback(lambda _: self._over(session))
         session.attach_nowait(transport, self._started(session, start, resumed=False))
-        if not workers.can_hear(choice.heard):
+        if not workers.can_hear(choice.heard, choice.ear):
             session.notice_nowait("cannot_hear", cannot_hear(workers, choice.heard))
         if not workers.can_speak(choice):
             session.notice_nowait("cannot_speak", NO_VOICE)
@@ -157,7 +158,7 @@ class SessionHub:
             hangover_ms=VadSettings().hangover * 20,
             language=choice.language,
         )
-        if not self._services.workers.gives_partials(choice.heard):
+        if not self._services.workers.gives_partials(choice.heard, choice.ear):
             policy = policy.without_partials()
         return changed_policy(policy, start)
 
@@ -221,7 +222,7 @@ class SessionHub:
             language=choice.language,
             hears=workers.hears(),
             speaks=workers.speaks(),
-            can_hear=workers.can_hear(choice.heard),
+            can_hear=workers.can_hear(choice.heard, choice.ear),
             responder=session.responder_name,
             grace_s=self._settings.grace_s,
             next_input_sample=session.next_input_sample * start.input_rate // UPLINK_RATE,

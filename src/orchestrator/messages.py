@@ -82,6 +82,7 @@ class SessionStart(Struct, frozen=True, kw_only=True, tag="session_start"):
     model: Name = ""
     voice: Name = ""
     language: Heard = ""
+    ear: Name = ""
     rate: Annotated[float, Meta(ge=0.5, le=3.0)] = 1.0
     pitch: Annotated[float, Meta(ge=-12.0, le=12.0)] = 0.0
     responder: Name = ""
@@ -99,6 +100,7 @@ class SessionStart(Struct, frozen=True, kw_only=True, tag="session_start"):
 class SessionUpdate(Struct, frozen=True, kw_only=True, tag="session_update"):
     voice: Name | None = None
     language: Heard | None = None
+    ear: Name | None = None
     rate: Annotated[float, Meta(ge=0.5, le=3.0)] | None = None
     pitch: Annotated[float, Meta(ge=-12.0, le=12.0)] | None = None
     responder: Name | None = None

@@ -114,6 +114,17 @@ class OrchestratorSettings:
             le=65535,
         ),
     ] = -1
+    livekit_agent: Annotated[
+        str,
+        Meta(description="Name by which LiveKit dispatches us to rooms that ask for it; empty: to every room."),
+    ] = ""
+    livekit_per_participant: Annotated[
+        bool,
+        Meta(
+            description="An agent, and a session, for every human in a room; off: one a room, the first human talks "
+            "and others listen."
+        ),
+    ] = False
     max_sessions: Annotated[int, Meta(description="Sessions at once; one more is refused.", ge=1)] = 100
     language: Annotated[
         str, Meta(description="Language of a session that names none (BCP 47); *: what is said is detected.")
