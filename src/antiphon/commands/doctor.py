@@ -6,12 +6,16 @@ import asyncio
 import dataclasses
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from antiphon import exits, options
 from antiphon.checks import Check
 from antiphon.output import StatusLine, is_terminal, print_json, printable
+
+if TYPE_CHECKING:
+    from antiphon.outside import Site
 
 HELP = """What is installed, what is missing, and how to get it.
 
@@ -36,6 +40,7 @@ somewhere else than the deployment itself. Without a key it gets as far as stran
 @click.option("--key", default="", help="With --url: a key of its.")
 @click.option("--ca", type=click.Path(path_type=Path), help="With --url: the certificate (PEM) of the CA to trust.")
 @click.option("--grpc", type=options.Address(), default="", help="With --url: the gRPC door, where it is elsewhere.")
+@click.option("--media-tcp", type=click.IntRange(1, 65535), default=7881, help="With --url: LiveKit's TCP port.")
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 def command(
     mic: bool,
@@ -47,12 +52,15 @@ def command(
     key: str,
     ca: Path | None,
     grpc: str,
+    media_tcp: int,
     as_json: bool,
 ) -> int:
     if url:
         if mic or wav:
             raise click.UsageError("--url tests a deployment, --mic and --wav a microphone; name one of them")
-        return asyncio.run(_outside(url, key, ca, grpc, as_json))
+        from antiphon.outside import Site
+
+        return asyncio.run(_outside(Site(url, key=key, ca=ca, grpc=grpc, media_tcp=media_tcp), as_json))
     if mic or wav:
         return _microphone(wav, device, seconds, keep, as_json)
     from antiphon.doctor import examine
@@ -66,11 +74,11 @@ def command(
     return exits.OK if all(c.ok for c in checks if c.needed) else exits.FAILURE
 
 
-async def _outside(url: str, key: str, ca: Path | None, grpc: str, as_json: bool) -> int:
-    from antiphon.outside import Site, examine
+async def _outside(site: Site, as_json: bool) -> int:
+    from antiphon.outside import examine
 
     checks = []
-    async for check in examine(Site(url, key=key, ca=ca, grpc=grpc)):
+    async for check in examine(site):
         checks.append(check)
         if not as_json:
             _tell(check, "FAILS")

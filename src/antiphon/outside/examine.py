@@ -30,18 +30,20 @@ from orchestrator.messages import unpack_audio
 
 ANSWER_S = 10.0
 REPLY_S = 20.0
+RELAY_S = 20.0
 SENTENCE = "This is a test."
 LOCAL_GRPC = 50060
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A deployment; `key` and `grpc` may be empty, `ca` names a PEM file. Raises BadRequest for what is no address."""
+    """A deployment; `key` and `grpc` may be empty, `ca` names a PEM file, `media_tcp` is LiveKit's rtc.tcp_port. Raises BadRequest for what is no address."""
 
     url: str
     key: str = ""
     ca: Path | None = None
     grpc: str = ""
+    media_tcp: int = 7881
 
     def __post_init__(self) -> None:
         try:
@@ -328,11 +330,8 @@ async def _livekit(http: aiohttp.ClientSession, site: Site, token: _Token) -> As
         detail = f"joined in {joined.join_s * 1000:.0f} ms, {joined.agent}'s track after {joined.track_s * 1000:.0f} ms"
         yield Check("LiveKit room", True, detail)
     yield verdicts.udp(joined.route)
-    reached = {}
-    for candidate in joined.route.remotes:
-        if candidate.protocol == "tcp" and candidate.port:
-            reached[candidate] = await _cannot_connect(candidate.address, candidate.port)
-    yield verdicts.tcp_media(joined.route, reached)
+    told = dict.fromkeys(c.address for c in joined.route.remotes if c.address and c.protocol == "udp")
+    yield verdicts.tcp_media(site.media_tcp, {a: await _cannot_connect(a, site.media_tcp) for a in told})
     async for check in _turn(http, site, joined.route):
         yield check
 
@@ -360,7 +359,7 @@ async def _turn(http: aiohttp.ClientSession, site: Site, route: verdicts.Route) 
     if token is None:
         return
     try:
-        relayed = await media.join(token.livekit, token.token, wait_s=ANSWER_S, relay=True)
+        relayed = await media.join(token.livekit, token.token, wait_s=RELAY_S, relay=True)
         yield verdicts.turn(servers, relayed.route)
     except AntiphonError as error:
         yield verdicts.turn(servers, None, error.message)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from antiphon.outside.verdicts import Candidate, Route
@@ -95,13 +95,23 @@ def route_of(stats: Any) -> Route:
     # Several may have been nominated over time: the one that carries something.
     pairs.sort(key=lambda pair: -pair.bytes_received)
     chosen = pairs[0] if pairs else None
+    remote = remotes.get(chosen.remote_candidate_id) if chosen else None
     return Route(
         locals_.get(chosen.local_candidate_id) if chosen else None,
-        remotes.get(chosen.remote_candidate_id) if chosen else None,
+        None if remote is None else named(remote, tuple(remotes.values())),
         tuple(locals_.values()),
         tuple(remotes.values()),
         chosen.current_round_trip_time if chosen and chosen.current_round_trip_time else None,
     )
+
+
+def named(remote: Candidate, told: tuple[Candidate, ...]) -> Candidate:
+    """The SDK hides the address of one that was found by its packets: the same port of what LiveKit told says it."""
+    if remote.address:
+        return remote
+    same = (c for c in told if c.address and (c.protocol, c.port) == (remote.protocol, remote.port))
+    first = next(iter(sorted(same, key=lambda c: ":" in c.address)), None)
+    return remote if first is None else replace(remote, address=first.address)
 
 
 def _candidate(found: Any) -> Candidate:

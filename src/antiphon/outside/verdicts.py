@@ -111,21 +111,17 @@ def _way(route: Route) -> str:
     return route.remote.words() + via
 
 
-def tcp_media(route: Route, reached: Mapping[Candidate, str]) -> Check:
-    """`reached`: of each address that LiveKit told for TCP, why it could not be connected to; empty: it could.
+def tcp_media(port: int, reached: Mapping[str, str]) -> Check:
+    """`reached`: of each address that LiveKit told, why its TCP port could not be connected to; empty: it could.
 
-    Judged by a connection alone, as the SDK cannot be told to send its media by TCP.
+    Judged by a connection alone: the SDK can neither be made to send its media by TCP, nor does it tell of such ways.
     """
-    name = "media, TCP"
-    if not reached:
-        how = "set rtc.tcp_port in livekit.yaml (7881): people whose UDP is closed need it"
-        return Check(name, False, "LiveKit told no TCP address", how, False)
-    good = [c for c, why in reached.items() if not why]
-    port = next(iter(reached)).port
+    good = [address for address, why in reached.items() if not why]
     if good:
-        return Check(name, True, f"{good[0].words()} takes connections", needed=False)
-    told = "; ".join(f"{c.words()}: {why}" for c, why in reached.items())
-    return Check(name, False, told, f"open port {port}/TCP in the host's and the provider's firewall", False)
+        return Check("media, TCP", True, f"{', '.join(good)} takes connections on port {port}", needed=False)
+    told = "; ".join(f"{address}: {why}" for address, why in reached.items()) or "LiveKit told no address"
+    how = f"open port {port}/TCP in the firewalls (rtc.tcp_port of livekit.yaml; --media-tcp names another)"
+    return Check("media, TCP", False, told, how, False)
 
 
 def turn_servers(route: Route) -> tuple[str, ...]:

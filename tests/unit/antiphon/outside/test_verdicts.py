@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from antiphon.outside.media import named
 from antiphon.outside.verdicts import (
     Candidate,
     Route,
@@ -90,14 +91,22 @@ def test_udp_is_what_media_should_have_gone_by() -> None:
 
 
 def test_tcp_is_judged_by_a_connection() -> None:
-    route = Route(HERE, UDP, (HERE,), (UDP, TCP))
-    assert tcp_media(route, {TCP: ""}).ok
-    closed = tcp_media(route, {TCP: "connection refused"})
+    good = tcp_media(7881, {"172.30.77.10": "no answer", "203.0.113.7": ""})
+    assert good.ok
+    assert "172.30" not in good.detail
+    closed = tcp_media(7881, {"203.0.113.7": "connection refused"})
     assert not closed.ok
     assert "7881/TCP" in closed.help
-    inner = Candidate("tcp", "172.30.77.10", 7881, "host")
-    assert tcp_media(route, {inner: "no answer", TCP: ""}).ok
-    assert "rtc.tcp_port" in tcp_media(route, {}).help
+    assert "told no address" in tcp_media(7881, {}).detail
+
+
+def test_an_address_that_the_sdk_hides_is_the_one_that_was_told() -> None:
+    hidden = Candidate("udp", "", 7882, "prflx")
+    six = Candidate("udp", "2001:db8::7", 7882, "host")
+    assert named(hidden, (hidden, six, TCP, UDP)).address == UDP.address
+    assert named(hidden, (hidden, six)).address == six.address
+    assert named(hidden, (hidden, TCP)) == hidden
+    assert named(UDP, (UDP, six)) == UDP
 
 
 def test_turn_is_asked_after_only_where_there_is_some() -> None:
