@@ -73,6 +73,7 @@ export class Antiphon extends EventTarget {
     this.pressed = false;
     this.talk = null;
     this.token = null;
+    this.unlocked = true; // no key is wanted that nobody gave
   }
 
   /** The server's address. */
@@ -131,6 +132,7 @@ export class Antiphon extends EventTarget {
     } catch (error) {
       return this.failed(`This browser cannot play sound (${error.message}).`);
     }
+    this.unlocked = true;
     audio.microphoneId = this.options.microphone ?? "";
     const wishes = Object.fromEntries(WISHES.filter((w) => this.options[w] !== undefined).map((w) => [w, this.options[w]]));
     const talk = (this.talk = new Conversation((way) => this.link(way), audio, { greeting: microphone, ...wishes }));
@@ -163,7 +165,7 @@ export class Antiphon extends EventTarget {
     this.shown({ status: "closed", state: "idle", microphone: "none" });
     this.tell("status", { status: "closed", reason, transport: "" });
     if (detail === "key") this.tell("key", { reason });
-    else if (reason) this.failed(reason);
+    else if (reason && this.unlocked) this.failed(reason);
   }
 
   // --- the connection -------------------------------------------------------------------------------------------------------
@@ -373,9 +375,9 @@ export class Antiphon extends EventTarget {
       pass(message);
     });
     on("error", (message) => {
-      const key = message.code === "denied" && message.reason.startsWith("KEY_");
-      if (key) this.tell("key", { reason: message.message });
-      else pass(message);
+      this.unlocked = !(message.code === "denied" && /^KEY_/.test(message.reason));
+      if (this.unlocked) pass(message);
+      else this.tell("key", { reason: message.message });
     });
     for (const type of ["transcript", "mark", "notice", "explain"]) on(type, pass);
 

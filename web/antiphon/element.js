@@ -41,6 +41,7 @@ export class AntiphonTalk extends Base {
   /** See Antiphon.start; call it in a tap. @param {{microphone?: boolean}} [how] */
   start(how) {
     this.alert("");
+    this.how = how; // for a start after a key was given
     this.configure();
     return this.client.start(how);
   }
@@ -225,7 +226,7 @@ export class AntiphonTalk extends Base {
     this.$.keyText.value = "";
     this.options.key = key;
     this.tell("key", { key });
-    this.start();
+    this.start(this.how);
   }
 
   latency({ response_s, silence_s }) {
