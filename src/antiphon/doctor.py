@@ -8,6 +8,7 @@ import importlib
 import importlib.metadata
 import os
 import platform
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -50,7 +51,7 @@ PACKAGES: tuple[tuple[str, str, str, bool], ...] = (
 
 
 async def examine() -> list[Check]:
-    checks = [_python(), *(_package(*p) for p in PACKAGES), _detector(), *_sound()]
+    checks = [_python(), *(_package(*p) for p in PACKAGES), _detector(), *_livekit(), *_sound()]
     checks += await asyncio.gather(_page(), _registry(), _brains())
     return checks
 
@@ -84,6 +85,26 @@ def _detector() -> Check:
     except AntiphonError as error:
         return Check("speech detector", False, f"the WebRTC VAD alone: {error.message}", how, False)
     return Check("speech detector", True, f"Silero VAD beside the WebRTC VAD ({found.name})", needed=False)
+
+
+def _livekit() -> list[Check]:
+    """What `up --livekit` needs."""
+    from antiphon import livekit_files
+
+    name = "livekit-server"
+    try:
+        program = livekit_files.find()
+        detail = f"{livekit_files.version_of(program)}, WebRTC ({program})" if program else ""
+    except AntiphonError as error:
+        program, detail = None, error.message
+    help = livekit_files.how_to_get() if shutil.which("go") else livekit_files.NO_GO
+    server = Check(name, program is not None, detail or "WebRTC: not here; up serves WebSocket", help, False)
+    extra = livekit_files.client_is_here()
+    what = "takes rooms from LiveKit"
+    return [
+        server,
+        Check("livekit-protocol", extra, what if extra else f"{what}: not here", "./antiphon install livekit", False),
+    ]
 
 
 def _sound() -> list[Check]:

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from base.rpc_token import Token, read_token
+
 ROOT = Path(__file__).resolve().parents[2]
 """The clone, when this runs from one."""
 
@@ -120,3 +122,15 @@ def registry_of(given: str) -> str:
         return given
     running = RunningFile().read()
     return running.registry if running else REGISTRY
+
+
+WORKER_TOKEN = "ANTIPHON_WORKER_TOKEN_FILE"
+
+
+def worker_token(env: Mapping[str, str] | None = None) -> Token:
+    """What commands show to registry and workers: the token in the file that ANTIPHON_WORKER_TOKEN_FILE names.
+
+    Without that variable none, which is right where `up` runs them. Raises Misconfigured.
+    """
+    env = os.environ if env is None else env
+    return read_token(env.get(WORKER_TOKEN, ""), source=WORKER_TOKEN)

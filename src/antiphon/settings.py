@@ -38,6 +38,19 @@ class UpSettings:
     registry_port: Annotated[
         int, Meta(description="Port of the registry; the next free one is taken.", ge=0, le=65535)
     ] = 50050
+    livekit: Annotated[
+        bool, Meta(description="Start a livekit-server here, too, and talk by WebRTC; without one, by WebSocket.")
+    ] = False
+    livekit_server: Annotated[
+        str,
+        Meta(
+            description="The program livekit-server; empty: the one on the PATH, or what `antiphon livekit get` built."
+        ),
+    ] = ""
+    livekit_port: Annotated[
+        int,
+        Meta(description="Port of LiveKit's signalling; the next free one is taken.", ge=0, le=65535),
+    ] = 7880
     tts_workers: Annotated[int, Meta(description="TTS workers to start; 0: they run elsewhere.", ge=0, le=16)] = 1
     asr_workers: Annotated[int, Meta(description="ASR workers to start; 0: they run elsewhere.", ge=0, le=16)] = 1
     log_dir: Annotated[str, Meta(description="Where the services' logs go; empty: var/log beside src.")] = ""

@@ -20,12 +20,13 @@ from aiohttp.typedefs import Handler, Middleware
 from base.errors import AntiphonError
 from orchestrator.access import Network
 from orchestrator.callers import LOOPBACK, host_name, peer_of
+from orchestrator.connection import Limits
 from orchestrator.gate import Gate
 from orchestrator.keys import MONITOR, TALK
 from orchestrator.ports import Hub
 from orchestrator.token_door import pair_handler, refusal, token_handler
 from orchestrator.token_door import reply as _json
-from orchestrator.transports.websocket import Limits, serve_websocket
+from orchestrator.transports.websocket import serve_websocket
 
 TYPES = {
     ".html": "text/html; charset=utf-8",

@@ -314,17 +314,18 @@ def encoded(message: ServerMessage) -> bytes:
     try:
         return server_encoder.encode(message)
     except UnicodeEncodeError:
-        return server_encoder.encode(_mended(msgspec.to_builtins(message)))
+        return server_encoder.encode(mended(msgspec.to_builtins(message)))
 
 
-def _mended(value: object) -> object:
+def mended(value: object) -> object:
+    """Plain values whose texts are whole."""
     match value:
         case str():
             return whole(value)
         case list() | tuple():
-            return [_mended(each) for each in value]
+            return [mended(each) for each in value]
         case dict():
-            return {_mended(key): _mended(each) for key, each in value.items()}
+            return {mended(key): mended(each) for key, each in value.items()}
         case _:
             return value
 
@@ -340,14 +341,24 @@ def parse_client(text: str | bytes) -> ClientMessage:
     try:
         return client_decoder.decode(text)
     except msgspec.ValidationError as e:
-        raise _explained(str(e)) from None
+        raise explained(str(e)) from None
     except RecursionError:
         raise Malformed("the message is nested too deeply") from None
     except (msgspec.DecodeError, UnicodeError) as e:
         raise Malformed(f"the message is not JSON: {e}", reason="NOT_JSON") from None
 
 
-def _explained(problem: str) -> Malformed:
+def client_message(type: str, fields: dict[str, object]) -> ClientMessage:
+    """The same from values that are no JSON any more. Raises Malformed likewise."""
+    try:
+        message: ClientMessage = msgspec.convert({"type": type, **fields}, ClientMessage)
+    except msgspec.ValidationError as e:
+        raise explained(str(e)) from None
+    return message
+
+
+def explained(problem: str) -> Malformed:
+    """What msgspec says, in our words."""
     said, at, path = problem.rpartition(" - at `$")
     what, where = (said, path.rstrip("`").lstrip(".")) if at else (problem, "")
     if len(what) > ECHOED:

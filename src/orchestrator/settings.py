@@ -14,11 +14,23 @@ Milliseconds = Annotated[int, Meta(ge=50, le=10_000)]
 
 @dataclass(frozen=True, slots=True)
 class OrchestratorSettings:
-    host: Annotated[str, Meta(description="Address to serve HTTP and WebSocket on.")] = "127.0.0.1"
+    host: Annotated[str, Meta(description="Address to serve HTTP, WebSocket and gRPC on.")] = "127.0.0.1"
     port: Annotated[int, Meta(description="Port to serve on; 0 picks a free one.", ge=0, le=65535)] = 8765
+    grpc_port: Annotated[
+        int,
+        Meta(
+            description="Port of the gRPC door, on the same address; 0 picks a free one, -1 opens none.",
+            ge=-1,
+            le=65535,
+        ),
+    ] = 50060
     registry: Annotated[
         str, Meta(description="host:port of the registry that knows the workers.", extra={"check": check_address})
     ] = "127.0.0.1:50050"
+    worker_token_file: Annotated[
+        str,
+        Meta(description="File with the token that registry and workers ask for; empty: they ask for none."),
+    ] = ""
     web_dir: Annotated[str, Meta(description="Folder of the web page; empty: the one beside src/.")] = ""
     allowed_origins: Annotated[
         tuple[str, ...], Meta(description="Origins besides our own whose pages may open a session.")
@@ -102,6 +114,17 @@ class OrchestratorSettings:
             le=65535,
         ),
     ] = -1
+    livekit_agent: Annotated[
+        str,
+        Meta(description="Name by which LiveKit dispatches us to rooms that ask for it; empty: to every room."),
+    ] = ""
+    livekit_per_participant: Annotated[
+        bool,
+        Meta(
+            description="An agent, and a session, for every human in a room; off: one a room, the first human talks "
+            "and others listen."
+        ),
+    ] = False
     max_sessions: Annotated[int, Meta(description="Sessions at once; one more is refused.", ge=1)] = 100
     language: Annotated[
         str, Meta(description="Language of a session that names none (BCP 47); *: what is said is detected.")

@@ -65,6 +65,8 @@ class House:
 
     registry: str
     url: str
+    grpc: str
+    """Address of the gRPC door."""
     http: aiohttp.ClientSession
     _stack: AsyncExitStack = field(repr=False)
     _front: AsyncExitStack = field(repr=False)
@@ -237,13 +239,14 @@ async def house(
         if not registry_at:
             registry = await stack.enter_async_context(registry_serving(RegistrySettings(port=0)))
             registry_at = registry.address
-        settings = {"port": 0, "responder": "echo", "registry": registry_at} | settings
+        settings = {"port": 0, "grpc_port": 0, "responder": "echo", "registry": registry_at} | settings
         # Workers leave before the orchestrator does, and come after it, as they do in life.
         front = await stack.enter_async_context(AsyncExitStack())
         serving = await front.enter_async_context(orchestrator(OrchestratorSettings(**settings)))
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         http = await stack.enter_async_context(aiohttp.ClientSession(headers=headers))
-        made = House(registry_at, f"http://{serving.address}", http, stack, front, serving)
+        grpc = serving.others.get("grpc", "")
+        made = House(registry_at, f"http://{serving.address}", grpc, http, stack, front, serving)
         for number in range(tts):
             await made.tts(f"tts{number}", **(tts_settings or {}))
         for number in range(asr):

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import secrets
 import signal
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from antiphon import browser, options
+from antiphon.livekit_files import client_is_here, find, how_to_get
+from antiphon.livekit_server import KEYS
 from antiphon.output import StatusLine, is_terminal
 from antiphon.places import Running, RunningFile, own_command, var_dir
 from antiphon.settings import UpSettings
@@ -19,7 +23,8 @@ from antiphon.up.brains import NONE, Brain, Memory, choose
 from antiphon.up.keyboard import Keyboard, is_somebody_there, open_keyboard
 from antiphon.up.logs import log_folder
 from antiphon.up.plan import Policy
-from antiphon.up.programs import Layout, Place, is_set
+from antiphon.up.ports import any_free
+from antiphon.up.programs import Layout, LiveKit, Place, is_set
 from antiphon.up.screen import JsonScreen, Screen
 from antiphon.up.supervisor import Supervisor
 from orchestrator.settings import OrchestratorSettings
@@ -31,6 +36,7 @@ FACTS_S = 2.0
 KNOWN_S = 0.05
 OPENAI = "openai"
 """The responder that a language model is looked for."""
+LOOPBACK = "127.0.0.1"
 PATIENCE_S = 20.0
 """How long the address is held back for a service that takes its time."""
 
@@ -54,14 +60,17 @@ async def up(settings: UpSettings, page: OrchestratorSettings, *, config: Path |
         stack.callback(running.remove, os.getpid())
         stack.callback(screen.close)
         brain = await _brain(settings, page, config, keyboard, screen)
+        livekit = _livekit(settings, screen, stack) if settings.livekit else None
         layout = Layout(
             page=Place("page", page.host, page.port, screen.say),
             registry=Place("registry", "127.0.0.1", settings.registry_port, screen.say),
+            grpc=Place("gRPC door", page.host, page.grpc_port, screen.say) if page.grpc_port >= 0 else None,
             config=config,
             brain=brain,
             responder=settings.responder,
             tts_workers=settings.tts_workers,
             asr_workers=settings.asr_workers,
+            livekit=livekit,
         )
         supervisor = Supervisor(
             layout.programs(), screen, log_dir=log_dir, policy=Policy(stop_s=settings.stop_s), cwd=None
@@ -70,7 +79,7 @@ async def up(settings: UpSettings, page: OrchestratorSettings, *, config: Path |
         if isinstance(screen, JsonScreen):
             screen.on_gone = supervisor.stop_nowait
         async with asyncio.TaskGroup() as tasks:
-            welcome = _Welcome(settings, screen, keyboard, brain, log_dir, supervisor, running)
+            welcome = _Welcome(settings, screen, keyboard, brain, log_dir, supervisor, running, livekit)
             screen.on_ready = welcome.ready
             helpers = [tasks.create_task(welcome.run())]
             if isinstance(screen, Screen) and is_terminal(sys.stdout):
@@ -119,6 +128,27 @@ async def _brain(
     )
 
 
+def _livekit(settings: UpSettings, screen: Screen | JsonScreen, stack: contextlib.AsyncExitStack) -> LiveKit | None:
+    """None, and a line that says what helps, where it cannot be had here. Raises Misconfigured for a wrong program."""
+    program = find(settings.livekit_server)
+    if program is None:
+        screen.say(f"without LiveKit, by WebSocket: livekit-server is not here ({how_to_get()})")
+        return None
+    if not client_is_here():
+        screen.say(f"without LiveKit, by WebSocket: {own_command()} install livekit brings what talks to it")
+        return None
+    # Only we, and what we start, may read it; new at every start.
+    folder = Path(
+        stack.enter_context(tempfile.TemporaryDirectory(prefix="antiphon-livekit-", ignore_cleanup_errors=True))
+    )
+    key_file = folder / KEYS
+    key_file.touch(mode=0o600)
+    key_file.write_text(f"API{secrets.token_hex(8)}: {secrets.token_urlsafe(36)}\n")
+    # Decided here, as the orchestrator is told of it before LiveKit is there.
+    port = settings.livekit_port or any_free(LOOPBACK)
+    return LiveKit(Place("LiveKit", LOOPBACK, port, screen.say), program, folder)
+
+
 def _key(page: OrchestratorSettings) -> str:
     """What the language model is asked with; a file that cannot be read is the orchestrator's to complain of."""
     try:
@@ -139,8 +169,10 @@ class _Welcome:
         log_dir: Path | None,
         supervisor: Supervisor,
         running: RunningFile,
+        livekit: LiveKit | None,
     ) -> None:
         self._running = running
+        self._livekit = livekit
         self._settings = settings
         self._screen = screen
         self._keyboard = keyboard
@@ -151,6 +183,8 @@ class _Welcome:
         self._all = asyncio.Event()
         self._there: set[str] = set()
         self.url = ""
+        self.grpc = ""
+        """Where the gRPC door is, once the orchestrator was asked."""
         self._registry = ""
 
     def ready(self, name: str, address: str) -> None:
@@ -185,7 +219,8 @@ class _Welcome:
                 await self._wait_known()
         can_open = browser.opener() is not None
         if isinstance(self._screen, JsonScreen):
-            self._screen.tell("up", url=self.url, pids=self._supervisor.pids())
+            livekit = {"livekit": self._livekit.url} if self._livekit else {}
+            self._screen.tell("up", url=self.url, grpc=self.grpc, pids=self._supervisor.pids(), **livekit)
         else:
             self._banner(can_open)
         if self._settings.open == "yes":
@@ -206,6 +241,7 @@ class _Welcome:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=FACTS_S)) as http:
             while True:
                 facts = await read_facts(http, self.url)
+                self.grpc = str(facts.get("grpc", ""))
                 known = {name: count for name in wanted if isinstance(count := facts.get(name), int)}
                 if all(known.get(name, 0) >= count for name, count in wanted.items()):
                     return
@@ -219,6 +255,10 @@ class _Welcome:
         say(f"\nAntiphon is at {self.url}")
         if brain:
             say(f"  brain  {brain}")
+        if self.grpc:
+            say(f"  gRPC   {self.grpc}")
+        if self._livekit is not None:
+            say(f"  WebRTC by LiveKit at {self._livekit.url}")
         if self._log_dir is not None:
             say(f"  logs   {self._log_dir}")
         say(f"  or     {own_command()} chat{'' if self.url.endswith(':8765') else f' --url {self.url}'}")

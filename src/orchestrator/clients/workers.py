@@ -33,8 +33,9 @@ class _Shared:
 class Workers:
     """Made and closed in the event loop that uses it."""
 
-    def __init__(self, directory: Directory) -> None:
+    def __init__(self, directory: Directory, token: rpc.Token = rpc.NONE) -> None:
         self._directory = directory
+        self._token = token
         self._channels: dict[str, _Shared] = {}
         self._random = random.Random()
 
@@ -48,7 +49,7 @@ class Workers:
         """The channel to `address`, shared by all who use it. It outlives them while a worker is known to be there."""
         shared = self._channels.get(address)
         if shared is None:
-            shared = self._channels[address] = _Shared(rpc.channel(address))
+            shared = self._channels[address] = _Shared(rpc.channel(address, self._token))
         shared.users += 1
         try:
             yield shared.channel

@@ -13,6 +13,7 @@ import pytest
 
 from antiphon.client import Event, Reconnected, Reconnecting, Session, SessionLost, connect
 from base.errors import AntiphonError, AtCapacity, BadRequest, Denied, NotFound, Unavailable
+from orchestrator.connection import ClientTransport
 from orchestrator.messages import (
     ClientMessage,
     InputState,
@@ -25,7 +26,6 @@ from orchestrator.messages import (
     TurnFinished,
 )
 from orchestrator.ports import Peer, Transport
-from orchestrator.transports.websocket import WebSocketTransport
 from tests.support.transports import RecordingHub, RecordingSide, serving, started, until
 
 pytestmark = pytest.mark.integration
@@ -61,8 +61,8 @@ class ResumingHub(RecordingHub):
         return side
 
     @property
-    def transport(self) -> WebSocketTransport:
-        return cast(WebSocketTransport, self.opened[-1][1])
+    def transport(self) -> ClientTransport:
+        return cast(ClientTransport, self.opened[-1][1])
 
     @property
     def side(self) -> RecordingSide:

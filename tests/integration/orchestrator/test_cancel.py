@@ -141,7 +141,7 @@ async def test_a_session_cancelled_at_any_moment_leaves_the_others_alone() -> No
 
 async def test_an_orchestrator_cancelled_at_any_moment_leaves_nothing() -> None:
     async with house() as here:
-        settings = OrchestratorSettings(port=0, registry=here.registry, responder="echo")
+        settings = OrchestratorSettings(port=0, grpc_port=0, registry=here.registry, responder="echo")
         baseline: int | None = None
 
         async def serve(up: asyncio.Event) -> None:

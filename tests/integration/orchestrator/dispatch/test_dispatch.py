@@ -1,0 +1,311 @@
+"""The agent worker with a real livekit-server: it gets rooms, not more than it has places, and comes back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+import structlog.testing
+from aiohttp import web
+
+from orchestrator.messages import SessionStart
+from orchestrator.ports import ClientSide, Hub, Peer, Transport
+from tests.support import livekit
+from tests.support.livekit import LiveKitServer, livekit_server
+
+pytestmark = pytest.mark.integration
+LIMIT_S = 60.0
+
+
+@pytest.fixture(autouse=True)
+def _needs_livekit() -> None:
+    livekit.require()
+
+
+class CountingHub:
+    """As many sessions as were opened; they are of no use."""
+
+    def __init__(self) -> None:
+        self.sessions = 0
+
+    def open_nowait(self, start: SessionStart, transport: Transport, peer: Peer) -> ClientSide:
+        self.sessions += 1
+        return None  # type: ignore[return-value]
+
+
+@dataclass
+class Rooms:
+    """Joins rooms as the real one does, and stays until it is told to leave, or the room is over."""
+
+    opens: bool = False
+    joined: list[str] = field(default_factory=list)
+    participants: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+    fault: Exception | None = None
+
+    async def serve(self, url: str, token: str, hub: Hub, *, participant: str, stop: asyncio.Event) -> None:
+        from livekit import rtc
+
+        if self.fault is not None:
+            raise self.fault
+        room = rtc.Room()
+        room.on("disconnected", lambda *_: stop.set())
+        await room.connect(url, token)
+        self.joined.append(room.name)
+        self.participants.append(participant)
+        try:
+            if self.opens:
+                hub.open_nowait(SessionStart(), None, Peer("livekit"))  # type: ignore[arg-type]
+            await stop.wait()
+        finally:
+            await room.disconnect()
+            self.left.append(room.name)
+
+
+async def until(condition: Callable[[], object], what: str = "") -> None:
+    try:
+        async with asyncio.timeout(LIMIT_S):
+            while not condition():
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        raise AssertionError(f"never came: {what}") from None
+
+
+@asynccontextmanager
+async def dispatch(
+    server: LiveKitServer, rooms: Rooms, hub: CountingHub | None = None, **settings: object
+) -> AsyncIterator[object]:
+    from orchestrator.dispatch.worker import Dispatch, DispatchSettings
+
+    hub = hub or CountingHub()
+    chosen = replace(DispatchSettings(server.url, server.key, server.secret), **settings)  # type: ignore[arg-type]
+    worker = Dispatch(chosen, hub, rooms.serve, sessions=lambda: hub.sessions, jitter=lambda: 0.0)
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(worker.run())
+        try:
+            yield worker
+        finally:
+            worker.close()
+            await running
+
+
+async def create(server: LiveKitServer, *names: str) -> None:
+    from livekit import api
+
+    async with server.api() as client:
+        await asyncio.gather(*(client.room.create_room(api.CreateRoomRequest(name=name)) for name in names))
+
+
+async def agents_in(server: LiveKitServer, room: str) -> list[str]:
+    from livekit import api
+
+    async with server.api() as client:
+        listed = await client.room.list_participants(api.ListParticipantsRequest(room=room))
+    return [p.identity for p in listed.participants if p.kind == api.ParticipantInfo.Kind.AGENT]
+
+
+async def test_a_room_that_is_created_gets_our_agent_and_is_left_at_the_end() -> None:
+    rooms = Rooms()
+    async with livekit_server() as server:
+        async with dispatch(server, rooms) as worker:
+            await until(lambda: worker.registered)
+            await create(server, "kitchen")
+            await until(lambda: rooms.joined)
+            assert len(await agents_in(server, "kitchen")) == 1
+        assert rooms.joined == rooms.left == ["kitchen"]
+        assert await agents_in(server, "kitchen") == []
+
+
+async def test_a_burst_of_rooms_fills_every_place_and_no_more() -> None:
+    rooms, hub = Rooms(opens=True), CountingHub()
+    async with livekit_server() as server, dispatch(server, rooms, hub, places=4) as worker:
+        await until(lambda: worker.registered)
+        await create(server, *(f"room-{n}" for n in range(10)))
+        await until(lambda: len(rooms.joined) == 4)
+        await until(lambda: worker.load().full)
+        assert hub.sessions == 4
+        async with dispatch(server, other := Rooms()) as second:
+            await until(lambda: second.registered)
+            await create(server, "one-more")
+            await until(lambda: other.joined == ["one-more"])
+        assert len(rooms.joined) == 4
+        assert worker.statistics().accepted == 4
+
+
+async def test_the_last_places_are_given_too() -> None:
+    """LiveKit gives nothing to a worker at its target load: what we report must not reach it too early."""
+    rooms, hub = Rooms(opens=True), CountingHub()
+    hub.sessions = 8
+    async with livekit_server() as server, dispatch(server, rooms, hub, places=10) as worker:
+        await until(lambda: worker.registered)
+        await create(server, "ninth")
+        await until(lambda: hub.sessions == 9)
+        await create(server, "tenth")
+        await until(lambda: hub.sessions == 10)
+        assert worker.load().full
+
+
+async def test_each_human_gets_an_agent_of_their_own_where_that_is_wanted() -> None:
+    from livekit import rtc
+
+    rooms = Rooms()
+    async with livekit_server() as server, dispatch(server, rooms, per_participant=True) as worker:
+        await until(lambda: worker.registered)
+        anna, ben = rtc.Room(), rtc.Room()
+        try:
+            await anna.connect(server.url, server.token("anna", "kitchen"))
+            await until(lambda: rooms.participants == ["anna"])
+            await ben.connect(server.url, server.token("ben", "kitchen"))
+            await until(lambda: rooms.participants == ["anna", "ben"])
+        finally:
+            await anna.disconnect()
+            await ben.disconnect()
+
+
+async def test_an_agent_with_a_name_comes_only_where_it_is_called() -> None:
+    from livekit import rtc
+
+    rooms = Rooms()
+    async with livekit_server() as server, dispatch(server, rooms, agent="antiphon") as worker:
+        await until(lambda: worker.registered)
+        anna, ben = rtc.Room(), rtc.Room()
+        try:
+            await anna.connect(server.url, server.token("anna", "without"))
+            await ben.connect(server.url, server.token("ben", "with", agents=["antiphon"]))
+            await until(lambda: rooms.joined)
+            assert rooms.joined == ["with"]
+            await until(lambda: ben.remote_participants)
+            agent = next(iter(ben.remote_participants.values()))
+            assert agent.attributes["lk.agent.name"] == "antiphon"
+        finally:
+            await anna.disconnect()
+            await ben.disconnect()
+
+
+async def test_a_room_whose_serving_fails_is_told_and_the_next_one_is_served() -> None:
+    rooms = Rooms(fault=RuntimeError("the sky fell"))
+    async with livekit_server() as server, dispatch(server, rooms) as worker:
+        await until(lambda: worker.registered)
+        with structlog.testing.capture_logs() as logs:
+            await create(server, "kitchen")
+            await until(lambda: worker.statistics().failed)
+        assert any(line["event"] == "livekit.room_failed" for line in logs)
+        rooms.fault = None
+        await create(server, "hall")
+        await until(lambda: rooms.joined == ["hall"])
+        assert worker.statistics().jobs == 1
+
+
+async def test_drained_it_takes_no_room_and_those_that_it_has_go_on() -> None:
+    rooms = Rooms()
+    async with livekit_server() as server, dispatch(server, rooms) as worker:
+        await until(lambda: worker.registered)
+        await create(server, "before")
+        await until(lambda: rooms.joined)
+        worker.drain()
+        await create(server, "after")
+        await until(lambda: worker.load().full)
+        async with dispatch(server, other := Rooms()) as second:
+            await until(lambda: second.registered)
+            await create(server, "for-the-other")
+            await until(lambda: other.joined == ["for-the-other"])
+        assert rooms.joined == ["before"]
+        assert rooms.left == []
+
+
+async def test_a_room_that_is_deleted_is_left() -> None:
+    from livekit import api
+
+    rooms = Rooms()
+    async with livekit_server() as server, dispatch(server, rooms) as worker:
+        await until(lambda: worker.registered)
+        await create(server, "kitchen")
+        await until(lambda: rooms.joined)
+        async with server.api() as client:
+            await client.room.delete_room(api.DeleteRoomRequest(room="kitchen"))
+        await until(lambda: rooms.left == ["kitchen"])
+        await until(lambda: worker.statistics().jobs == 0)
+        assert worker.load().load == 0.0
+        # The same name anew is another room.
+        await create(server, "kitchen")
+        await until(lambda: rooms.joined == ["kitchen", "kitchen"])
+
+
+async def test_a_server_that_is_down_at_the_start_is_waited_for() -> None:
+    rooms = Rooms()
+    with structlog.testing.capture_logs() as logs:
+        async with livekit_server(start=False) as server, dispatch(server, rooms) as worker:
+            await until(lambda: logs)
+            assert not worker.registered
+            await server.start()
+            await until(lambda: worker.registered)
+            await create(server, "kitchen")
+            await until(lambda: rooms.joined)
+    told = [line for line in logs if line["event"] == "livekit.not_registered"]
+    assert len(told) == 1
+    assert told[0]["trouble"] == "unreachable"
+    assert server.url in told[0]["message"]
+
+
+async def test_a_server_that_is_restarted_gets_us_back_and_its_rooms_keep_the_one_agent_they_had() -> None:
+    """Both sides of the room come back by themselves; the job that LiveKit offers for it anew is settled."""
+    from livekit import rtc
+
+    rooms = Rooms()
+    async with livekit_server() as server, dispatch(server, rooms) as worker:
+        await until(lambda: worker.registered)
+        anna = rtc.Room()
+        try:
+            await anna.connect(server.url, server.token("anna", "kitchen"))
+            await until(lambda: anna.remote_participants, "our agent")
+            (agent,) = anna.remote_participants
+            gone = asyncio.Event()
+            anna.on("participant_disconnected", lambda *_: gone.set())
+            await server.stop(kill=True)
+            await until(lambda: not worker.registered)
+            await server.start()
+            await until(lambda: worker.registered)
+            await until(lambda: gone.is_set() and agent in anna.remote_participants, "our agent again")
+            await create(server, "hall")
+            await until(lambda: "hall" in rooms.joined)
+            assert list(anna.remote_participants) == [agent]
+            assert rooms.joined == ["kitchen", "hall"]
+            assert rooms.left == []
+            assert worker.statistics().registrations == 2
+        finally:
+            await anna.disconnect()
+
+
+async def test_a_wrong_secret_is_told_with_what_to_mend_and_not_tried_in_a_hurry() -> None:
+    rooms = Rooms()
+    with structlog.testing.capture_logs() as logs:
+        async with livekit_server() as server, dispatch(server, rooms, secret="x" * 40) as worker:
+            await until(lambda: [line for line in logs if line["event"] == "livekit.not_registered"])
+            assert not worker.registered
+    told = next(line for line in logs if line["event"] == "livekit.not_registered")
+    assert told["log_level"] == "error"
+    assert told["trouble"] == "refused"
+    assert server.key in told["message"]
+    assert "livekit_key_file" in told["message"]
+    assert server.secret not in str(logs)
+    assert "x" * 40 not in str(logs)
+
+
+async def test_what_is_no_livekit_is_told_so() -> None:
+    runner = web.AppRunner(web.Application())
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    port = runner.addresses[0][1]
+    server = LiveKitServer(Path("/nowhere"), port, 0, 0, "APIkey", "s" * 32)
+    try:
+        with structlog.testing.capture_logs() as logs:
+            async with dispatch(server, Rooms()):
+                await until(lambda: logs)
+    finally:
+        await runner.cleanup()
+    assert logs[0]["trouble"] == "stranger"
+    assert "livekit_url" in logs[0]["message"]
