@@ -1,4 +1,4 @@
-"""A page of another site with Antiphon in it. This is that site: it serves the page, and mints a token for each visitor.
+"""A page of another site with Antiphon in it. This is that site: it serves the page and mints a token for each visitor.
 
 The access key stays here; a visitor gets a token that is good for minutes. See docs/web.md.
 

@@ -103,6 +103,11 @@ export class Antiphon extends EventTarget {
     return this.log.lines;
   }
 
+  /** Samples a second in which positions in a reply are counted. */
+  get rate() {
+    return this.session?.output_rate ?? this.audio?.rate ?? 48000;
+  }
+
   /** The AudioNode through which replies go to the loudspeaker, for meters and recorders; null while there is none. */
   get output() {
     return this.audio?.remote?.source ?? this.audio?.output ?? null;
@@ -352,6 +357,7 @@ export class Antiphon extends EventTarget {
     on("fallback", ({ reason }) => this.notice("fallback", `${reason}. The conversation goes on over WebSocket.`));
     on("session_started", (message) => {
       this.session = message;
+      if (this.track) this.track.rate = message.output_rate;
       if (!message.resumed) this.shown({ state: "idle" });
       pass(message);
     });
@@ -375,6 +381,11 @@ export class Antiphon extends EventTarget {
       pass(message);
     });
     on("error", (message) => {
+      // A token is short-lived, and a server that was started anew knows none of its own: another one may do.
+      if (message.code === "denied" && /^TOKEN_/.test(message.reason)) {
+        this.token = null;
+        if (this.session) return; // the connection is tried again
+      }
       this.unlocked = !(message.code === "denied" && /^KEY_/.test(message.reason));
       if (this.unlocked) pass(message);
       else this.tell("key", { reason: message.message });

@@ -279,7 +279,7 @@ export class AntiphonTalk extends Base {
       return;
     }
     // A track's loudness is what is heard now; a queue's is on its way to the loudspeaker.
-    this.captions.draw(performance.now() / 1000, audio.rate, audio.remote ? 0 : audio.latency, speaking);
+    this.captions.draw(performance.now() / 1000, this.client.rate, audio.remote ? 0 : audio.latency, speaking);
     for (const meter of Object.values(this.meters)) meter.draw();
     requestAnimationFrame(() => this.draw());
   }
