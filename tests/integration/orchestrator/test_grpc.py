@@ -433,8 +433,9 @@ async def test_a_hold_overtakes_what_waits_and_little_is_under_way_to_who_tells(
         ((), Peer("grpc", "127.0.0.1")),
         ((("authorization", "Bearer abc "),), Peer("grpc", "127.0.0.1", key="abc")),
         ((("authorization", "Basic abc"),), Peer("grpc", "127.0.0.1")),
-        ((("x-forwarded-for", "10.0.0.9"),), Peer("grpc", "127.0.0.1", proxied=True)),
-        ((("forwarded", "for=10.0.0.9"),), Peer("grpc", "127.0.0.1", proxied=True)),
+        ((("x-forwarded-for", "10.0.0.9"),), Peer("grpc", "proxy:127.0.0.1", proxied=True)),
+        ((("x-real-ip", "10.0.0.9"),), Peer("grpc", "proxy:127.0.0.1", proxied=True)),
+        ((("forwarded", "for=10.0.0.9"),), Peer("grpc", "proxy:127.0.0.1", proxied=True)),
     ],
 )
 async def test_the_peer_is_what_channel_and_metadata_say(

@@ -19,6 +19,7 @@ from urllib.parse import unquote
 from base.audio import BYTES_PER_SAMPLE
 from base.errors import AntiphonError, AtCapacity, Denied, Internal, TimedOut, Unavailable, WrongState
 from base.log import get_logger
+from orchestrator.access import seen
 from orchestrator.connection import ClientTransport, Incoming, Limits, Link
 from orchestrator.messages import Audio, CloseCode, Error, InputState, ServerMessage, SessionEnd, SessionStart, State
 from orchestrator.ports import Hub, Peer
@@ -208,12 +209,14 @@ def peer_of(context: Any) -> Peer:
     for key, value in context.invocation_metadata() or ():
         metadata[key] = value if isinstance(value, str) else ""
     scheme, _, key = metadata.get("authorization", "").partition(" ")
+    # No proxy is believed here about where a call came from.
+    address, proxied = seen(_address(context.peer()), metadata, (), ())
     return Peer(
         kind="grpc",
-        address=_address(context.peer()),
+        address=address,
         origin=metadata.get("origin", ""),
         key=key.strip() if scheme.lower() == "bearer" else "",
-        proxied="x-forwarded-for" in metadata or "forwarded" in metadata,
+        proxied=proxied,
     )
 
 
