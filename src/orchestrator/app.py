@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from base import lifecycle, log, metrics, rpc
 from orchestrator.catalogue import Catalogue
@@ -65,16 +65,11 @@ async def orchestrator(settings: OrchestratorSettings) -> AsyncIterator[lifecycl
         sessions = tasks.create_task(hub.run())
         watching = tasks.create_task(gate.run())
         try:
-            async with (
-                livekit_door(settings, hub, measures) as livekit,
-                grpc_door(settings, hub) as grpc,
-                http_door(
-                    settings,
-                    House(hub, workers, known, registry, detector, catalogue, grpc.address, livekit),
-                    doors,
-                    secure,
-                ) as address,
-            ):
+            async with AsyncExitStack() as open_doors:
+                livekit = await open_doors.enter_async_context(livekit_door(settings, hub, measures))
+                grpc = await open_doors.enter_async_context(grpc_door(settings, hub))
+                house = House(hub, workers, known, registry, detector, catalogue, grpc.address, livekit)
+                address = await open_doors.enter_async_context(http_door(settings, house, doors, secure))
 
                 async def drain() -> None:
                     if livekit is not None:

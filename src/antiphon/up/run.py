@@ -28,7 +28,8 @@ from antiphon.up.ports import any_free
 from antiphon.up.programs import Layout, LiveKit, Place, is_set
 from antiphon.up.screen import JsonScreen, Screen
 from antiphon.up.supervisor import Supervisor
-from base.errors import Misconfigured
+from antiphon.web_files import ensure_livekit_client
+from base.errors import Misconfigured, Unavailable
 from orchestrator.settings import OrchestratorSettings
 
 if TYPE_CHECKING:
@@ -91,6 +92,8 @@ async def up(settings: UpSettings, page: OrchestratorSettings, *, config: Path |
             welcome = _Welcome(settings, screen, keyboard, brain, log_dir, supervisor, running, livekit, lan)
             screen.on_ready = welcome.ready
             helpers = [tasks.create_task(welcome.run())]
+            if livekit is not None:
+                helpers.append(tasks.create_task(_page_client(screen)))
             if lan is not None:
                 helpers.append(tasks.create_task(lan.run()))
             if isinstance(screen, Screen) and is_terminal(sys.stdout):
@@ -180,6 +183,14 @@ def _livekit(settings: UpSettings, screen: Screen | JsonScreen, stack: contextli
     # Decided here, as the orchestrator is told of it before LiveKit is there.
     port = settings.livekit_port or any_free(LOOPBACK)
     return LiveKit(Place("LiveKit", LOOPBACK, port, screen.say), program, folder)
+
+
+async def _page_client(screen: Screen | JsonScreen) -> None:
+    """LiveKit's client for the page, which npm may have to bring: nothing waits for it."""
+    try:
+        await ensure_livekit_client()
+    except Unavailable as missing:
+        screen.say(missing.message)
 
 
 def _key(page: OrchestratorSettings) -> str:

@@ -38,7 +38,7 @@ from orchestrator.ports import Peer, Transport
 from orchestrator.transports.grpc.servicer import ConversationServicer
 from pb.antiphon.v1 import conversation_pb2 as pb
 from pb.antiphon.v1 import conversation_pb2_grpc
-from tests.support.grpc_client import METHOD, SMALL_WINDOW, CallClient, call_of, grpc_channel, grpc_serving
+from tests.support.grpc_client import METHOD, SMALL_WINDOW, CallClient, call_of, code_of, grpc_channel, grpc_serving
 from tests.support.house import house
 from tests.support.transports import RecordingHub, RecordingSide, started, until
 
@@ -255,6 +255,16 @@ async def test_garbage_ends_its_own_call_with_words(address: str, hub: Recording
             await until(lambda: len(hub.opened[-1][3].lost) == 1)
         await still_works(neighbour, hub, 0)
         assert not neighbour.got(Error)
+
+
+async def test_garbage_at_the_moment_of_the_first_answer_ends_its_call_as_well(address: str, hub: RecordingHub) -> None:
+    async with grpc_channel(address) as channel:
+        for _ in range(20):
+            call = channel.stream_stream(METHOD, lambda raw: raw, lambda raw: raw)()
+            await call.write(wire.request_of(SessionStart()).SerializeToString())
+            await call.write(b"\xff\xff\xff\xff")
+            assert await code_of(call) is grpc.StatusCode.INVALID_ARGUMENT
+    await until(lambda: all(len(side.lost) == 1 for *_, side in hub.opened))
 
 
 async def test_a_message_too_big_to_look_at_ends_the_call(address: str, hub: RecordingHub) -> None:

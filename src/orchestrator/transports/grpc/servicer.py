@@ -55,6 +55,8 @@ class ConversationServicer(conversation_pb2_grpc.ConversationServicer):
 
     async def Converse(self, request_iterator: AsyncIterator[wire.ConverseRequest], context: Any) -> None:
         limits = self._limits
+        # At once: were it left to the first write, a call that ends during that write could not be given a status.
+        await context.send_initial_metadata(())
         link = _Link(context, limits, self._clock)
         transport = functools.partial(_Transport, link, lead_s=self._lead_s)
         incoming = Incoming(self._hub, link, peer_of(context), limits, transport, self._clock)
