@@ -382,3 +382,23 @@ async def test_the_python_client_is_told(front: Front) -> None:
         async with plainly(), connect(front.url):
             pass
     assert refused.value.reason == "KEY_MISSING"
+
+
+async def test_the_grpc_door_asks_the_same(tmp_path: Path) -> None:
+    file = KeyFile(tmp_path / "keys.json")
+    key = file.add(lambda id, digest: KeyRecord(id, digest, "k", 1.8e9))[0]
+    settings = OrchestratorSettings(port=0, grpc_port=0, registry="127.0.0.1:1", keys_file=str(file.path))
+
+    async def talk(url: str, key: str) -> None:
+        """Until it is told that its key was revoked, once it talks."""
+        async with plainly(), connect(url, key=key) as session:
+            await asyncio.to_thread(file.change, lambda keys: keys.revoked("k", 1.8e9))
+            async for _ in session.events():
+                pass
+
+    async with plainly(), orchestrator(settings) as serving:
+        url = f"grpc://{serving.others['grpc']}"
+        for shown, reason in (("", "KEY_MISSING"), ("antiphon_wrong", "KEY_UNKNOWN"), (key, "KEY_REVOKED")):
+            with pytest.raises(Denied) as refused:
+                await talk(url, shown)
+            assert refused.value.reason == reason
