@@ -18,51 +18,39 @@ from dataclasses import dataclass
 from aiohttp import WSMessage, WSMsgType, web
 
 from base.audio import BYTES_PER_SAMPLE, UPLINK_RATE
-from base.errors import AntiphonError, AtCapacity, BadRequest, Denied, TimedOut, Unavailable, WrongState
+from base.errors import BadRequest, TimedOut, WrongState
 from base.log import get_logger
-from orchestrator.edge import Allowance, InputAudio
+from orchestrator.edge import InputAudio
+from orchestrator.incoming import Allowances, Incoming, check_start
 from orchestrator.messages import (
-    PROTOCOL,
     Audio,
     AudioInput,
     Clear,
-    ClientMessage,
     CloseCode,
     Error,
     Hold,
-    Malformed,
     Played,
     Resume,
     ServerMessage,
     SessionStart,
     decode_base64,
     encoded,
-    parse_client,
     unpack_audio,
 )
 from orchestrator.outbox import Kind, Outbox, OutboxStatistics
 from orchestrator.ports import ClientSide, Hub, Peer
 from orchestrator.resend import Unplayed
-from orchestrator.wishes import check_formats
 
 log = get_logger("websocket")
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Allowances):
     """What one connection may do. Seconds, messages, bytes."""
 
     start_s: float = 10.0
     """Until session_start."""
-    messages_per_s: float = 500.0
-    message_burst: float = 1_000.0
-    """A client that was cut off for ten seconds sends what it recorded at once."""
-    bytes_per_s: float = 1e6
-    byte_burst: float = 4e6
     message_bytes: int = 1 << 20
-    errors_per_s: float = 5.0
-    error_burst: float = 20.0
-    """Errors beyond this are counted, not sent."""
     stalled_s: float = 10.0
     """A client that reads nothing for this long is closed."""
     heartbeat_s: float = 20.0
@@ -260,77 +248,35 @@ class _Link:
         self._wire.abort()
 
 
-class _Incoming:
-    """The reading half: from messages to calls on the session."""
+class _Incoming(Incoming):
+    """The reading half of a WebSocket: text as everywhere, and audio in messages of its own."""
 
     def __init__(
         self, hub: Hub, link: _Link, peer: Peer, limits: Limits, lead_s: float, clock: Callable[[], float]
     ) -> None:
+        super().__init__(link, limits, clock)
         self._hub = hub
         self._link = link
         self._peer = peer
         self._lead_s = lead_s
-        self._clock = clock
-        now = clock()
-        self._messages = Allowance(limits.messages_per_s, limits.message_burst, now)
-        self._bytes = Allowance(limits.bytes_per_s, limits.byte_burst, now)
-        self._errors = Allowance(limits.errors_per_s, limits.error_burst, now)
-        self._transport: WebSocketTransport | None = None
-        self._side: ClientSide | None = None
-        self._audio: InputAudio | None = None
-        self.refused = 0
-
-    @property
-    def started(self) -> bool:
-        return self._side is not None
-
-    def lost_nowait(self) -> None:
-        side, self._side = self._side, None
-        if side is not None and self._transport is not None:
-            side.lost_nowait(self._transport)
+        self._input: InputAudio | None = None
+        self._socket: WebSocketTransport | None = None
 
     def take(self, message: WSMessage) -> None:
-        """One message. Errors of the client's making are answered, not raised."""
+        """One message."""
         if self._link.closing is not None:
             return
         now = self._clock()
         size = len(message.data) if isinstance(message.data, str | bytes) else 0
-        if not self._messages.take(now) or not self._bytes.take(now, size):
-            error = Error(
-                code=AtCapacity.code,
-                message="too many messages; send audio in pieces of 20 ms or more, and no faster than it was spoken",
-                fatal=True,
-                reason="RATE_LIMITED",
-            )
-            self._link.fail_nowait(error, CloseCode.POLICY)
+        if not self.allowed(size, now):
             return
-        try:
+        with self.answering(now):
             if message.type is WSMsgType.TEXT:
-                self._text(parse_client(message.data), now)
+                self.text(message.data, now)
             elif message.type is WSMsgType.BINARY:
                 self._binary(message.data, now)
             elif message.type is WSMsgType.PING:
                 self._link.pong_nowait(message.data)
-        except BadRequest as e:
-            self.refused += 1
-            if self._errors.take(now):
-                self._link.send_nowait(_error(e, fatal=False))
-
-    def _text(self, message: ClientMessage, now: float) -> None:
-        if isinstance(message, SessionStart):
-            self._start(message)
-            return
-        side = self._side
-        if side is None:
-            raise WrongState(f"{_tag(message)} came before session_start; send session_start first")
-        if isinstance(message, AudioInput):
-            self._push(side, message.sample, decode_base64(message.data), now)
-        elif isinstance(message, Played):
-            if self._transport is not None:
-                self._transport.played(message.turn, message.samples)
-            side.played_nowait(message.turn, message.samples)
-        else:
-            side.message_nowait(message)
 
     def _binary(self, data: bytes, now: float) -> None:
         audio = unpack_audio(data)
@@ -340,33 +286,31 @@ class _Incoming:
             raise BadRequest(f"audio of turn {audio.turn}: the turn (bytes 4 to 7) is 0 in what a client sends")
         self._push(self._side, audio.sample, audio.pcm, now)
 
+    def _audio(self, side: ClientSide, message: AudioInput, now: float) -> None:
+        self._push(side, message.sample, decode_base64(message.data), now)
+
     def _push(self, side: ClientSide, sample: int | None, pcm: bytes, now: float) -> None:
-        if self._audio is not None:
-            for at, frame in self._audio.push(sample, pcm, now):
+        if self._input is not None:
+            for at, frame in self._input.push(sample, pcm, now):
                 side.audio_nowait(at, frame, now)
+
+    def _played(self, side: ClientSide, message: Played) -> None:
+        if self._socket is not None:
+            self._socket.played(message.turn, message.samples)
+        side.played_nowait(message.turn, message.samples)
 
     def _start(self, start: SessionStart) -> None:
         if self._side is not None:
             raise WrongState("session_start came twice; use session_update, or open another connection")
-        if start.protocol != PROTOCOL:
-            raise Malformed(
-                f"protocol {start.protocol} is not spoken here; this server speaks {PROTOCOL}",
-                where="protocol",
-                reason="BAD_PROTOCOL",
-            )
-        check_formats(start)
+        check_start(start)
         self._link.tune(start.output_rate)
         transport = WebSocketTransport(self._link, start, lead_s=self._lead_s)
-        try:
-            self._side = self._hub.open_nowait(start, transport, self._peer)
-        except BadRequest:
-            raise
-        except AntiphonError as e:
-            self._link.fail_nowait(_error(e, fatal=True), _close_code(e))
+        side = self._open(self._hub, start, transport, self._peer)
+        if side is None:
             return
-        self._transport = transport
-        begin = self._side.next_input_sample * start.input_rate // UPLINK_RATE
-        self._audio = InputAudio(start.input_rate, begin)
+        self._socket = transport
+        begin = side.next_input_sample * start.input_rate // UPLINK_RATE
+        self._input = InputAudio(start.input_rate, begin)
 
 
 async def serve_websocket(
@@ -444,22 +388,6 @@ def _peer(request: web.Request) -> Peer:
         origin=request.headers.get("Origin", ""),
         key=key.strip() if scheme.lower() == "bearer" else "",
     )
-
-
-def _tag(message: ClientMessage) -> str:
-    return str(message.__struct_config__.tag)
-
-
-def _error(e: AntiphonError, *, fatal: bool) -> Error:
-    return Error(
-        code=e.code, message=e.message, fatal=fatal, where=e.where, reason=e.reason, retry_after_s=e.retry_after_s
-    )
-
-
-def _close_code(e: AntiphonError) -> CloseCode:
-    if isinstance(e, Denied):
-        return CloseCode.POLICY
-    return CloseCode.TRY_LATER if isinstance(e, AtCapacity | Unavailable | TimedOut) else CloseCode.INTERNAL
 
 
 def _short(reason: str) -> bytes:
