@@ -94,6 +94,10 @@ class Attendance:
         self._here[person.identity] = person
         return [] if known else self._look(now)
 
+    def knows(self, identity: str) -> bool:
+        """Whether LiveKit told of somebody whom one could talk with."""
+        return identity in self._here
+
     def ready(self, person: Person, now: float) -> list[Command]:
         """They can be sent to."""
         if person.identity in self._here:

@@ -10,7 +10,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 from livekit import rtc
 from livekit.rtc.participant import PublishTrackError
@@ -124,10 +124,25 @@ class Microphone:
             self._publication.set_subscribed(True)
 
 
+class _Room(rtc.Room):
+    """Knows whose data packet it is that it emits.
+
+    LiveKit tells of participants who publish nothing up to three seconds late; the SDK (1.1.21) has no name for who
+    sends something before that.
+    """
+
+    sender = ""
+
+    def _on_room_event(self, event: Any) -> None:
+        if event.WhichOneof("message") == "data_packet_received":
+            self.sender = event.data_packet_received.participant_identity
+        super()._on_room_event(event)
+
+
 class Connection:
     """A room that was joined, with the agent's track published in it."""
 
-    def __init__(self, room: rtc.Room, source: rtc.AudioSource, events: Events, clock: Callable[[], float]) -> None:
+    def __init__(self, room: _Room, source: rtc.AudioSource, events: Events, clock: Callable[[], float]) -> None:
         self._room = room
         self._source = source
         self._events = events
@@ -166,10 +181,16 @@ class Connection:
 
     @asynccontextmanager
     async def listening(self, track: rtc.RemoteTrack) -> AsyncIterator[AsyncIterator[bytes]]:
-        """20 ms frames of 16 kHz mono, whatever the track's own rate and channels: the SDK converts."""
-        stream = rtc.AudioStream.from_track(
-            track=track, capacity=FRAMES, sample_rate=UPLINK_RATE, num_channels=1, frame_size_ms=20
-        )
+        """20 ms frames of 16 kHz mono, whatever the track's own rate and channels: the SDK converts.
+
+        Raises ConnectionError when the track is gone.
+        """
+        try:
+            stream = rtc.AudioStream.from_track(
+                track=track, capacity=FRAMES, sample_rate=UPLINK_RATE, num_channels=1, frame_size_ms=20
+            )
+        except AssertionError as error:  # how the SDK says that the track is gone
+            raise ConnectionError("the track is gone") from error
         try:
             yield _frames(stream)
         finally:
@@ -247,8 +268,8 @@ class Connection:
         room.register_text_stream_handler(CHAT, lambda reader, who: self._stream(reader, who, chat=True))
 
     def _data(self, packet: rtc.DataPacket) -> None:
-        if packet.topic == TOPIC and packet.participant is not None:
-            self._events.data_nowait(packet.participant.identity, packet.data)
+        if packet.topic == TOPIC and self._room.sender:
+            self._events.data_nowait(self._room.sender, packet.data)
 
     def _stream(self, reader: rtc.TextStreamReader, identity: str, *, chat: bool) -> None:
         self._events.stream_nowait(identity, TextStream(reader, chat=chat))
@@ -262,7 +283,7 @@ async def joined(
     url: str, token: str, events: Events, settings: RoomSettings, clock: Callable[[], float] = time.monotonic
 ) -> AsyncIterator[Connection]:
     """In the room while the block runs. Raises Denied for a token that LiveKit refuses, Unavailable for all else."""
-    room = rtc.Room()
+    room = _Room()
     source = rtc.AudioSource(RATE, 1, queue_size_ms=round(QUEUE_S * 1000))
     connection = Connection(room, source, events, clock)
     options = rtc.RoomOptions(

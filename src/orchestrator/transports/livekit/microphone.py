@@ -6,6 +6,7 @@ A track may come late, be muted, go, come again or be another one; media time go
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
@@ -80,8 +81,9 @@ class Microphone:
 
     async def _read(self, track: Any) -> None:
         self._time.restart()
-        async with self._tracks.listening(track) as frames:
-            async for pcm in frames:
-                now = self._clock()
-                if self._side is not None:
-                    self._side.audio_nowait(self._time.frame(now), pcm, now)
+        with contextlib.suppress(ConnectionError):  # it went before we had it
+            async with self._tracks.listening(track) as frames:
+                async for pcm in frames:
+                    now = self._clock()
+                    if self._side is not None:
+                        self._side.audio_nowait(self._time.frame(now), pcm, now)

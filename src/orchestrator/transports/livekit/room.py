@@ -232,6 +232,9 @@ class RoomAgent:
             visit.tracks_nowait()
 
     def data_nowait(self, identity: str, data: bytes) -> None:
+        if not self._attendance.knows(identity) and identity not in self._strangers:
+            # LiveKit takes its time to tell of who publishes nothing; who writes to us is there.
+            self.joined_nowait(Person(identity, native=True))
         visit = self._visit
         if visit is not None and visit.person.identity == identity:
             visit.data_nowait(data)
