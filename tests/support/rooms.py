@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -14,10 +14,15 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from orchestrator.messages import ClientMessage, ServerMessage, server_decoder
-from orchestrator.ports import Hub
+from orchestrator.incoming import Allowances, Incoming
+from orchestrator.messages import Audio, ClientMessage, Played, ServerMessage, server_decoder
+from orchestrator.ports import ClientSide, Hub
+from orchestrator.transports.livekit.line import Line
+from orchestrator.transports.livekit.playout import Piece
 from orchestrator.transports.livekit.room import serve_room
 from orchestrator.transports.livekit.settings import CLOSED_TOPIC, PROTOCOL_ATTRIBUTE, TOPIC, RoomSettings
+from orchestrator.transports.livekit.transport import LiveKitTransport
+from orchestrator.transports.memory import Listener
 from tests.support.livekit import LiveKitServer
 from tests.support.transports import until
 
@@ -99,9 +104,10 @@ class RoomClient:
         """At the microphone's rate and channels; returns when nearly all of it went out."""
         from livekit import rtc
 
-        size = self.source.sample_rate // 50 * self.source.num_channels * 2
+        rate, channels = self.source.sample_rate, self.source.num_channels
+        size = rate // 50 * channels * 2
         for at in range(0, len(pcm) - size + 1, size):
-            frame = rtc.AudioFrame(pcm[at : at + size], self.source.sample_rate, self.source.num_channels, size // 2 // self.source.num_channels)
+            frame = rtc.AudioFrame(pcm[at : at + size], rate, channels, rate // 50)
             await self.source.capture_frame(frame)
 
     def mute(self, muted: bool) -> None:
@@ -195,6 +201,35 @@ def agent_token(server: LiveKitServer, room: str, *, ttl_s: float = 600.0) -> st
     grants = api.VideoGrants(room_join=True, room=room, agent=True, can_update_own_metadata=True)
     token = api.AccessToken(server.key, server.secret).with_identity("agent").with_grants(grants).with_kind("agent")
     return token.with_ttl(timedelta(seconds=ttl_s)).to_jwt()
+
+
+class MemorySink:
+    """A sink whose time passes when its listener's does. `moved` is called then."""
+
+    def __init__(self, rate: int = RATE) -> None:
+        self.rate = rate
+        self.moved: Callable[[], None] = lambda: None
+        self.listener = Listener(rate, holds=False, report=lambda _turn, _samples: self.moved())
+
+    def queued(self) -> int:
+        return self.listener.queued
+
+    async def put(self, piece: Piece) -> None:
+        self.listener.take(Audio(piece.turn, piece.sample, piece.pcm))
+
+    def clear_nowait(self) -> None:
+        self.listener.empty()
+
+
+class SinkIncoming(Incoming):
+    """The reading half for a transport that is there already."""
+
+    def __init__(self, line: Line, transport: LiveKitTransport, side: ClientSide) -> None:
+        super().__init__(line, Allowances(), time.monotonic)
+        self._transport, self._side = transport, side
+
+    def _played(self, side: ClientSide, message: Played) -> None:
+        pass
 
 
 @dataclass

@@ -32,6 +32,8 @@ class RoomSettings:
     """… for session_start, of a client that sends one."""
     last_words_s: float = 1.0
     """How long what was written last may take to go out before the agent leaves."""
+    parting_s: float = 0.3
+    """How long the agent stays after its last packet: nothing tells when one has arrived, and leaving drops it."""
     allowances: Allowances = field(default_factory=Allowances)
     packet_bytes: int = 14_000
     """A longer message goes as a text stream."""

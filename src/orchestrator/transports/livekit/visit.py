@@ -221,6 +221,7 @@ class Visit:
                     closed = json.dumps({"code": int(code), "reason": reason}).encode()
                     await self._connection.publish_closed(closed, self.person.identity)
                 await asyncio.wait([captions])
+        await asyncio.sleep(self._settings.parting_s)
 
     def _tracks(self) -> tuple[str, str]:
         return self._microphone.sid, self._connection.track

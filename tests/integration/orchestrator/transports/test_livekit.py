@@ -530,15 +530,17 @@ async def test_a_room_that_is_deleted_is_left_and_nothing_is_kept(server: LiveKi
 
 async def test_livekit_that_is_restarted_midway_is_joined_again_and_the_session_goes_on() -> None:
     hub = RecordingHub()
-    async with livekit_server() as server:
-        async with agent_in(server, "restarted", hub, RoomSettings(grace_s=60.0)) as serving:
-            async with visitor(server, "restarted"):
-                side = await opened(hub)
-                await server.stop(kill=True)
-                await until(lambda: bool(side.lost))
-                await server.start()
-            async with visitor(server, "restarted") as client:
-                await opened(hub, 2)
-                assert hub.opened[1][0].resume == "token"
-                await until(lambda: client.tracks == 1)
-                assert not serving.task.done()
+    async with (
+        livekit_server() as server,
+        agent_in(server, "restarted", hub, RoomSettings(grace_s=60.0)) as serving,
+    ):
+        async with visitor(server, "restarted"):
+            side = await opened(hub)
+            await server.stop(kill=True)
+            await until(lambda: bool(side.lost))
+            await server.start()
+        async with visitor(server, "restarted") as client:
+            await opened(hub, 2)
+            assert hub.opened[1][0].resume == "token"
+            await until(lambda: client.tracks == 1)
+            assert not serving.task.done()
