@@ -101,7 +101,7 @@ async def examine(site: Site) -> AsyncIterator[Check]:
     if site.secure:
         check = await _certificate(site, trust)
         yield check
-        if not check.ok and not check.detail.endswith("left"):
+        if not check.ok and check.needed:
             return
     else:
         yield verdicts.plain(site.host, local)
