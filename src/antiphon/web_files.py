@@ -5,9 +5,12 @@ Without it the page talks over WebSocket, so who calls this tells the user why i
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
+import os
 import shutil
-import subprocess
+import signal
 from pathlib import Path
 
 from antiphon.places import ROOT
@@ -19,37 +22,50 @@ BUNDLE = f"{PACKAGE}/dist/livekit-client.esm.mjs"
 LIMIT_S = 300.0
 
 
-def ensure_livekit_client(web_dir: Path = WEB, *, npm: str | None = None, limit_s: float = LIMIT_S) -> Path:
-    """The bundle, got through npm if it is not there in the lock's version. Blocks; seconds, when it has to be got.
+async def ensure_livekit_client(web_dir: Path = WEB, *, npm: str | None = None, limit_s: float = LIMIT_S) -> Path:
+    """The bundle, got through npm if it is not there in the lock's version: seconds, then.
 
-    Raises Unavailable, whose message says why there is none and that the page goes on without it.
+    Raises Unavailable, whose message says why there is none and that the page goes on without it. Cancelled, it leaves
+    no npm behind.
     """
     bundle = web_dir / BUNDLE
-    if bundle.is_file() and _installed(web_dir) == _locked(web_dir):
+    if _installed(web_dir) == _locked(web_dir) is not None and bundle.is_file():
         return bundle
     program = npm or shutil.which("npm")
     if program is None:
         raise _without("npm is not installed", "install Node.js with npm")
-    if not (web_dir / "package-lock.json").is_file():
+    if _locked(web_dir) is None:
         raise _without(f"{web_dir} has no package-lock.json", "use a clone")
     try:
-        done = subprocess.run(
-            [program, "ci", "--omit=dev", "--no-progress", "--loglevel=error"],
-            cwd=web_dir,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=limit_s,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
+        code, said = await _run(program, web_dir, limit_s)
+    except TimeoutError:
         raise _without(f"npm took more than {limit_s:g} s", "try `npm ci` in web/") from None
     except OSError as error:
         raise _without(f"npm cannot be run: {error.strerror or error}", "try `npm ci` in web/") from None
-    if done.returncode != 0 or not bundle.is_file():
-        last = (done.stderr.strip() or done.stdout.strip() or "no bundle").splitlines()[-1][:200]
-        raise _without(f"npm failed: {last}", "try `npm ci` in web/")
+    if code != 0 or not bundle.is_file():
+        last = [line for line in said.splitlines() if line.strip()][-1:] or ["no bundle"]
+        raise _without(f"npm failed: {last[0][:200]}", "try `npm ci` in web/")
     return bundle
+
+
+async def _run(program: str, web_dir: Path, limit_s: float) -> tuple[int, str]:
+    process = await asyncio.create_subprocess_exec(
+        *(program, "ci", "--omit=dev", "--no-progress", "--loglevel=error", "--fetch-retries=1"),
+        cwd=web_dir,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        async with asyncio.timeout(limit_s):
+            said, _ = await process.communicate()
+        return process.returncode or 0, said.decode(errors="replace")
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
 
 
 def _without(why: str, remedy: str) -> Unavailable:

@@ -168,7 +168,8 @@ def _files(web_dir: Path) -> dict[str, Path]:
         for f in ([top] if top.is_file() else sorted(top.rglob("*")))
         if f.is_file() and f.suffix in TYPES and not any(p.startswith(".") for p in f.relative_to(web_dir).parts)
     }
-    files |= {url: web_dir / path for url, path in VENDOR.items() if (web_dir / path).is_file()}
+    # npm may bring them while we serve.
+    files |= {url: web_dir / path for url, path in VENDOR.items()}
     if "/index.html" in files:
         files["/"] = files["/index.html"]
     return files

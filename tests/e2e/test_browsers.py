@@ -1,8 +1,8 @@
-"""A spoken conversation in real browsers: real speech into their microphones, and out of them what their user hears.
+"""A spoken conversation in real browsers: real speech into their microphones, and out of them what a user hears.
 
-The microphone is one recording: a question; a story is asked for, coughed over and then talked over. What the page shows
-as said is held against the same recogniser alone; what it plays is recorded in the page and told apart from what else it
-might have been.
+The microphone is one recording: a question; a story is asked for, coughed over and then talked over. What the page
+shows as said is held against the same recogniser alone; what it plays is recorded in the page and told apart from what
+else it might have been.
 """
 
 from __future__ import annotations
@@ -61,7 +61,8 @@ window.tape = []; window.story = [];
     tapped = output;
     recorder = output.context.createScriptProcessor(4096, 1, 1);
     recorder.onaudioprocess = ({ inputBuffer }) => {
-      tape.push({ at: performance.now(), rate: inputBuffer.sampleRate, samples: inputBuffer.getChannelData(0).slice() });
+      const samples = inputBuffer.getChannelData(0).slice();
+      tape.push({ at: performance.now(), rate: inputBuffer.sampleRate, samples });
     };
     output.connect(recorder).connect(output.context.destination);
   }, 50);
@@ -167,6 +168,7 @@ async def converse(tab: Tab, speak: Callable[[], None]) -> Evidence:
 
 
 async def judge(found: Evidence, said: dict[str, bytes], report: Callable[[str], None]) -> None:
+    print("\n".join(map(str, [*found.story, *found.shown])))  # for a test that failed
     questions = [LIBRARY, STORY, NAME]
     async with asr_worker(engine="pocketsphinx") as stub:
         ears = Stream(stub)

@@ -1,4 +1,4 @@
-"""Real browsers without a screen: Chromium by Playwright, Firefox by geckodriver, each with a microphone that a test feeds.
+"""Real browsers without a screen, Chromium by Playwright and Firefox by geckodriver, with microphones that tests feed.
 
 Both give a `Tab`, so that one conversation is held in either.
 """
@@ -63,12 +63,12 @@ needs_chromium = pytest.mark.skipif(
 
 @asynccontextmanager
 async def chromium(*flags: str, wav: Path | None = None, allow: bool = True) -> AsyncIterator[Browser]:
-    """`wav`: what its microphone hears, once, from when it is opened. `allow`: the microphone is given when asked for."""
+    """`wav`, an absolute path: what its microphone hears, once, from when it is opened. `allow`: it may be."""
     program = chromium_program()
     assert program is not None, "CI must have a browser"
     given = [flag for flag in FLAGS if allow or "fake-ui" not in flag]
     if wav is not None:
-        given.append(f"--use-file-for-fake-audio-capture={wav.resolve()}%noloop")
+        given.append(f"--use-file-for-fake-audio-capture={wav}%noloop")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=program, args=[*given, *flags])
         try:
@@ -126,11 +126,8 @@ def geckodriver() -> str | None:
 
 def require_firefox() -> None:
     """Skips the test where there is no Firefox to drive; in CI on Linux that is a failure."""
-    missing = [
-        name
-        for name, there in (("firefox-esr", shutil.which("firefox-esr")), ("geckodriver", geckodriver()))
-        if not there
-    ]
+    found = {"firefox-esr": shutil.which("firefox-esr"), "geckodriver": geckodriver()}
+    missing = [name for name, there in found.items() if not there]
     if missing:
         why = f"{' and '.join(missing)} missing (apt install firefox-esr; cargo install geckodriver)"
         if os.environ.get("CI"):

@@ -80,7 +80,10 @@ def require() -> None:
 
 @contextmanager
 def sound_system(place: Path, *, echo: bool = True) -> Iterator[SoundSystem]:
-    """Runs while the block does. `place` must have a short path: a socket lies in it. `echo`: the room hears the speaker."""
+    """Runs while the block does. `place` must have a short path: a socket lies in it.
+
+    `echo`: the room hears the speaker.
+    """
     socket = place / "pulse"
     (place / ".asoundrc").write_text(ASOUNDRC)
     env = {k: v for k, v in os.environ.items() if not k.startswith(("PULSE_", "ALSA_", "DISPLAY", "WAYLAND"))}

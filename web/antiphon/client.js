@@ -73,6 +73,7 @@ export class Antiphon extends EventTarget {
     this.pressed = false;
     this.talk = null;
     this.token = null;
+    this.unlocked = true; // no key is wanted that nobody gave
   }
 
   /** The server's address. */
@@ -100,6 +101,11 @@ export class Antiphon extends EventTarget {
   /** What was said, as it was heard. */
   get transcript() {
     return this.log.lines;
+  }
+
+  /** Samples a second in which positions in a reply are counted. */
+  get rate() {
+    return this.session?.output_rate ?? this.audio?.rate ?? 48000;
   }
 
   /** The AudioNode through which replies go to the loudspeaker, for meters and recorders; null while there is none. */
@@ -131,6 +137,7 @@ export class Antiphon extends EventTarget {
     } catch (error) {
       return this.failed(`This browser cannot play sound (${error.message}).`);
     }
+    this.unlocked = true;
     audio.microphoneId = this.options.microphone ?? "";
     const wishes = Object.fromEntries(WISHES.filter((w) => this.options[w] !== undefined).map((w) => [w, this.options[w]]));
     const talk = (this.talk = new Conversation((way) => this.link(way), audio, { greeting: microphone, ...wishes }));
@@ -163,7 +170,7 @@ export class Antiphon extends EventTarget {
     this.shown({ status: "closed", state: "idle", microphone: "none" });
     this.tell("status", { status: "closed", reason, transport: "" });
     if (detail === "key") this.tell("key", { reason });
-    else if (reason) this.failed(reason);
+    else if (reason && this.unlocked) this.failed(reason);
   }
 
   // --- the connection -------------------------------------------------------------------------------------------------------
@@ -350,6 +357,7 @@ export class Antiphon extends EventTarget {
     on("fallback", ({ reason }) => this.notice("fallback", `${reason}. The conversation goes on over WebSocket.`));
     on("session_started", (message) => {
       this.session = message;
+      if (this.track) this.track.rate = message.output_rate;
       if (!message.resumed) this.shown({ state: "idle" });
       pass(message);
     });
@@ -373,9 +381,14 @@ export class Antiphon extends EventTarget {
       pass(message);
     });
     on("error", (message) => {
-      const key = message.code === "denied" && message.reason.startsWith("KEY_");
-      if (key) this.tell("key", { reason: message.message });
-      else pass(message);
+      // A token is short-lived, and a server that was started anew knows none of its own: another one may do.
+      if (message.code === "denied" && /^TOKEN_/.test(message.reason)) {
+        this.token = null;
+        if (this.session) return; // the connection is tried again
+      }
+      this.unlocked = !(message.code === "denied" && /^KEY_/.test(message.reason));
+      if (this.unlocked) pass(message);
+      else this.tell("key", { reason: message.message });
     });
     for (const type of ["transcript", "mark", "notice", "explain"]) on(type, pass);
 

@@ -128,7 +128,7 @@ svg { fill: none; stroke: currentColor; stroke-width: 1.8; stroke-linecap: round
 
 /* --- the conversation --- */
 
-#conversation { position: relative; display: grid; min-height: 0; }
+#conversation { position: relative; display: grid; min-height: 0; overflow: hidden; }
 #conversation::after {
   content: "";
   position: absolute;
@@ -137,7 +137,7 @@ svg { fill: none; stroke: currentColor; stroke-width: 1.8; stroke-linecap: round
   background: linear-gradient(transparent, var(--ground));
   pointer-events: none;
 }
-#welcome { grid-area: 1 / 1; place-self: center; max-width: 32rem; padding: 1.5rem; text-align: center; }
+#welcome { grid-area: 1 / 1; align-self: safe center; justify-self: center; max-width: 32rem; padding: 1.5rem; text-align: center; }
 #welcome h2 { margin: 0 0 .75rem; font-size: clamp(1.75rem, 6cqi, 2.6rem); font-weight: 600; line-height: 1.12; letter-spacing: -.025em; text-wrap: balance; }
 #welcome p { margin: 0; font-size: 1.05rem; color: var(--soft); text-wrap: balance; }
 
@@ -241,7 +241,7 @@ svg { fill: none; stroke: currentColor; stroke-width: 1.8; stroke-linecap: round
 .arc { inset: -9px !important; border: 2px solid transparent; opacity: 0; }
 
 [data-microphone="open"]#talk { background: var(--accent); color: var(--on-accent); }
-[data-microphone="open"] .ring { opacity: .55; }
+:is([data-phase="listening"], [data-phase="muted"]) [data-microphone="open"] .ring { opacity: .55; }
 [data-microphone="muted"]#talk, [data-microphone="refused"]#talk, [data-phase="insecure"] #talk {
   border-color: var(--line);
   background: var(--raised);
@@ -250,11 +250,9 @@ svg { fill: none; stroke: currentColor; stroke-width: 1.8; stroke-linecap: round
 :is([data-microphone="muted"], [data-microphone="refused"], [data-phase="insecure"] #talk) .slash { opacity: 1; }
 :is([data-microphone="muted"], [data-microphone="refused"], [data-phase="insecure"] #talk) svg rect { fill: none; }
 [data-phase="speaking"] .halo { opacity: .2; }
-[data-phase="speaking"] .ring { opacity: 0; }
 [data-phase="interrupted"] .halo { opacity: .1; scale: 1.3; }
 [data-phase="interrupted"] .ring { opacity: 1; }
 [data-phase="interrupted"] .meter.it { opacity: .35; }
-[data-phase="thinking"] .ring { opacity: 0; }
 :is([data-phase="thinking"], [data-phase="connecting"], [data-phase="reconnecting"], [data-phase="asking"]) .arc {
   border-color: var(--accent) transparent transparent;
   opacity: 1;

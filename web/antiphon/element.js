@@ -41,6 +41,7 @@ export class AntiphonTalk extends Base {
   /** See Antiphon.start; call it in a tap. @param {{microphone?: boolean}} [how] */
   start(how) {
     this.alert("");
+    this.how = how; // for a start after a key was given
     this.configure();
     return this.client.start(how);
   }
@@ -225,7 +226,7 @@ export class AntiphonTalk extends Base {
     this.$.keyText.value = "";
     this.options.key = key;
     this.tell("key", { key });
-    this.start();
+    this.start(this.how);
   }
 
   latency({ response_s, silence_s }) {
@@ -278,7 +279,7 @@ export class AntiphonTalk extends Base {
       return;
     }
     // A track's loudness is what is heard now; a queue's is on its way to the loudspeaker.
-    this.captions.draw(performance.now() / 1000, audio.rate, audio.remote ? 0 : audio.latency, speaking);
+    this.captions.draw(performance.now() / 1000, this.client.rate, audio.remote ? 0 : audio.latency, speaking);
     for (const meter of Object.values(this.meters)) meter.draw();
     requestAnimationFrame(() => this.draw());
   }
