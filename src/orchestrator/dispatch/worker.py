@@ -48,7 +48,7 @@ class ServeRoom(Protocol):
     alone; empty: the first human.
     """
 
-    def __call__(self, url: str, token: str, hub: Hub, *, participant: str, stop: asyncio.Event) -> Awaitable[None]: ...
+    def __call__(self, url: str, token: str, hub: Hub, *, participant: str, stop: asyncio.Event) -> Awaitable[str]: ...
 
 
 @dataclass(frozen=True, slots=True)
