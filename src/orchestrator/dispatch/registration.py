@@ -1,7 +1,7 @@
 """The connection to LiveKit's server by which a worker is registered there: kept, or taken up again.
 
-What comes over it goes to a `Listener`. What is sent while there is none is dropped: the server has forgotten us then, and
-asks anew when we are back.
+What comes over it goes to a `Listener`. What is sent while there is none is dropped: the server has forgotten us then,
+and asks anew when we are back.
 """
 
 from __future__ import annotations
