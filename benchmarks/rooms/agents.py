@@ -1,7 +1,8 @@
-"""livekit-agents' own session in the same rooms, with the same voice and VAD: `python -m benchmarks.rooms.agents '{…}'`.
+"""livekit-agents' own session in the same rooms: `python -m benchmarks.rooms.agents '{"url": …}'`.
 
-What an orchestrator of the usual kind costs. It talks all the time, as ours does in the same scene; recognition is a
-stub that hears nothing, which is to its advantage. Our voice reaches it through our TTS worker.
+What an orchestrator of the usual kind costs, with the same voice and VAD. It talks all the time, as ours does in the
+same scene; recognition is a stub that hears nothing, which is to its advantage. Our voice reaches it through our TTS
+worker.
 """
 
 from __future__ import annotations

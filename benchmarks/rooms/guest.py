@@ -173,4 +173,3 @@ class _Wire:
         self._guest.put(kind, payload)
 
     def close(self) -> None: ...
-

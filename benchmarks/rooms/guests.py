@@ -183,5 +183,3 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
-
-

@@ -13,7 +13,7 @@ import contextlib
 import functools
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum
 
 from aiohttp import WSMessage, WSMsgType, web
@@ -21,6 +21,8 @@ from aiohttp import WSMessage, WSMsgType, web
 from base.audio import BYTES_PER_SAMPLE
 from base.errors import BadRequest, TimedOut
 from base.log import get_logger
+from orchestrator.access import Network
+from orchestrator.callers import peer_of
 from orchestrator.connection import ClientTransport, Incoming, Limits, Link, Voice
 from orchestrator.messages import (
     Audio,
@@ -33,7 +35,7 @@ from orchestrator.messages import (
     parse_client,
     unpack_audio,
 )
-from orchestrator.ports import Hub, Peer
+from orchestrator.ports import Hub
 
 log = get_logger("websocket")
 
@@ -156,9 +158,11 @@ async def serve_websocket(
     *,
     limits: Limits | None = None,
     lead_s: float = 0.2,
+    trusted: Sequence[Network] = (),
     clock: Callable[[], float] = time.monotonic,
 ) -> web.WebSocketResponse:
-    """Handles one connection from handshake to close. Origin and Host were checked before."""
+    """Handles one connection from handshake to close. Origin and Host were checked before. `trusted`: the proxies that
+    are believed about where it came from."""
     limits = limits or Limits()
     ws = web.WebSocketResponse(
         heartbeat=limits.heartbeat_s,
@@ -175,7 +179,7 @@ async def serve_websocket(
         return ws
     link = _Link(ws, wire, stream.drain, limits)
     transport = functools.partial(ClientTransport, link, lead_s=lead_s)
-    incoming = Incoming(hub, link, _peer(request), limits, transport, clock)
+    incoming = Incoming(hub, link, peer_of(request, "websocket", trusted), limits, transport, clock)
     try:
         async with asyncio.TaskGroup() as group:
             reader = group.create_task(_read(ws, incoming, link, limits))
@@ -216,16 +220,6 @@ async def _read(ws: web.WebSocketResponse, incoming: Incoming, link: _Link, limi
         log.exception("connection.fault")
         fault = Error(code="internal", message="a fault on our side; the session can be resumed", fatal=True)
         link.fail_nowait(fault, CloseCode.INTERNAL)
-
-
-def _peer(request: web.Request) -> Peer:
-    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-    return Peer(
-        kind="websocket",
-        address=request.remote or "",
-        origin=request.headers.get("Origin", ""),
-        key=key.strip() if scheme.lower() == "bearer" else "",
-    )
 
 
 def _short(reason: str) -> bytes:

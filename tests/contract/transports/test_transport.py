@@ -13,6 +13,7 @@ import pytest
 from orchestrator.messages import AudioInput, Interrupt, Notice, TextInput
 from orchestrator.ports import Transport
 from orchestrator.transports.memory import Listener, MemoryTransport
+from tests.support.grpc_client import CallClient, call_of, grpc_serving
 from tests.support.transports import RecordingHub, RecordingSide, SocketClient, client_of, serving, until
 
 pytestmark = pytest.mark.contract
@@ -89,6 +90,19 @@ def socket_rig(client: SocketClient, transport: Transport, side: RecordingSide, 
     )
 
 
+def call_rig(client: CallClient, transport: Transport, side: RecordingSide, reports: bool) -> Rig:
+    return Rig(
+        transport,
+        client.listener,
+        side,
+        reports,
+        client.send,
+        client.leave,
+        lambda: list(client.messages),
+        client.close_code,
+    )
+
+
 KINDS = {
     "memory": (True, True),
     "memory-copy": (False, True),
@@ -96,6 +110,9 @@ KINDS = {
     "websocket": (True, True),
     "websocket-copy": (False, True),
     "websocket-mute": (False, False),
+    "grpc": (True, True),
+    "grpc-copy": (False, True),
+    "grpc-mute": (False, False),
 }
 
 
@@ -106,6 +123,11 @@ async def rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
         yield memory_rig(holds, reports)
         return
     hub = RecordingHub()
+    if request.param.startswith("grpc"):
+        async with grpc_serving(hub) as address, call_of(address, holds=holds, acknowledges=reports) as caller:
+            _start, transport, _peer, side = hub.opened[0]
+            yield call_rig(caller, transport, side, reports)
+        return
     async with (
         serving(hub) as server,
         client_of(server, holds=holds, acknowledges=reports) as client,

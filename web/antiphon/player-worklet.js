@@ -141,10 +141,10 @@ export function obey(queue, message) {
   else queue[message.type]?.(message.turn, message.sample);
 }
 
-// Loudness of what passes, told about 25 times a second.
+// Loudness of what passes, told 50 times a second while there is any.
 export class Meter {
   constructor(rate, tell) {
-    this.every = Math.round(rate / 25);
+    this.every = Math.round(rate / 50);
     this.tell = tell;
     this.sum = this.count = 0;
     this.silent = true;
@@ -180,4 +180,20 @@ if (globalThis.AudioWorkletProcessor) {
     }
   }
   globalThis.registerProcessor("antiphon-player", Player);
+
+  // Of sound that somebody else plays.
+  class Watch extends globalThis.AudioWorkletProcessor {
+    constructor() {
+      super();
+      this.meter = new Meter(globalThis.sampleRate, (level) => this.port.postMessage(level));
+      this.closed = false;
+      this.port.onmessage = () => (this.closed = true);
+    }
+
+    process(inputs) {
+      if (inputs[0].length) this.meter.add(inputs[0][0]);
+      return !this.closed;
+    }
+  }
+  globalThis.registerProcessor("antiphon-meter", Watch);
 }

@@ -1,8 +1,6 @@
-// What the page shows: captions, meters, words about the state. It decides nothing.
+// What is shown of a conversation: captions that light up, and how loud both sides are. It decides nothing.
 
 import { PlayPosition, ReplyCaption } from "./captions.js";
-
-const $ = (id) => document.getElementById(id);
 
 // Nothing was heard of it, as the user spoke: it may as well not have been.
 const NEVER_BEGAN = new Set(["withdrawn", "barge_in"]);
@@ -10,8 +8,12 @@ const NEVER_BEGAN = new Set(["withdrawn", "barge_in"]);
 const MARGIN = 32;
 
 export class Captions {
-  constructor() {
-    this.list = $("captions");
+  // `list` is the <ol>, `latest` the button that leads back to its end, `welcome` what is there before the first word.
+  constructor({ list, latest, welcome, name = () => "Antiphon" }) {
+    this.list = list;
+    this.latest = latest;
+    this.welcome = welcome;
+    this.name = name;
     this.you = null; // the entry that the user's words go into until the turn ends
     this.last = null; // the one of the turn before
     this.before = ""; // words of a turn that was taken back, as the user went on speaking
@@ -22,13 +24,14 @@ export class Captions {
     this.kept = { top: 0, size: "" }; // where we scrolled to last, and how big the list was
     this.list.addEventListener("scroll", () => this.follow(), { passive: true });
     new ResizeObserver(() => this.keepUp()).observe(this.list);
-    $("latest").addEventListener("click", () => this.comeBack());
+    this.latest.addEventListener("click", () => this.comeBack());
   }
 
   add(kind, who) {
-    $("welcome").hidden = true;
+    this.welcome.hidden = true;
     const entry = document.createElement("li");
     entry.className = `entry ${kind}`;
+    entry.part.add("entry", `entry-${kind.split(" ")[0]}`);
     if (who) {
       const name = document.createElement("span");
       name.className = "visually-hidden";
@@ -123,10 +126,11 @@ export class Captions {
   reply(turn) {
     let reply = this.replies.get(turn);
     if (!reply) {
-      const entry = this.add("it", "Antiphon");
+      const entry = this.add("it", this.name());
       const parts = ["heard", "now", "rest"].map((name) => {
         const span = document.createElement("span");
         span.className = name;
+        span.part.add(`word-${name}`);
         entry.append(span);
         return span;
       });
@@ -167,6 +171,7 @@ export class Captions {
     if (unheard.trim()) {
       const lost = document.createElement("s");
       lost.className = "unheard";
+      lost.part.add("word-unheard");
       const told = document.createElement("span");
       told.className = "visually-hidden";
       told.textContent = " (not heard:) ";
@@ -232,7 +237,7 @@ export class Captions {
     const word = this.word();
     const room = word && this.room(word);
     this.away = room ? room.above < 0 || room.below < 0 : !this.nearEnd();
-    $("latest").hidden = !this.away;
+    this.latest.hidden = !this.away;
   }
 
   comeBack() {
@@ -242,7 +247,7 @@ export class Captions {
 
   // A reply may be taller than the list: its word is kept in view then, rather than its end.
   keepUp() {
-    $("latest").hidden = !this.away;
+    this.latest.hidden = !this.away;
     this.kept.size = this.size();
     if (this.away) return;
     const before = this.list.scrollTop;
@@ -265,7 +270,7 @@ export class LevelMeter {
   constructor(canvas, towards) {
     this.canvas = canvas;
     this.towards = towards; // "left": the newest bar is at the right end
-    this.bars = new Array(28).fill(0);
+    this.bars = new Array(24).fill(0);
     this.level = 0;
     this.still = matchMedia("(prefers-reduced-motion: reduce)");
   }
@@ -292,37 +297,16 @@ export class LevelMeter {
     const height = (canvas.height = canvas.clientHeight * ratio);
     const pen = canvas.getContext("2d");
     const step = width / this.bars.length;
-    pen.fillStyle = getComputedStyle(canvas).color;
+    const wide = Math.min(step * 0.5, 4 * ratio);
+    const { color, borderTopColor } = getComputedStyle(canvas); // of what sounds, and of what does not
     this.bars.forEach((level, i) => {
-      const tall = Math.max(2 * ratio, level * height);
-      pen.globalAlpha = 0.9 - (0.75 * i) / this.bars.length;
-      const x = this.towards === "left" ? width - (i + 1) * step : i * step;
+      const tall = Math.max(wide, level * height);
+      pen.fillStyle = level > 0.04 ? color : borderTopColor;
+      pen.globalAlpha = 1 - (0.8 * i) / this.bars.length;
+      const x = this.towards === "left" ? width - (i + 0.5) * step : (i + 0.5) * step;
       pen.beginPath();
-      pen.roundRect(x + step * 0.22, (height - tall) / 2, step * 0.56, tall, step * 0.28);
+      pen.roundRect(x - wide / 2, (height - tall) / 2, wide, tall, wide / 2);
       pen.fill();
     });
   }
-}
-
-export function showStatus(status, text) {
-  $("connection").dataset.status = status;
-  $("connection-text").textContent = text;
-}
-
-export function showState(text) {
-  if ($("state").textContent !== text) $("state").textContent = text;
-}
-
-export function announce(text) {
-  if ($("announcement").textContent !== text) $("announcement").textContent = text;
-}
-
-export function showAlert(text) {
-  $("alert").textContent = text;
-}
-
-export function showMicrophone(mic, label) {
-  const button = $("talk");
-  button.dataset.mic = mic;
-  $("talk-label").textContent = label;
 }

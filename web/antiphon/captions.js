@@ -66,3 +66,52 @@ export class PlayPosition {
     return Math.max(0, this.samples + (on - latency_s) * rate);
   }
 }
+
+// Where a reply is that comes as a track, which tells no position: it goes on while the reply is given and has begun to
+// sound. An estimate, within what the network buffers.
+export class TrackPosition {
+  constructor(rate) {
+    this.rate = rate;
+    this.turns = new Set(); // that were written and are not over
+    this.turn = 0;
+    this.done_s = 0; // heard of it before it last stood still
+    this.since = null; // when it began to move
+    this.speaking = false;
+  }
+
+  written(turn) {
+    this.turns.add(turn);
+  }
+
+  state(state, now) {
+    this.speaking = state === "speaking";
+    if (!this.speaking) this.stand(now);
+  }
+
+  sound(level, now) {
+    if (!this.speaking || this.since !== null || level < 0.001) return;
+    const turn = Math.min(...this.turns);
+    if (!Number.isFinite(turn)) return;
+    if (turn !== this.turn) this.done_s = 0;
+    this.turn = turn;
+    this.since = now;
+  }
+
+  finished(turn, now) {
+    this.turns.delete(turn);
+    if (turn === this.turn) this.stand(now);
+  }
+
+  stand(now) {
+    this.done_s = this.seconds(now);
+    this.since = null;
+  }
+
+  seconds(now) {
+    return this.done_s + (this.since === null ? 0 : now - this.since);
+  }
+
+  at(now) {
+    return { turn: this.turn, samples: Math.round(this.seconds(now) * this.rate) };
+  }
+}
