@@ -140,10 +140,11 @@ async def sink_rig() -> AsyncIterator[Rig]:
         with incoming.answering(0.0):
             incoming.text(msgspec.json.encode(message), 0.0)
 
+    def closed() -> tuple[int, str] | None:
+        return line.closing if tasks[1].done() else None
+
     try:
-        yield Rig(
-            transport, sink.listener, side, True, say, incoming.lost_nowait, lambda: messages, lambda: line.closing
-        )
+        yield Rig(transport, sink.listener, side, True, say, incoming.lost_nowait, lambda: messages, closed)
     finally:
         for task in tasks:
             task.cancel()

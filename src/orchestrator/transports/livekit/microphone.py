@@ -69,12 +69,17 @@ class Microphone:
             self._side.message_nowait(InputState(state="muted" if found.muted else "open"))
         track = None if found is None else found.track
         if track is not self._track:
-            self.stop_nowait()
+            self._stop()
             self._track = track
             if track is not None:
                 self._reading = self._tasks.create_task(self._read(track))
 
-    def stop_nowait(self) -> None:
+    def end_nowait(self) -> None:
+        """Nobody hears any more, whatever happens to the tracks."""
+        self._side = None
+        self._stop()
+
+    def _stop(self) -> None:
         if self._reading is not None:
             self._reading.cancel()
         self._reading = self._track = None

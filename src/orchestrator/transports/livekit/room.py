@@ -191,19 +191,18 @@ class RoomAgent:
             self._memory,
             self._settings,
             opened=self._attendance.opened,
+            closed=self._closed,
             state=self._state,
             clock=self._clock,
         )
         self._visit = visit
-        task = self._tasks.create_task(self._visited(visit))
+        task = self._tasks.create_task(visit.run())
         self._visits.add(task)
         task.add_done_callback(self._visits.discard)
 
-    async def _visited(self, visit: Visit) -> None:
-        closed = await visit.run()
-        if closed is not None and visit is self._visit:
+    def _closed(self, visit: Visit, code: int, reason: str) -> None:
+        if visit is self._visit:
             self._visit = None
-            code, reason = closed
             self._do(self._attendance.closed(code, reason, self._clock()))
 
     def _leave(self, reason: str) -> None:

@@ -55,7 +55,9 @@ class Memory:
 
 
 class Visit:
-    """`opened` and `state` tell the room; `run` is its task."""
+    """`run` is its task. The room is told what is `opened`, which `state` it is in, and that it was `closed`: at once,
+    though what was said last is still to go out.
+    """
 
     def __init__(
         self,
@@ -66,6 +68,7 @@ class Visit:
         settings: RoomSettings,
         *,
         opened: Callable[[], None],
+        closed: Callable[[Visit, int, str], None],
         state: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -82,6 +85,7 @@ class Visit:
         self._microphone = Microphone(connection, person.identity, self._tasks, clock)
         self._incoming = RoomIncoming(self, self._line, hub, connection.name, memory, settings, clock)
         self._opened = opened
+        self._closed = closed
         self._speaking: asyncio.Task[None] | None = None
         self._streams = 0
         self._gone = asyncio.Event()
@@ -120,8 +124,8 @@ class Visit:
         self._incoming.lost_nowait()
         self._line.close_nowait(code, reason)
 
-    async def run(self) -> tuple[int, str] | None:
-        """Until the visit is over. The close code and its reason, unless it was the user who left."""
+    async def run(self) -> None:
+        """Until the visit is over, its last words included."""
         try:
             async with self._tasks as tasks:
                 self._running = True
@@ -133,19 +137,19 @@ class Visit:
                     await self._write(tasks)
                 finally:
                     self._incoming.lost_nowait()
-                    self._microphone.stop_nowait()
+                    self._microphone.end_nowait()
                     if self._speaking is not None:
                         self._speaking.cancel()
                 if self._line.closing is not None:
+                    self._closed(self, *self._line.closing)
                     await self._last_words(captions, *self._line.closing)
                 captions.cancel()
         except Exception:
             log.exception("livekit.visit_fault", room=self._connection.name)
-            return m.CloseCode.INTERNAL, "a fault on our side"
+            self._closed(self, m.CloseCode.INTERNAL, "a fault on our side")
         finally:
             self._running = False
         log.info("livekit.visit_over", room=self._connection.name, refused=self._incoming.refused)
-        return self._line.closing
 
     async def _write(self, tasks: asyncio.TaskGroup) -> None:
         """Until all is written, or nobody is there to read it: LiveKit may take a message and not say so for long."""
@@ -221,7 +225,8 @@ class Visit:
                     closed = json.dumps({"code": int(code), "reason": reason}).encode()
                     await self._connection.publish_closed(closed, self.person.identity)
                 await asyncio.wait([captions])
-        await asyncio.sleep(self._settings.parting_s)
+        if code != m.CloseCode.RESUMED_ELSEWHERE:
+            await asyncio.sleep(self._settings.parting_s)
 
     def _tracks(self) -> tuple[str, str]:
         return self._microphone.sid, self._connection.track
