@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ears": ("antiphon.commands.ears", "List the models that can hear, get one, load one."),
     "workers": ("antiphon.commands.workers", "List the workers that the registry knows."),
     "models": ("antiphon.commands.models", "What workers have in memory: list, load, unload, watch."),
+    "keys": ("antiphon.commands.keys", "Access keys of the server here: add, list, revoke, pair a device."),
     "livekit": ("antiphon.commands.livekit", "LiveKit's server, for WebRTC: get it."),
     "doctor": ("antiphon.commands.doctor", "What is installed, what is missing, how to get it; --mic listens."),
     "check-config": ("antiphon.commands.check_config", "Check the configuration and show what it comes to."),

@@ -11,10 +11,10 @@ import platform
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from antiphon import microphone_check
 from antiphon.chat import devices
+from antiphon.checks import Check
 from antiphon.microphone_check import Finding, Verdict
 from antiphon.places import PAGE, REGISTRY, RunningFile, page_of, registry_of
 from base.audio import UPLINK_RATE, rms_dbfs
@@ -22,17 +22,6 @@ from base.errors import AntiphonError
 
 LISTEN_S = 5.0
 PIECE = UPLINK_RATE // 10 * 2
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """`needed`: without it Antiphon does not run; else it only lacks something. `help`: what to do when not `ok`."""
-
-    name: str
-    ok: bool
-    detail: str
-    help: str = ""
-    needed: bool = True
 
 
 PACKAGES: tuple[tuple[str, str, str, bool], ...] = (

@@ -40,13 +40,22 @@ def own_command(here: Path | None = None) -> str:
     return "./antiphon" if here == ROOT else shlex.quote(str(launcher))
 
 
+def keys_file() -> Path:
+    """The keys of the system that `up` runs."""
+    return var_dir() / "keys.json"
+
+
 @dataclass(frozen=True, slots=True)
 class Running:
-    """The system that `up` runs here; how other commands find it when it had to move to other ports."""
+    """The system that `up` runs here; how other commands find it when it had to move to other ports.
+
+    `lan` is the address for other devices, where there is one.
+    """
 
     url: str
     registry: str
     pid: int
+    lan: str = ""
 
 
 class RunningFile:
@@ -89,7 +98,7 @@ def _read(path: Path) -> Running | None:
     """None also when the process that wrote it is gone."""
     try:
         kept = json.loads(path.read_text())
-        running = Running(str(kept["url"]), str(kept["registry"]), int(kept["pid"]))
+        running = Running(str(kept["url"]), str(kept["registry"]), int(kept["pid"]), str(kept.get("lan", "")))
         os.kill(running.pid, 0)
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -88,6 +88,13 @@ def channel(address: str, token: Token = NONE) -> grpc.aio.Channel:
     return TokenChannel(opened, token) if token else opened
 
 
+def secure_channel(address: str, roots: bytes | None = None) -> grpc.aio.Channel:
+    """A channel over TLS to somebody outside; `roots`: the certificates (PEM) to trust, None: those that all trust."""
+    # Between us and somebody outside there may be a proxy that has to be used.
+    options = tuple(option for option in CHANNEL_OPTIONS if option[0] != "grpc.enable_http_proxy")
+    return grpc.aio.secure_channel(address, grpc.ssl_channel_credentials(roots), options=options)
+
+
 def bind(server: grpc.aio.Server, host: str, port: int) -> str:
     """Binds and returns "host:port" with the port that was got (0 asks for a free one).
 

@@ -31,6 +31,15 @@ EXPIRED = "TOKEN_EXPIRED"
 GUESSES = frozenset({"KEY_UNKNOWN", "TOKEN_FORGED"})
 
 
+PROXY_HEADERS = frozenset({
+    "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port", "x-forwarded-server",
+    "x-forwarded", "forwarded", "forwarded-for", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "x-original-host",
+    "via", "cf-connecting-ip", "cf-ray", "true-client-ip", "fastly-client-ip", "x-envoy-external-address",
+    "x-amzn-trace-id", "tailscale-user-login",
+})  # fmt: skip
+"""What proxies and tunnels add. A client's own request has none of them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """`without_key`: auto is loopback as long as there are no keys. A limit of 0 is none; those of addresses are not
@@ -295,6 +304,16 @@ def client_address(remote: str, forwarded: Iterable[str], trusted: Iterable[Netw
     return current
 
 
+def seen(remote: str, headers: Iterable[str], forwarded: Iterable[str], trusted: Iterable[Network]) -> tuple[str, bool]:
+    """Whose a request is, and whether it came through a proxy. `headers` are the names of those it has, `forwarded`
+    what X-Forwarded-For says. The address of a proxy that is not trusted is nobody's: it opens no door, and limits
+    count all who come through it together."""
+    if PROXY_HEADERS.isdisjoint(name.lower() for name in headers):
+        return remote, False
+    client = client_address(remote, forwarded, trusted)
+    return (client if client != remote else f"proxy:{remote}"), True
+
+
 def networks(texts: Iterable[str], what: str) -> tuple[Network, ...]:
     """Of "10.0.0.0/8", "192.168.1.5", "fd00::/8". Raises Misconfigured."""
     found: list[Network] = []
@@ -333,7 +352,7 @@ def _parsed(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 def _what_to_do(caller: Caller, bucket: str, keys: bool) -> str:
-    make = "`antiphon keys add` on the server makes one"
+    make = "`antiphon keys add` on the server makes one, `antiphon keys pair` lets a device in"
     if keys:
         return f"this server asks for an access key: send it as `key` of session_start, or as a bearer token; {make}"
     if caller.proxied:

@@ -8,25 +8,17 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from orchestrator.access import Network, client_address
+from orchestrator.access import Network, seen
 from orchestrator.ports import Peer
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-PROXY_HEADERS = (
-    "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Forwarded-Server",
-    "X-Forwarded", "Forwarded", "Forwarded-For", "X-Real-IP", "X-Client-IP", "X-Cluster-Client-IP", "X-Original-Host",
-    "Via", "CF-Connecting-IP", "CF-Ray", "True-Client-IP", "Fastly-Client-IP", "X-Envoy-External-Address",
-    "X-Amzn-Trace-Id", "Tailscale-User-Login",
-)  # fmt: skip
-"""What proxies and tunnels add. A browser's own request has none of them."""
 
 
 def peer_of(request: web.Request, kind: str, trusted: Sequence[Network] = ()) -> Peer:
     """`trusted`: the proxies whose X-Forwarded-For is believed. A name that is not loopback's, on a connection from
     loopback, was brought here by a proxy, too, whether it says so or not."""
     remote = request.remote or ""
-    proxied = any(name in request.headers for name in PROXY_HEADERS)
-    address = client_address(remote, request.headers.getall("X-Forwarded-For", []), trusted) if proxied else remote
+    address, proxied = seen(remote, request.headers, request.headers.getall("X-Forwarded-For", []), trusted)
     if _is_loopback(remote) and not _is_loopback(host_name(request.headers.get("Host", ""))):
         proxied = True
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")

@@ -159,7 +159,7 @@ def signer(settings: OrchestratorSettings) -> Signer:
     """LiveKit's key where there is LiveKit, else the secret of the file, else one that ends with this process."""
     livekit = livekit_keys(settings)
     if livekit is not None:
-        return Signer(livekit[1], issuer=livekit[0], agent=getattr(settings, "livekit_agent", ""))
+        return Signer(livekit[1], issuer=livekit[0], agent=settings.livekit_agent)
     path = settings.token_secret_file
     if not path:
         return Signer(secrets.token_hex(32))

@@ -49,7 +49,7 @@ def _dispatch(settings: OrchestratorSettings, hub: SessionHub) -> Dispatch | Non
         return None
     try:
         from orchestrator.dispatch.worker import Dispatch, DispatchSettings
-        from orchestrator.transports.livekit.room import serve_room
+        from orchestrator.transports.livekit.room import serve_room, warm_up
         from orchestrator.transports.livekit.settings import RoomSettings
     except ImportError as error:
         raise Misconfigured(
@@ -57,10 +57,11 @@ def _dispatch(settings: OrchestratorSettings, hub: SessionHub) -> Dispatch | Non
             f"({error.name} is missing): ./antiphon install livekit; or set livekit_url to nothing",
             reason="LIVEKIT_MISSING",
         ) from error
+    warm_up()
     room = RoomSettings(lead_s=settings.lead_ms / 1000, grace_s=settings.grace_s)
 
-    async def serve(url: str, token: str, hub: Hub, *, participant: str, stop: asyncio.Event) -> None:
-        await serve_room(url, token, hub, settings=dataclasses.replace(room, participant=participant), stop=stop)
+    async def serve(url: str, token: str, hub: Hub, *, participant: str, stop: asyncio.Event) -> str:
+        return await serve_room(url, token, hub, settings=dataclasses.replace(room, participant=participant), stop=stop)
 
     wanted = DispatchSettings(
         url=settings.livekit_url,

@@ -6,16 +6,18 @@ import math
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 from aiohttp import web
 from msgspec import Struct
 
 from base.errors import AntiphonError, AtCapacity, BadRequest, Denied, Unavailable
-from orchestrator.access import Network, checked_text, require_named
+from orchestrator.access import LOCAL, Network, checked_text, require_named
 from orchestrator.callers import is_secure, peer_of
 from orchestrator.gate import Gate
 from orchestrator.keys import TALK, TOKEN
+from orchestrator.livekit_keys import is_loopback
 
 R = TypeVar("R", bound=Struct)
 Handler = Callable[[web.Request], Awaitable[web.Response]]
@@ -76,7 +78,9 @@ def token_handler(gate: Gate, livekit_url: str, trusted: Sequence[Network] = ())
             token = gate.mint(grant, room=room, identity=identity, name=name)
         except AntiphonError as error:
             return refusal(error)
-        return reply(TokenAnswer(livekit_url, token, room, identity, round(gate.token_ttl_s), socket_url(request)))
+        # A LiveKit on this machine's loopback is nothing to another machine: it is to talk over WebSocket.
+        there = "" if grant.bucket != LOCAL and is_loopback(urlsplit(livekit_url).hostname or "") else livekit_url
+        return reply(TokenAnswer(there, token, room, identity, round(gate.token_ttl_s), socket_url(request)))
 
     return serve
 

@@ -1,6 +1,5 @@
 """The containers of docker-compose.yml as plain processes on loopback: what each image runs, with the environment,
-secrets and health check that it has there, addresses moved to free ports. Caddy and livekit-server are the real ones.
-"""
+secrets and health check that it has there, addresses moved to free ports. Caddy and livekit-server are real."""
 
 from __future__ import annotations
 
@@ -82,6 +81,8 @@ class Host:
         text = text.replace("/opt/antiphon/src", str(ROOT / "src")).replace("/models", f"{self.place}/models")
         names = "|".join(map(re.escape, self.model["services"]))
         text = re.sub(rf"\b(?:{names}|127\.0\.0\.1):(\d+)", lambda m: f"127.0.0.1:{self.port(int(m[1]))}", text)
+        # Caddy's address, from which it is believed; everybody else's last figure stays.
+        text = text.replace("172.30.77.11", "127.0.0.1").replace("172.30.77.", "127.0.0.")
         return "127.0.0.1" if text == "0.0.0.0" else text
 
     def environment(self, name: str) -> dict[str, str]:

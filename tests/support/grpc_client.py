@@ -27,7 +27,7 @@ from orchestrator.ports import Hub
 from orchestrator.transports.grpc.servicer import ConversationServicer
 from orchestrator.transports.memory import Listener
 from pb.antiphon.v1 import conversation_pb2_grpc
-from tests.support.transports import until
+from tests.support.transports import PATIENCE_S, until
 
 METHOD = "/antiphon.v1.Conversation/Converse"
 SMALL_WINDOW = (("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 65_535))
@@ -115,6 +115,16 @@ async def grpc_serving(hub: Hub, limits: Limits | None = None) -> AsyncIterator[
 async def grpc_channel(address: str, *options: tuple[str, int]) -> AsyncIterator[grpc.aio.Channel]:
     async with grpc.aio.insecure_channel(address, options=(*rpc.CHANNEL_OPTIONS, *options)) as channel:
         yield channel
+
+
+async def code_of(call: Any) -> grpc.StatusCode:
+    """With which a call ends; what comes before is read and dropped."""
+    async with asyncio.timeout(PATIENCE_S):
+        with contextlib.suppress(grpc.aio.AioRpcError):
+            while await call.read() is not grpc.aio.EOF:
+                pass
+        code: grpc.StatusCode = await call.code()
+        return code
 
 
 @asynccontextmanager

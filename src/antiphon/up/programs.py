@@ -49,6 +49,11 @@ class Place:
         self._port = found
         return found
 
+    @property
+    def address(self) -> str:
+        """Where it listens, as far as it was decided; empty before that."""
+        return f"{self.host}:{self._port}" if self._port else ""
+
     def excuse(self, code: int) -> bool:
         """A port that was free when we looked may be taken when the service did: no wrong setting, try again."""
         return code == MISCONFIGURED and bool(self._port) and not ports.is_free(self.host, self._port or 0)
@@ -69,10 +74,15 @@ class LiveKit:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What is started, and with what. `config` is the configuration file, absolute; `responder` is who answers."""
+    """What is started, and with what. `config` is the configuration file, absolute; `responder` is who answers.
+
+    `lan`: where HTTPS listens beside the page, with `front`, the orchestrator's flags for it and for its keys.
+    """
 
     page: Place
     registry: Place
+    lan: Place | None = None
+    front: tuple[str, ...] = ()
     grpc: Place | None = None
     """None: the orchestrator opens no gRPC door, or the one that its settings say."""
     config: Path | None = None
@@ -112,6 +122,8 @@ class Layout:
     def _orchestrator(self, addresses: Mapping[str, str]) -> Sequence[str]:
         port = self.page.port(addresses["orchestrator"])
         where = ["--host", self.page.host, "--port", str(port), "--registry", addresses["registry"]]
+        if self.lan is not None:
+            where += ["--tls-port", str(self.lan.port(self.lan.address))]
         if self.grpc is not None:
             where += ["--grpc-port", str(self.grpc.port(""))]
         # After the brain's flags: of a flag that is given twice the last counts.
@@ -121,7 +133,7 @@ class Layout:
             if self.livekit
             else []
         )
-        return self._command("orchestrator", *where, *self.brain.flags, *responder, *livekit)
+        return self._command("orchestrator", *where, *self.front, *self.brain.flags, *responder, *livekit)
 
     def _livekit(self, livekit: LiveKit, addresses: Mapping[str, str]) -> Sequence[str]:
         port = livekit.place.port(addresses[LIVEKIT])
@@ -131,7 +143,7 @@ class Layout:
         return [*own, *flags]
 
     def _excuse(self, code: int) -> bool:
-        return any(place.excuse(code) for place in (self.page, self.grpc) if place is not None)
+        return any(place.excuse(code) for place in (self.page, self.lan, self.grpc) if place is not None)
 
     def _workers(self, command: str, count: int) -> list[Program]:
         made = []

@@ -17,9 +17,10 @@ from antiphon import browser, options
 from antiphon.livekit_files import client_is_here, find, how_to_get
 from antiphon.livekit_server import KEYS
 from antiphon.output import StatusLine, is_terminal
-from antiphon.places import Running, RunningFile, own_command, var_dir
+from antiphon.places import Running, RunningFile, keys_file, own_command, var_dir
 from antiphon.settings import UpSettings
 from antiphon.up.brains import NONE, Brain, Memory, choose
+from antiphon.up.devices import ANY, LanWelcome
 from antiphon.up.keyboard import Keyboard, is_somebody_there, open_keyboard
 from antiphon.up.logs import log_folder
 from antiphon.up.plan import Policy
@@ -28,11 +29,13 @@ from antiphon.up.programs import Layout, LiveKit, Place, is_set
 from antiphon.up.screen import JsonScreen, Screen
 from antiphon.up.supervisor import Supervisor
 from antiphon.web_files import ensure_livekit_client
-from base.errors import Unavailable
+from base.errors import Misconfigured, Unavailable
 from orchestrator.settings import OrchestratorSettings
 
 if TYPE_CHECKING:
     import aiohttp
+
+    from antiphon.lan.front import Front
 
 FACTS_S = 2.0
 KNOWN_S = 0.05
@@ -61,11 +64,15 @@ async def up(settings: UpSettings, page: OrchestratorSettings, *, config: Path |
         running = RunningFile()
         stack.callback(running.remove, os.getpid())
         stack.callback(screen.close)
+        keys = [] if is_set("orchestrator", "keys_file", config) else ["--keys-file", str(keys_file())]
+        front = await _front(settings, page, config, screen)
         brain = await _brain(settings, page, config, keyboard, screen)
         livekit = _livekit(settings, screen, stack) if settings.livekit else None
         layout = Layout(
             page=Place("page", page.host, page.port, screen.say),
             registry=Place("registry", "127.0.0.1", settings.registry_port, screen.say),
+            lan=Place("HTTPS page", ANY, settings.lan_port, screen.say) if front is not None else None,
+            front=(*keys, *(front.flags if front is not None else ())),
             grpc=Place("gRPC door", page.host, page.grpc_port, screen.say) if page.grpc_port >= 0 else None,
             config=config,
             brain=brain,
@@ -81,11 +88,14 @@ async def up(settings: UpSettings, page: OrchestratorSettings, *, config: Path |
         if isinstance(screen, JsonScreen):
             screen.on_gone = supervisor.stop_nowait
         async with asyncio.TaskGroup() as tasks:
-            welcome = _Welcome(settings, screen, keyboard, brain, log_dir, supervisor, running, livekit)
+            lan = LanWelcome(front, layout.lan, screen) if front is not None and layout.lan is not None else None
+            welcome = _Welcome(settings, screen, keyboard, brain, log_dir, supervisor, running, livekit, lan)
             screen.on_ready = welcome.ready
             helpers = [tasks.create_task(welcome.run())]
             if livekit is not None:
                 helpers.append(tasks.create_task(_page_client(screen)))
+            if lan is not None:
+                helpers.append(tasks.create_task(lan.run()))
             if isinstance(screen, Screen) and is_terminal(sys.stdout):
                 helpers.append(tasks.create_task(_watch_facts(screen, welcome)))
             try:
@@ -94,6 +104,28 @@ async def up(settings: UpSettings, page: OrchestratorSettings, *, config: Path |
             finally:
                 for helper in helpers:
                     helper.cancel()
+
+
+async def _front(
+    settings: UpSettings, page: OrchestratorSettings, config: Path | None, screen: Screen | JsonScreen
+) -> Front | None:
+    if not settings.lan:
+        return None
+    from antiphon.lan.front import prepare
+
+    if page.tls_cert:
+        raise Misconfigured("--lan makes its own certificate, and tls_cert is set already; use one of them")
+    front = await asyncio.to_thread(
+        prepare,
+        settings,
+        page,
+        var_dir() / "lan",
+        Path(page.keys_file) if page.keys_file else keys_file(),
+        is_set=lambda name: is_set("orchestrator", name, config),
+    )
+    if front.certificates.new_authority:
+        screen.say(f"made a certificate authority in {front.certificates.ca.parent}; devices have to trust it once")
+    return front
 
 
 async def _brain(
@@ -182,9 +214,11 @@ class _Welcome:
         supervisor: Supervisor,
         running: RunningFile,
         livekit: LiveKit | None,
+        lan: LanWelcome | None,
     ) -> None:
         self._running = running
         self._livekit = livekit
+        self._lan = lan
         self._settings = settings
         self._screen = screen
         self._keyboard = keyboard
@@ -216,7 +250,7 @@ class _Welcome:
     def _tell_others(self) -> None:
         """Where we are, for the other commands."""
         try:
-            self._running.write(Running(self.url, self._registry, os.getpid()))
+            self._running.write(Running(self.url, self._registry, os.getpid(), self._lan.url if self._lan else ""))
         except OSError as error:
             self._screen.say(
                 f"cannot write to {var_dir()}: {error.strerror}; other commands find this system "
@@ -235,6 +269,8 @@ class _Welcome:
             self._screen.tell("up", url=self.url, grpc=self.grpc, pids=self._supervisor.pids(), **livekit)
         else:
             self._banner(can_open)
+        if self._lan is not None:
+            await self._lan.show()
         if self._settings.open == "yes":
             browser.open_page(self.url)
         # Enter opens it: asked by a line on the screen, never by waiting for an answer.

@@ -338,11 +338,11 @@ class Dispatch:
     async def _serve(self, job: Job, url: str, token: str, stop: asyncio.Event) -> None:
         """A fault ends its room, never the process."""
         began = self._clock()
-        error = ""
+        error = why = ""
         log.info("livekit.room", job=job.id, room=job.room, participant=job.participant)
         hub = _CountingHub(self._hub, lambda: self._opened(job.id))
         try:
-            await self._serve_room(url, token, hub, participant=job.participant, stop=stop)
+            why = await self._serve_room(url, token, hub, participant=job.participant, stop=stop)
         except AntiphonError as fault:
             error = fault.message
             log.warning("livekit.room_failed", job=job.id, room=job.room, reason=fault.reason, message=error)
@@ -351,7 +351,7 @@ class Dispatch:
             log.error("livekit.room_failed", job=job.id, room=job.room, exc_info=fault)
         self._failed += bool(error)
         self._send(wire.job_over(job.id, error[:MOST_SAID]))
-        log.info("livekit.room_over", job=job.id, room=job.room, after_s=round(self._clock() - began, 1))
+        log.info("livekit.room_over", job=job.id, room=job.room, why=why, after_s=round(self._clock() - began, 1))
 
     def _opened(self, job_id: str) -> None:
         self._jobs.opened(job_id)

@@ -1,14 +1,15 @@
 """The deployment as it runs, by hand: each image's own command as its container would run it
-(`tests.support.containers`), the real Caddy with our Caddyfile and its local CA in front, a real livekit-server beside.
-"""
+(`tests.support.containers`), with the real Caddy and its local CA in front and a real livekit-server beside."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,11 +18,15 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import grpc
 import jwt
 import pytest
 
-from antiphon.exits import OK
+from antiphon.exits import OK, UNAVAILABLE
+from base import rpc
 from orchestrator.messages import unpack_audio
+from orchestrator.transports.grpc.wire import SERVICE as CONVERSATION
+from pb.antiphon.v1.conversation_pb2 import ConverseRequest, SessionStart
 from tests.support.containers import LIMIT_S, Host
 from tests.support.deployment import ROOT, caddy, dockerfile
 
@@ -50,6 +55,8 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
     services = host.model["services"]
     services["orchestrator"]["environment"] |= {"ANTIPHON_ORCHESTRATOR_ACCESS_KEY_FILE": str(keys)}
     services["orchestrator"]["environment"] |= {"ANTIPHON_ORCHESTRATOR_RESPONDER": "echo"}
+    public = f"wss://localhost:{host.port(443)}"
+    services["orchestrator"]["environment"] |= {"ANTIPHON_ORCHESTRATOR_LIVEKIT_PUBLIC_URL": public}
     services["tts-worker"]["environment"] |= {"ANTIPHON_TTS_WORKER_ENGINE": "sine"}
     async with AsyncExitStack() as stack:
         running = {name: await stack.enter_async_context(host.container(name)) for name in ORDER}
@@ -75,6 +82,9 @@ async def test_the_whole_of_it(tmp_path: Path) -> None:
     async with site(tmp_path) as here:
         await the_page_and_the_api(here)
         await a_conversation(here)
+        await a_token_for_both(here)
+        await the_grpc_door(here)
+        await doctor_from_outside(here)
         await livekit_and_nothing_else_of_it(here)
         await figures_for_prometheus_alone(here)
         for name in reversed(ORDER):
@@ -107,6 +117,8 @@ async def the_page_and_the_api(here: Site) -> None:
     async with http.get("/v1/voices", headers={"Origin": "https://evil.example"}) as answer:
         assert answer.status == 403
     async with http.get("/v1/voices", headers={"Origin": host.url}) as answer:
+        assert answer.status == 401
+    async with http.get("/v1/voices", headers={"Origin": host.url, "Authorization": f"Bearer {KEY}"}) as answer:
         assert answer.status == 200
         assert await answer.json()
 
@@ -137,6 +149,77 @@ async def said_back(http: aiohttp.ClientSession, text: str, key: str) -> tuple[s
             if said["type"] == "turn_finished":
                 return said["heard"], samples
     raise AssertionError("the conversation ended before the reply did")
+
+
+async def a_token_for_both(here: Site) -> None:
+    """With a key, a token; with that, LiveKit's door and the WebSocket's."""
+    async with here.http.post("/v1/token", json={}) as answer:
+        assert answer.status == 401
+    async with here.http.post("/v1/token", json={}, headers={"Authorization": f"Bearer {KEY}"}) as answer:
+        assert answer.status == 200, await answer.text()
+        given = await answer.json()
+    assert given["server_url"] == f"wss://localhost:{here.host.port(443)}"
+    assert given["websocket_url"] == f"wss://localhost:{here.host.port(443)}/v1/converse"
+    async with here.http.get("/rtc/validate", params={"access_token": given["participant_token"]}) as answer:
+        assert (answer.status, await answer.text()) == (200, "success")
+    assert (await said_back(here.http, "and again", given["participant_token"]))[0] == "and again"
+
+
+async def the_grpc_door(here: Site) -> None:
+    """Over the same origin, by its content type; health, and a stream both ways, which a missing key ends."""
+    roots = here.host.root_certificate.read_bytes()
+    async with rpc.secure_channel(f"localhost:{here.host.port(443)}", roots) as channel:
+        assert await rpc.serving(channel, timeout_s=LIMIT_S)
+        converse: Any = channel.stream_stream(f"/{CONVERSATION}/Converse")
+        call = converse(timeout=LIMIT_S)
+        await call.write(ConverseRequest(session_start=SessionStart(protocol=1)).SerializeToString())
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await to_the_end(call)
+        assert rpc.error_from_rpc(refused.value).reason == "KEY_MISSING"
+
+
+async def to_the_end(call: Any) -> None:
+    while await call.read() is not grpc.aio.EOF:
+        pass
+
+
+async def doctor_from_outside(here: Site) -> None:
+    """As an operator runs it: with a key all is tried, and a stranger is told so much."""
+    ca = str(here.host.root_certificate)
+    media = str(here.host.port(7881))
+    code, found = await doctor(here.host.url, "--key", KEY, "--ca", ca, "--media-tcp", media)
+    told = {check["name"]: check for check in found}
+    for name in ("DNS", f"TCP {here.host.port(443)}", "TLS", "page", "/healthz", "/readyz", "/metrics"):
+        assert told[name]["ok"], told[name]
+    for name in ("token", "WebSocket", "LiveKit signalling", "media, UDP", "media, TCP", "gRPC door"):
+        assert told[name]["ok"], told[name]
+    assert "Caddy Local Authority" in told["TLS"]["detail"]
+    assert "a sentence was spoken" in told["WebSocket"]["detail"]
+    assert f"UDP 127.0.0.1:{here.host.port(7882)}" in told["media, UDP"]["detail"]
+    assert f"127.0.0.1 takes connections on port {media}" in told["media, TCP"]["detail"]
+    assert code == (OK if told["LiveKit room"]["ok"] else UNAVAILABLE)
+    code, found = await doctor(here.host.url, "--ca", ca)
+    told = {check["name"]: check for check in found}
+    assert code == OK
+    assert "asks a stranger for a key" in told["WebSocket"]["detail"]
+    assert "a stranger gets none" in told["token"]["detail"]
+    # Without our CA it is nobody's business to go on.
+    code, found = await doctor(here.host.url)
+    assert code == UNAVAILABLE
+    assert (found[-1]["name"], found[-1]["ok"]) == ("TLS", False)
+    assert "--ca" in found[-1]["help"]
+
+
+async def doctor(url: str, *arguments: str) -> tuple[int, list[dict[str, Any]]]:
+    running = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "antiphon", "doctor", "--json", "--url", url, *arguments),
+        env={k: v for k, v in os.environ.items() if not k.startswith("ANTIPHON_")} | {"PYTHONPATH": str(ROOT / "src")},
+        stdout=subprocess.PIPE,
+    )
+    async with asyncio.timeout(LIMIT_S):
+        said, _ = await running.communicate()
+    assert running.returncode is not None
+    return running.returncode, json.loads(said)
 
 
 def livekit_token(host: Host, room: str, **changes: Any) -> str:
@@ -170,15 +253,19 @@ async def livekit_and_nothing_else_of_it(here: Site) -> None:
 async def figures_for_prometheus_alone(here: Site) -> None:
     async with here.http.get("/metrics") as answer:
         assert answer.status == 404
-    async with aiohttp.ClientSession() as inside:
+    url = f"http://127.0.0.1:{here.host.port(8765)}/metrics"
+    async with aiohttp.ClientSession() as somebody, somebody.get(url) as answer:
+        assert answer.status == 401
+    connector = aiohttp.TCPConnector(local_addr=("127.0.0.12", 0))
+    async with aiohttp.ClientSession(connector=connector) as inside:
         # By the container's name, as Prometheus asks; and a name that is not ours is still none.
-        for name, status in (("orchestrator:8765", 200), ("localhost", 200), ("evil.example", 421)):
-            url = f"http://127.0.0.1:{here.host.port(8765)}/metrics"
+        for name, status in (("orchestrator:8765", 200), ("evil.example", 421)):
             async with inside.get(url, headers={"Host": name}) as answer:
                 assert answer.status == status, name
         names = ""
         for port in (8765, 9101, 9102, 6789):
-            async with inside.get(f"http://127.0.0.1:{here.host.port(port)}/metrics") as answer:
+            url = f"http://127.0.0.1:{here.host.port(port)}/metrics"
+            async with inside.get(url, headers={"Host": "orchestrator:8765"}) as answer:
                 assert answer.status == 200, port
                 names += await answer.text()
     # The dashboard shows nothing that nobody measures.
@@ -246,6 +333,6 @@ def test_what_the_images_copy_is_here() -> None:
                 continue
             for source in words[:-1]:
                 assert (ROOT / source).exists(), f"{name}: {source}"
-                assert any(Path(source).match(pattern) for pattern in kept), (
+                assert any(Path(source).match(p) or Path(p) in Path(source).parents for p in kept), (
                     f"{name}: .dockerignore leaves out {source}"
                 )

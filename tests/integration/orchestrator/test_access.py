@@ -314,6 +314,14 @@ async def test_pages_elsewhere_ask_before_they_ask(tmp_path: Path) -> None:
         assert (await front.ask("/nothing", Origin="https://friend.example"))[2]["Access-Control-Allow-Origin"]
 
 
+async def test_livekit_on_loopback_is_told_to_nobody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIVEKIT_API_KEY", "APIx")
+    monkeypatch.setenv("LIVEKIT_API_SECRET", SECRET)
+    async with fronting(tmp_path, trusted_proxies=("127.0.0.1",), open_networks=("192.0.2.0/24",)) as front:
+        assert (await front.token())["server_url"] == "ws://127.0.0.1:7880"
+        assert (await front.token(X_Forwarded_For="192.0.2.7"))["server_url"] == ""
+
+
 async def test_with_livekit_the_token_is_livekits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIVEKIT_API_KEY", "APIx")
     monkeypatch.setenv("LIVEKIT_API_SECRET", SECRET)

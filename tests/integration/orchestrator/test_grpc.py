@@ -38,7 +38,7 @@ from orchestrator.ports import Peer, Transport
 from orchestrator.transports.grpc.servicer import ConversationServicer
 from pb.antiphon.v1 import conversation_pb2 as pb
 from pb.antiphon.v1 import conversation_pb2_grpc
-from tests.support.grpc_client import METHOD, SMALL_WINDOW, CallClient, call_of, grpc_channel, grpc_serving
+from tests.support.grpc_client import METHOD, SMALL_WINDOW, CallClient, call_of, code_of, grpc_channel, grpc_serving
 from tests.support.house import house
 from tests.support.transports import RecordingHub, RecordingSide, started, until
 
@@ -257,6 +257,16 @@ async def test_garbage_ends_its_own_call_with_words(address: str, hub: Recording
         assert not neighbour.got(Error)
 
 
+async def test_garbage_at_the_moment_of_the_first_answer_ends_its_call_as_well(address: str, hub: RecordingHub) -> None:
+    async with grpc_channel(address) as channel:
+        for _ in range(20):
+            call = channel.stream_stream(METHOD, lambda raw: raw, lambda raw: raw)()
+            await call.write(wire.request_of(SessionStart()).SerializeToString())
+            await call.write(b"\xff\xff\xff\xff")
+            assert await code_of(call) is grpc.StatusCode.INVALID_ARGUMENT
+    await until(lambda: all(len(side.lost) == 1 for *_, side in hub.opened))
+
+
 async def test_a_message_too_big_to_look_at_ends_the_call(address: str, hub: RecordingHub) -> None:
     anything = (("grpc.max_send_message_length", -1),)
     async with call_of(address) as neighbour, call_of(address, options=anything) as client:
@@ -433,8 +443,9 @@ async def test_a_hold_overtakes_what_waits_and_little_is_under_way_to_who_tells(
         ((), Peer("grpc", "127.0.0.1")),
         ((("authorization", "Bearer abc "),), Peer("grpc", "127.0.0.1", key="abc")),
         ((("authorization", "Basic abc"),), Peer("grpc", "127.0.0.1")),
-        ((("x-forwarded-for", "10.0.0.9"),), Peer("grpc", "127.0.0.1", proxied=True)),
-        ((("forwarded", "for=10.0.0.9"),), Peer("grpc", "127.0.0.1", proxied=True)),
+        ((("x-forwarded-for", "10.0.0.9"),), Peer("grpc", "proxy:127.0.0.1", proxied=True)),
+        ((("x-real-ip", "10.0.0.9"),), Peer("grpc", "proxy:127.0.0.1", proxied=True)),
+        ((("forwarded", "for=10.0.0.9"),), Peer("grpc", "proxy:127.0.0.1", proxied=True)),
     ],
 )
 async def test_the_peer_is_what_channel_and_metadata_say(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from base.errors import AntiphonError, AtCapacity, Denied, Misconfigured
-from orchestrator.access import Access, Caller, Grant, Policy, bucket_of, client_address, networks
+from orchestrator.access import Access, Caller, Grant, Policy, bucket_of, client_address, networks, seen
 from orchestrator.keys import MONITOR, TALK, TOKEN, KeyRecord, Keys, digest
 from orchestrator.tokens import LEEWAY_S, Signer, mint
 
@@ -91,8 +91,21 @@ def test_networks_that_were_opened() -> None:
     assert check(door, Caller("10.1.2.3")).how == "network"
     assert check(door, Caller("2001:db8::5"), MONITOR).how == "network"
     assert why(door, Caller("10.2.0.1")) == "KEY_MISSING"
-    # By a trusted proxy's word it is the client's address; through another it would be the proxy's own.
-    assert check(door, Caller("10.1.2.3", proxied=True)).how == "network"
+    # By a trusted proxy's word it is the client's address; through another it is nobody's.
+    trusted = networks(["10.1.0.1"], "trusted_proxies")
+    for via, forwarded, reason in (
+        ("10.1.0.1", ["10.1.2.3"], None),
+        ("10.1.0.1", ["192.0.2.7"], "KEY_MISSING"),
+        ("10.1.0.1", [], "KEY_MISSING"),
+        ("10.1.0.2", ["10.1.2.3"], "KEY_MISSING"),
+    ):
+        caller = Caller(*seen(via, ["Host", "X-Forwarded-For"], forwarded, trusted))
+        assert caller.proxied
+        if reason:
+            assert why(door, caller) == reason
+        else:
+            assert check(door, caller).how == "network"
+    assert seen("10.1.0.1", ["Host", "Origin"], [], trusted) == ("10.1.0.1", False)
     with pytest.raises(Misconfigured, match="neither an address nor a network"):
         networks(["10.1.0.0/33"], "open_networks")
 
@@ -332,8 +345,9 @@ def test_whose_word_counts(remote: str, forwarded: list[str], trusted: list[str]
 def test_a_header_makes_nobody_local(forwarded: list[str], remote: ipaddress.IPv4Address) -> None:
     """Whatever a client writes there, through a proxy it is not loopback."""
     for trusted in ((), networks(["0.0.0.0/0", "::/0"], "")):
-        address = client_address(str(remote), [*forwarded, "127.0.0.1"], trusted)
-        assert bucket_of(Caller(address, proxied=True)) != "local"
+        caller = Caller(*seen(str(remote), ["x-forwarded-for"], [*forwarded, "127.0.0.1"], trusted))
+        assert bucket_of(caller) != "local"
+        assert why(access(without_key="loopback"), caller) == "KEY_MISSING"
 
 
 @given(st.text(max_size=60))

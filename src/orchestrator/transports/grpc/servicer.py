@@ -19,6 +19,7 @@ from urllib.parse import unquote
 from base.audio import BYTES_PER_SAMPLE
 from base.errors import AntiphonError, AtCapacity, Denied, Internal, TimedOut, Unavailable, WrongState
 from base.log import get_logger
+from orchestrator.access import seen
 from orchestrator.connection import ClientTransport, Incoming, Limits, Link
 from orchestrator.messages import Audio, CloseCode, Error, InputState, ServerMessage, SessionEnd, SessionStart, State
 from orchestrator.ports import Hub, Peer
@@ -54,6 +55,8 @@ class ConversationServicer(conversation_pb2_grpc.ConversationServicer):
 
     async def Converse(self, request_iterator: AsyncIterator[wire.ConverseRequest], context: Any) -> None:
         limits = self._limits
+        # At once: were it left to the first write, a call that ends during that write could not be given a status.
+        await context.send_initial_metadata(())
         link = _Link(context, limits, self._clock)
         transport = functools.partial(_Transport, link, lead_s=self._lead_s)
         incoming = Incoming(self._hub, link, peer_of(context), limits, transport, self._clock)
@@ -208,12 +211,14 @@ def peer_of(context: Any) -> Peer:
     for key, value in context.invocation_metadata() or ():
         metadata[key] = value if isinstance(value, str) else ""
     scheme, _, key = metadata.get("authorization", "").partition(" ")
+    # No proxy is believed here about where a call came from.
+    address, proxied = seen(_address(context.peer()), metadata, (), ())
     return Peer(
         kind="grpc",
-        address=_address(context.peer()),
+        address=address,
         origin=metadata.get("origin", ""),
         key=key.strip() if scheme.lower() == "bearer" else "",
-        proxied="x-forwarded-for" in metadata or "forwarded" in metadata,
+        proxied=proxied,
     )
 
 
