@@ -177,7 +177,8 @@ export class Conversation extends EventTarget {
     if (reason !== "RESUME_UNKNOWN" && where !== "output_rate") return false;
     this.session = null;
     this.link.send(this.greeting());
-    this.tell("notice", { code: "new_session", message: "The server no longer knows this conversation; here is a new one." });
+    const text = "The server no longer knows this conversation; here is a new one.";
+    this.tell("notice", { type: "notice", code: "new_session", message: text });
     return true;
   }
 
