@@ -365,7 +365,8 @@ async def test_with_livekit_the_token_is_livekits(tmp_path: Path, monkeypatch: p
             assert got["server_url"] == url
             found = verify(Signer(SECRET, issuer="APIx"), got["participant_token"], now=time.time(), room="r")
             assert found.identity == got["participant_identity"]
-            assert (await here.token(X_Forwarded_For="192.0.2.7"))["server_url"] == elsewhere
+            away = await here.token(X_Forwarded_For="192.0.2.7", Host="192.168.1.4:8765")
+            assert away["server_url"] == elsewhere
 
 
 # --- devices ---------------------------------------------------------------------------------------------------------
