@@ -37,6 +37,7 @@ lock *args:
     ./antiphon dev uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q "$@" -o requirements-whisper.lock requirements-whisper.in
     ./antiphon dev uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q "$@" -o requirements-livekit.lock requirements-livekit.in
     ./antiphon dev uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q "$@" -o requirements-dev.lock requirements-dev.in
+    ./antiphon dev uv pip compile --python-version 3.13 --python-platform linux --generate-hashes --no-header --no-annotate -q "$@" -o deploy/requirements-cuda.lock deploy/requirements-cuda.in
     ./antiphon dev python scripts/check_lock.py
 
 # style, layers, generated files

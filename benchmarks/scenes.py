@@ -76,7 +76,9 @@ def state(listener: Listener) -> str:
     return told.state if told is not None else ""
 
 
-async def barge_in(listener: Listener, words: bytes, rng: random.Random, turn: int) -> BargeIn:
+async def barge_in(
+    listener: Listener, words: bytes, rng: random.Random, turn: int, watched_s: float = WATCHED_S
+) -> BargeIn:
     """Speaks `words` over `turn`, anywhere within a frame, and watches when the loudspeaker falls silent."""
     listener.log.blocks.clear()
     listener.listening = True
@@ -84,7 +86,7 @@ async def barge_in(listener: Listener, words: bytes, rng: random.Random, turn: i
     await asyncio.sleep(BEFORE_S)
     said = listener.say(words, offset=rng.randrange(UPLINK_RATE // 50))
     await said.wait_begun()
-    await asyncio.sleep(WATCHED_S)
+    await asyncio.sleep(watched_s)
     listener.listening = False
     # The next reply, if it came already, is not this one's sound.
     blocks = [b for b in listener.log.blocks if b.at_s < listener.log.first_sound_s.get(turn + 1, float("inf"))]
@@ -98,7 +100,12 @@ async def barge_in(listener: Listener, words: bytes, rng: random.Random, turn: i
 
 
 async def barge_in_often(
-    listener: Listener, words: Sequence[bytes], count: int, rng: random.Random, play_s: tuple[float, float]
+    listener: Listener,
+    words: Sequence[bytes],
+    count: int,
+    rng: random.Random,
+    play_s: tuple[float, float],
+    watched_s: float = WATCHED_S,
 ) -> list[BargeIn]:
     """Lets a reply sound for a while, speaks over it, waits for the next; `count` times."""
     Brain(listener)
@@ -107,7 +114,7 @@ async def barge_in_often(
     for _ in range(count):
         turn = await wait_sounding(listener, turn)
         await asyncio.sleep(rng.uniform(*play_s))
-        found.append(await barge_in(listener, rng.choice(words), rng, turn))
+        found.append(await barge_in(listener, rng.choice(words), rng, turn, watched_s))
         if found[-1].silence_s is None:
             # Whatever went wrong, the next one starts clean.
             listener.send(m.TextInput(text="go on"))

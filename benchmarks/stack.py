@@ -188,7 +188,7 @@ def stack(
         )
         made.voice = made.launch("tts-worker", "--engine", engine, "--slots", "128", *measured, *where)
         made.ear = made.launch("asr-worker", "--engine", ear, *many, *where)
-        made.orchestrator = made.launch("orchestrator", *where, *flags)
+        made.orchestrator = made.launch("orchestrator", "--grpc-port", "-1", *where, *flags)
         for process in (made.voice, made.ear, made.orchestrator):
             process.wait_ready()
         _wait_for_workers(made)

@@ -1,9 +1,11 @@
-"""A client in Python: a session over WebSocket that holds to the sample and survives a lost connection.
+"""A client in Python: a session over WebSocket or gRPC that holds to the sample and survives a lost connection.
 
     async with connect("http://127.0.0.1:8765", voice="en-us") as session:
         session.send_audio(pcm)                      # 16 kHz mono s16le, any length, as it is recorded
         async for event in session.events():         # Transcript, Reply, TurnFinished, …
             ...
+
+An address grpc://host:port means gRPC; what is under a session is in `antiphon.lines`.
 
 Whoever owns a loudspeaker takes what is to be heard from `session.player.read(samples)`, steadily: it is the last
 queue, it is silent from a hold on, and what is read there is what the server takes as heard. Without a loudspeaker,
@@ -16,24 +18,22 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import aiohttp
 import msgspec
 
 from antiphon import wire
+from antiphon.lines.line import Broken, Line, Opener, Unknown
 from antiphon.player import Player
-from antiphon.wire import Unknown
 from base.audio import BYTES_PER_SAMPLE
 from base.channels import Channel, ChannelClosed, Policy
-from base.errors import AntiphonError, AtCapacity, BadRequest, Denied, NotFound, Unavailable
+from base.errors import AntiphonError, AtCapacity, NotFound, Unavailable
 from orchestrator.messages import (
     Audio,
     Clear,
     ClientMessage,
-    CloseCode,
     Error,
     Hold,
     InputState,
@@ -45,19 +45,12 @@ from orchestrator.messages import (
     SessionStarted,
     SessionUpdate,
     TextInput,
-    pack_audio,
-    unpack_audio,
 )
 
-FINAL = frozenset({int(CloseCode.ENDED), int(CloseCode.RESUMED_ELSEWHERE), int(CloseCode.POLICY)})
-"""Close codes after which coming back makes no sense."""
 REPORT_S = 0.02
 EVENTS = 10_000
 AUDIO_PIECES = 100
 BACKOFF_S = (0.2, 5.0)
-CONNECT_S = 10.0
-LINE = 100
-"""Characters of what somebody else said that are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +158,7 @@ class Session:
             raise self._failure or SessionLost("the server closed the connection before the session started")
         return self.started
 
-    async def run(self, url: str, http: aiohttp.ClientSession, reconnect_s: float) -> None:
+    async def run(self, opened: Opener, reconnect_s: float) -> None:
         """Keeps the session connected until it is over. Does not raise: `events` does."""
         loop = asyncio.get_running_loop()
         try:
@@ -174,9 +167,9 @@ class Session:
             while True:
                 before = self.started
                 try:
-                    await self._converse(url, http)
+                    await self._converse(opened)
                     return
-                except _Broken as broken:
+                except Broken as broken:
                     if self.started is None:
                         raise Unavailable(f"{broken.reason}; `antiphon up` starts a system here") from None
                     if self.started is not before or lost_at is None:
@@ -198,63 +191,33 @@ class Session:
             self._events.close()
             self._control.close()
 
-    async def _converse(self, url: str, http: aiohttp.ClientSession) -> None:
-        """One connection. Returns when the session is over; raises `_Broken` when it may go on over another."""
-        async with self._open(url, http) as ws:
+    async def _converse(self, opened: Opener) -> None:
+        """One connection. Returns when the session is over; raises `Broken` when it may go on over another."""
+        async with opened() as line:
             start = msgspec.structs.replace(self.start, resume=self.started.resume) if self.started else self.start
-            await ws.send_str(wire.encode(start))
+            await line.send(start)
             try:
                 async with asyncio.TaskGroup() as tasks:
-                    others = [tasks.create_task(self._write(ws)), tasks.create_task(self._report())]
+                    others = [tasks.create_task(self._write(line)), tasks.create_task(self._report())]
                     try:
-                        await self._read(ws)
+                        async with contextlib.aclosing(line.received()) as messages:
+                            async for message in messages:
+                                self._take(message)
                     finally:
                         for other in others:
                             other.cancel()
-            except* (_Broken, AntiphonError, ConnectionError) as group:
+            except* (Broken, AntiphonError, ConnectionError) as group:
                 raise _first(group) from None
             finally:
                 self._connected = False
                 self.player.disconnected()
 
-    @asynccontextmanager
-    async def _open(self, url: str, http: aiohttp.ClientSession) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
-        try:
-            async with asyncio.timeout(CONNECT_S):
-                ws = await http.ws_connect(url, heartbeat=15.0, compress=0, max_msg_size=1 << 20)
-        except aiohttp.WSServerHandshakeError as error:
-            if error.status in (403, 421):
-                raise Denied(f"{url} refused the connection ({error.status}): this address may not be used") from error
-            raise _Broken(f"{url} answered {error.status} {_one_line(error.message)}") from error
-        except aiohttp.ClientResponseError as error:
-            raise _Broken(f"what answers at {url} is no web server: {_one_line(error.message)}") from error
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise _Broken(f"nothing answers at {url}{_why(error)}") from error
-        try:
-            yield ws
-        finally:
-            # A server that does not take part in closing is not waited for.
-            with contextlib.suppress(TimeoutError, aiohttp.ClientError, ConnectionError):
-                async with asyncio.timeout(2.0):
-                    await ws.close()
-
-    async def _read(self, ws: aiohttp.ClientWebSocketResponse) -> None:
-        async for message in ws:
-            if message.type is aiohttp.WSMsgType.BINARY:
-                self._take_audio(message.data)
-            elif message.type is aiohttp.WSMsgType.TEXT:
-                self._take(wire.decode(message.data))
-        if ws.close_code not in FINAL:
-            raise _Broken(f"the connection was lost (code {ws.close_code})")
-
-    def _take_audio(self, data: bytes) -> None:
-        with contextlib.suppress(BadRequest):  # a type of a later version
-            audio = unpack_audio(data)
-            self.player.push(audio.turn, audio.sample, audio.pcm)
-
-    def _take(self, message: ServerMessage | Unknown) -> None:
+    def _take(self, message: ServerMessage | Audio | Unknown) -> None:
         """The player first: a hold must not wait for anybody."""
         match message:
+            case Audio(turn=turn, sample=sample, pcm=pcm):
+                self.player.push(turn, sample, pcm)
+                return
             case Hold(turn=turn):
                 self.player.hold(turn)
                 self._send_reports()
@@ -284,15 +247,15 @@ class Session:
         self._ready.set()
         self._events.put_nowait(Reconnected(started) if again else started)
 
-    async def _write(self, ws: aiohttp.ClientWebSocketResponse) -> None:
+    async def _write(self, line: Line) -> None:
         """Control before audio, and nothing before the session has started."""
         while True:
             self._news.clear()
             if self._connected:
                 while (message := self._control.get_nowait()) is not None:
-                    await ws.send_str(wire.encode(message))
+                    await line.send(message)
                 while not len(self._control) and (audio := self._audio.get_nowait()) is not None:
-                    await ws.send_bytes(pack_audio(audio))
+                    await line.send(audio)
             await self._news.wait()
 
     async def _report(self) -> None:
@@ -308,37 +271,28 @@ class Session:
                 self.send(played)
 
 
-class _Broken(Exception):
-    """This connection is over, the session perhaps not."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
 def _first(group: BaseExceptionGroup[Any]) -> BaseException:
     """What the tasks of a connection failed with: the server's own word before the broken line that followed it."""
     found: list[BaseException] = []
     for error in group.exceptions:
         found.append(_first(error) if isinstance(error, BaseExceptionGroup) else error)
     found.sort(key=lambda e: not isinstance(e, AntiphonError))
-    return _Broken(f"the connection was lost ({_words(found[0])})") if isinstance(found[0], OSError) else found[0]
-
-
-def _why(error: BaseException) -> str:
-    """What the system said, without what aiohttp puts around it."""
-    said = error.os_error.strerror if isinstance(error, aiohttp.ClientConnectorError) else str(error)
-    return f" ({_one_line(said)})" if said else ""
-
-
-def _one_line(text: str) -> str:
-    """What somebody else said, for one line of a terminal."""
-    plain = "".join(c if c.isprintable() else " " for c in text)
-    return " ".join(plain.split())[:LINE]
+    return Broken(f"the connection was lost ({_words(found[0])})") if isinstance(found[0], OSError) else found[0]
 
 
 def _words(error: BaseException) -> str:
     return str(error) or type(error).__name__
+
+
+def _dial(url: str) -> AbstractAsyncContextManager[Opener]:
+    """Who is not called is not loaded."""
+    if url.startswith("grpc://"):
+        from antiphon.lines.grpc import line as over_grpc
+
+        return over_grpc.dial(url)
+    from antiphon.lines import websocket
+
+    return websocket.dial(wire.socket_url(url))
 
 
 @asynccontextmanager
@@ -358,10 +312,9 @@ async def connect(
     start = start or SessionStart(**{"hold": True, **options})
     player = player or Player(start.output_rate)
     session = Session(start, player)
-    target = wire.socket_url(url)
     try:
-        async with aiohttp.ClientSession() as http, asyncio.TaskGroup() as tasks:
-            running = tasks.create_task(session.run(target, http, reconnect_s))
+        async with _dial(url) as opened, asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(session.run(opened, reconnect_s))
             try:
                 await session.wait_started()
                 yield session

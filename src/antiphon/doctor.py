@@ -8,12 +8,13 @@ import importlib
 import importlib.metadata
 import os
 import platform
+import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from antiphon import microphone_check
 from antiphon.chat import devices
+from antiphon.checks import Check
 from antiphon.microphone_check import Finding, Verdict
 from antiphon.places import PAGE, REGISTRY, RunningFile, page_of, registry_of
 from base.audio import UPLINK_RATE, rms_dbfs
@@ -21,17 +22,6 @@ from base.errors import AntiphonError
 
 LISTEN_S = 5.0
 PIECE = UPLINK_RATE // 10 * 2
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """`needed`: without it Antiphon does not run; else it only lacks something. `help`: what to do when not `ok`."""
-
-    name: str
-    ok: bool
-    detail: str
-    help: str = ""
-    needed: bool = True
 
 
 PACKAGES: tuple[tuple[str, str, str, bool], ...] = (
@@ -50,7 +40,7 @@ PACKAGES: tuple[tuple[str, str, str, bool], ...] = (
 
 
 async def examine() -> list[Check]:
-    checks = [_python(), *(_package(*p) for p in PACKAGES), _detector(), *_sound()]
+    checks = [_python(), *(_package(*p) for p in PACKAGES), _detector(), *_livekit(), *_sound()]
     checks += await asyncio.gather(_page(), _registry(), _brains())
     return checks
 
@@ -84,6 +74,26 @@ def _detector() -> Check:
     except AntiphonError as error:
         return Check("speech detector", False, f"the WebRTC VAD alone: {error.message}", how, False)
     return Check("speech detector", True, f"Silero VAD beside the WebRTC VAD ({found.name})", needed=False)
+
+
+def _livekit() -> list[Check]:
+    """What `up --livekit` needs."""
+    from antiphon import livekit_files
+
+    name = "livekit-server"
+    try:
+        program = livekit_files.find()
+        detail = f"{livekit_files.version_of(program)}, WebRTC ({program})" if program else ""
+    except AntiphonError as error:
+        program, detail = None, error.message
+    help = livekit_files.how_to_get() if shutil.which("go") else livekit_files.NO_GO
+    server = Check(name, program is not None, detail or "WebRTC: not here; up serves WebSocket", help, False)
+    extra = livekit_files.client_is_here()
+    what = "takes rooms from LiveKit"
+    return [
+        server,
+        Check("livekit-protocol", extra, what if extra else f"{what}: not here", "./antiphon install livekit", False),
+    ]
 
 
 def _sound() -> list[Check]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import grpc
 
+from antiphon.places import worker_token
 from antiphon.speech.client import workers
 from base import rpc
 from base.errors import AntiphonError, NotFound, Unavailable
@@ -101,7 +102,7 @@ async def _list(stub: Stub) -> tuple[ModelReport, ...]:
 
 
 async def _ask(record: WorkerRecord, call: Call) -> Found:
-    async with rpc.channel(record.address) as channel:
+    async with rpc.channel(record.address, worker_token()) as channel:
         try:
             return Found(record.id, await call(models_pb2_grpc.ModelManagerStub(channel)))
         except grpc.aio.AioRpcError as failed:
@@ -109,7 +110,7 @@ async def _ask(record: WorkerRecord, call: Call) -> Found:
 
 
 async def _watch(record: WorkerRecord, news: asyncio.Queue[Found | None]) -> None:
-    async with rpc.channel(record.address) as channel:
+    async with rpc.channel(record.address, worker_token()) as channel:
         call = models_pb2_grpc.ModelManagerStub(channel).WatchModels(wire.WatchModelsRequest())
         try:
             async for change in call:

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from base.rpc_token import Token, read_token
+
 ROOT = Path(__file__).resolve().parents[2]
 """The clone, when this runs from one."""
 
@@ -38,13 +40,22 @@ def own_command(here: Path | None = None) -> str:
     return "./antiphon" if here == ROOT else shlex.quote(str(launcher))
 
 
+def keys_file() -> Path:
+    """The keys of the system that `up` runs."""
+    return var_dir() / "keys.json"
+
+
 @dataclass(frozen=True, slots=True)
 class Running:
-    """The system that `up` runs here; how other commands find it when it had to move to other ports."""
+    """The system that `up` runs here; how other commands find it when it had to move to other ports.
+
+    `lan` is the address for other devices, where there is one.
+    """
 
     url: str
     registry: str
     pid: int
+    lan: str = ""
 
 
 class RunningFile:
@@ -87,7 +98,7 @@ def _read(path: Path) -> Running | None:
     """None also when the process that wrote it is gone."""
     try:
         kept = json.loads(path.read_text())
-        running = Running(str(kept["url"]), str(kept["registry"]), int(kept["pid"]))
+        running = Running(str(kept["url"]), str(kept["registry"]), int(kept["pid"]), str(kept.get("lan", "")))
         os.kill(running.pid, 0)
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -120,3 +131,15 @@ def registry_of(given: str) -> str:
         return given
     running = RunningFile().read()
     return running.registry if running else REGISTRY
+
+
+WORKER_TOKEN = "ANTIPHON_WORKER_TOKEN_FILE"
+
+
+def worker_token(env: Mapping[str, str] | None = None) -> Token:
+    """What commands show to registry and workers: the token in the file that ANTIPHON_WORKER_TOKEN_FILE names.
+
+    Without that variable none, which is right where `up` runs them. Raises Misconfigured.
+    """
+    env = os.environ if env is None else env
+    return read_token(env.get(WORKER_TOKEN, ""), source=WORKER_TOKEN)

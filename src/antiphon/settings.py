@@ -38,9 +38,32 @@ class UpSettings:
     registry_port: Annotated[
         int, Meta(description="Port of the registry; the next free one is taken.", ge=0, le=65535)
     ] = 50050
+    livekit: Annotated[
+        bool, Meta(description="Start a livekit-server here, too, and talk by WebRTC; without one, by WebSocket.")
+    ] = False
+    livekit_server: Annotated[
+        str,
+        Meta(
+            description="The program livekit-server; empty: the one on the PATH, or what `antiphon livekit get` built."
+        ),
+    ] = ""
+    livekit_port: Annotated[
+        int,
+        Meta(description="Port of LiveKit's signalling; the next free one is taken.", ge=0, le=65535),
+    ] = 7880
     tts_workers: Annotated[int, Meta(description="TTS workers to start; 0: they run elsewhere.", ge=0, le=16)] = 1
     asr_workers: Annotated[int, Meta(description="ASR workers to start; 0: they run elsewhere.", ge=0, le=16)] = 1
     log_dir: Annotated[str, Meta(description="Where the services' logs go; empty: var/log beside src.")] = ""
+    lan: Annotated[
+        bool,
+        Meta(description="Serve other devices in this network, too: HTTPS with a CA of our own (docs/lan.md)."),
+    ] = False
+    lan_port: Annotated[
+        int, Meta(description="Port of HTTPS with --lan; the next free one is taken.", ge=1, le=65535)
+    ] = 8443
+    lan_addresses: Annotated[
+        tuple[str, ...], Meta(description="Private addresses of this machine that --lan does not find by itself.")
+    ] = ()
     verbose: Annotated[bool, Meta(description="Show the services' logs as well.")] = False
     stop_s: Annotated[float, Meta(description="How long a service may take to stop before it is killed.", gt=0)] = 15.0
 
@@ -50,7 +73,15 @@ class ChatSettings:
     url: Annotated[
         str, Meta(description="Address of the system to talk to; empty: the one that `up` runs here, or port 8765.")
     ] = ""
-    key: Annotated[str, Meta(description="Key that the system asks for, if it does.", extra={"secret": True})] = ""
+    key: Annotated[
+        str,
+        Meta(
+            description="Access key or token, if the system asks for one; empty: key_file, then the variable "
+            "ANTIPHON_KEY. On the command line other users of the machine can see it.",
+            extra={"secret": True},
+        ),
+    ] = ""
+    key_file: Annotated[str, Meta(description="File that has the access key in it.")] = ""
     voice: Annotated[str, Meta(description="Voice to be answered with; see `antiphon voices`.")] = ""
     language: Annotated[str, Meta(description="Language of the conversation (BCP 47).")] = ""
     rate: Annotated[float, Meta(description="Pace; 1 is the voice's own.", ge=0.5, le=3.0)] = 1.0

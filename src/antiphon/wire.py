@@ -6,11 +6,11 @@ comes as `Unknown`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
+from antiphon.lines.line import Unknown
 from base.errors import (
     AntiphonError,
     AtCapacity,
@@ -33,13 +33,6 @@ _ERRORS: dict[str, type[AntiphonError]] = {
     e.code: e
     for e in (BadRequest, NotFound, WrongState, Denied, AtCapacity, Unavailable, TimedOut, Misconfigured, Internal)
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Unknown:
-    """A message that this client does not know, as it came."""
-
-    text: str
 
 
 def encode(message: ClientMessage) -> str:

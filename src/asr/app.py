@@ -55,6 +55,7 @@ async def run(settings: AsrWorkerSettings, *, ready: Callable[[str], None] | Non
 @asynccontextmanager
 async def serving(settings: AsrWorkerSettings) -> AsyncIterator[lifecycle.Serving]:
     """A started worker, announced to its registry."""
+    token = rpc.read_token(settings.worker_token_file, host=settings.host)
     async with AsyncExitStack() as stack:
         engine = await _engine(settings)
         announcer: Announcer | None = None
@@ -72,7 +73,7 @@ async def serving(settings: AsrWorkerSettings) -> AsyncIterator[lifecycle.Servin
         servicer = SpeechToTextServicer(
             ears, longest_s=settings.utterance_s, config_s=settings.config_s, max_streams=settings.max_streams
         )
-        server = rpc.server()
+        server = rpc.server(token)
         recognition_pb2_grpc.add_SpeechToTextServicer_to_server(servicer, server)
         manager = ModelManagerServicer(
             loader,
@@ -87,7 +88,7 @@ async def serving(settings: AsrWorkerSettings) -> AsyncIterator[lifecycle.Servin
         stack.push_async_callback(server.stop, 0.5)
         await health.set_serving(True)
         if settings.registry:
-            store = await stack.enter_async_context(remote_store(settings.registry))
+            store = await stack.enter_async_context(remote_store(settings.registry, token=token))
             record = _record(settings, ears, _model(engine, loader), rpc.reachable_address(address, settings.advertise))
             announcer = await stack.enter_async_context(announced(store, record))
 

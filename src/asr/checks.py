@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from asr.engines.whisper.files import find_model
 from asr.settings import AsrWorkerSettings
+from base import rpc
 
 
 def check(settings: AsrWorkerSettings) -> None:
     """Raises Misconfigured."""
+    rpc.read_token(settings.worker_token_file, host=settings.host)
     if settings.engine == "whisper":
         find_model(settings.model, settings.models_dir)

@@ -19,6 +19,10 @@ class AsrWorkerSettings:
         str,
         Meta(description="host:port of the registry; empty: announce nowhere.", extra={"check": check_address_or_none}),
     ] = "127.0.0.1:50050"
+    worker_token_file: Annotated[
+        str,
+        Meta(description="File with the token that all services share; needed to serve others than this machine."),
+    ] = ""
     id: Annotated[str, Meta(description="Name of this worker; empty: made from host and process.")] = ""
     engine: Annotated[Literal["pocketsphinx", "whisper", "scripted"], Meta(description="What recognises.")] = (
         "pocketsphinx"

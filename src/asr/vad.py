@@ -263,6 +263,8 @@ class FrameVad:
         self._size = detector.frame_samples * 2
         self._rest = b""
         self._probability = 0.0
+        self.loudest_dbfs = SILENT_DBFS
+        """The loudest block of the last frame (levels.py)."""
 
     @property
     def speaking(self) -> bool:
@@ -282,6 +284,7 @@ class FrameVad:
     def push(self, sample: int, pcm: bytes) -> list[VadEvent]:
         """One frame whose first sample is `sample`. Raises ValueError for another length, or a frame from the past."""
         levels = block_levels(pcm)
+        self.loudest_dbfs = max(levels)
         news = self._vad.push(sample, self._detect(pcm), levels)
         if self._judge is None:
             return news

@@ -28,12 +28,21 @@ def check_address_or_none(address: str) -> None:
 
 def check_url_or_none(url: str) -> None:
     """For settings that hold the address of a web server; raises `Misconfigured`."""
+    _check_url(url, ("http", "https"), "http://127.0.0.1:11434/v1")
+
+
+def check_socket_or_none(url: str) -> None:
+    """For settings that hold the address of a WebSocket server; raises `Misconfigured`."""
+    _check_url(url, ("ws", "wss"), "ws://127.0.0.1:7880")
+
+
+def _check_url(url: str, schemes: tuple[str, ...], example: str) -> None:
     if not url:
         return
     try:
         parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        good = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
     except ValueError:
         good = False
     if not good:
-        raise Misconfigured(f"{url!r} is no address, such as http://127.0.0.1:11434/v1", reason="BAD_ADDRESS")
+        raise Misconfigured(f"{url!r} is no address, such as {example}", reason="BAD_ADDRESS")

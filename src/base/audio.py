@@ -61,8 +61,11 @@ def to_float(pcm: bytes) -> NDArray[np.float32]:
 
 def from_float(samples: NDArray[np.float32]) -> bytes:
     """float32 in [-1, 1] to s16le bytes; what lies outside is clipped, NaN becomes silence."""
-    clean = np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0)
-    scaled: NDArray[np.float32] = np.clip(np.rint(clean * 32768.0), -32768, 32767)
+    scaled: NDArray[np.float32] = samples * np.float32(32768.0)
+    np.rint(scaled, out=scaled)
+    if (none := np.isnan(scaled)).any():
+        scaled[none] = 0.0
+    np.clip(scaled, -32768, 32767, out=scaled)
     return bytes(scaled.astype("<i2").tobytes())
 
 

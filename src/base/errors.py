@@ -5,6 +5,7 @@
     │   ├── NotFound          … that names what isn't there         NOT_FOUND             not_found
     │   └── WrongState        … at the wrong time                   FAILED_PRECONDITION   wrong_state
     ├── Denied                who asks may not                      PERMISSION_DENIED     denied
+    │   └── Unauthenticated   … or does not say who he is           UNAUTHENTICATED       denied
     ├── AtCapacity            right request, no room now            RESOURCE_EXHAUSTED    at_capacity
     ├── Unavailable           what would do it is not there         UNAVAILABLE           unavailable
     ├── TimedOut              it took too long                      DEADLINE_EXCEEDED     timed_out
@@ -62,6 +63,11 @@ class Denied(AntiphonError):
     default_reason = "DENIED"
 
 
+class Unauthenticated(Denied):
+    grpc_code = "UNAUTHENTICATED"
+    default_reason = "UNAUTHENTICATED"
+
+
 class AtCapacity(AntiphonError):
     grpc_code = "RESOURCE_EXHAUSTED"
     code = "at_capacity"
@@ -95,7 +101,7 @@ BY_GRPC_CODE: dict[str, type[AntiphonError]] = {
     "NOT_FOUND": NotFound,
     "FAILED_PRECONDITION": WrongState,
     "PERMISSION_DENIED": Denied,
-    "UNAUTHENTICATED": Denied,
+    "UNAUTHENTICATED": Unauthenticated,
     "RESOURCE_EXHAUSTED": AtCapacity,
     "UNAVAILABLE": Unavailable,
     "DEADLINE_EXCEEDED": TimedOut,

@@ -30,7 +30,11 @@ from grpc_reflection.v1alpha import reflection
 
 from base.address import split_address as split_address
 from base.errors import BY_GRPC_CODE, AntiphonError, BadRequest, Internal, Misconfigured, Unavailable
-from base.rpc_guard import ErrorGuard
+from base.rpc_guard import ErrorGuard, maker
+from base.rpc_token import NONE as NONE
+from base.rpc_token import Token as Token
+from base.rpc_token import TokenChannel, TokenGuard
+from base.rpc_token import read_token as read_token
 
 DOMAIN = "antiphon"
 """google.rpc.ErrorInfo.domain of every error of ours."""
@@ -69,14 +73,26 @@ SERVER_OPTIONS: _Options = (
 )
 
 
-def server() -> grpc.aio.Server:
-    """A server that is not bound or started. Servicers raise `AntiphonError`s."""
-    return grpc.aio.server(interceptors=(ErrorGuard(abort),), options=SERVER_OPTIONS)
+def server(token: Token = NONE, *, at_once: int | None = None) -> grpc.aio.Server:
+    """A server that is not bound or started. Servicers raise `AntiphonError`s. With a token, callers need one.
+
+    `at_once`: calls at a time; one more is RESOURCE_EXHAUSTED before it reaches anybody.
+    """
+    guards = (ErrorGuard(abort), TokenGuard(token, maker)) if token else (ErrorGuard(abort),)
+    return grpc.aio.server(interceptors=guards, options=SERVER_OPTIONS, maximum_concurrent_rpcs=at_once)
 
 
-def channel(address: str) -> grpc.aio.Channel:
-    """A channel to "host:port"; the caller closes it."""
-    return grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+def channel(address: str, token: Token = NONE) -> grpc.aio.Channel:
+    """A channel to "host:port", whose calls carry the token; the caller closes it."""
+    opened = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+    return TokenChannel(opened, token) if token else opened
+
+
+def secure_channel(address: str, roots: bytes | None = None) -> grpc.aio.Channel:
+    """A channel over TLS to somebody outside; `roots`: the certificates (PEM) to trust, None: those that all trust."""
+    # Between us and somebody outside there may be a proxy that has to be used.
+    options = tuple(option for option in CHANNEL_OPTIONS if option[0] != "grpc.enable_http_proxy")
+    return grpc.aio.secure_channel(address, grpc.ssl_channel_credentials(roots), options=options)
 
 
 def bind(server: grpc.aio.Server, host: str, port: int) -> str:
@@ -230,6 +246,17 @@ async def answers(channel: grpc.aio.Channel, *, timeout_s: float) -> bool:
     except grpc.aio.AioRpcError as error:
         return error.code() not in {grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE}
     return True
+
+
+async def serving(channel: grpc.aio.Channel, *, timeout_s: float) -> bool:
+    """Whether the server at the other end says that it serves. Raises what kept it from answering."""
+    try:
+        answer = await health_pb2_grpc.HealthStub(channel).Check(
+            health_pb2.HealthCheckRequest(), timeout=timeout_s, wait_for_ready=False
+        )
+    except grpc.aio.AioRpcError as failed:
+        raise error_from_rpc(failed) from failed
+    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
 
 async def add_standard_services(server: grpc.aio.Server, service_full_names: Iterable[str]) -> Health:

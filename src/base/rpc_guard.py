@@ -40,7 +40,7 @@ class ErrorGuard:
         # A single request is read in here: what gRPC cannot read it fails without a word to us.
         read = None if streaming else handler.request_deserializer
         guarded = self._guard(_behaviour(handler), method, trace, read)
-        make = _MAKERS[streaming, bool(handler.response_streaming)]
+        make = maker(streaming, bool(handler.response_streaming))
         return make(guarded, handler.request_deserializer if streaming else None, handler.response_serializer)
 
     def _guard(self, behaviour: Any, method: str, trace: tracing.Trace | None, read: Any) -> Any:
@@ -87,6 +87,11 @@ _MAKERS: dict[tuple[bool, bool], Any] = {
     (True, False): grpc.stream_unary_rpc_method_handler,
     (True, True): grpc.stream_stream_rpc_method_handler,
 }
+
+
+def maker(streams_in: bool, streams_out: bool) -> Any:
+    """gRPC's constructor of a method's handler."""
+    return _MAKERS[streams_in, streams_out]
 
 
 def _leaf(error: Exception) -> Exception:

@@ -3,36 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from pathlib import Path
-
-from aiohttp import web
-from prometheus_client import CollectorRegistry
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from base import lifecycle, log, metrics, rpc
-from base.errors import Misconfigured
 from orchestrator.catalogue import Catalogue
-from orchestrator.checks import access_keys
 from orchestrator.clients.workers import Workers
 from orchestrator.detection import Detection, detection
 from orchestrator.downlink import Ticker
-from orchestrator.http import Guard, Health, make_app
+from orchestrator.gate import Gate, make_gate
+from orchestrator.grpc_door import grpc_door
+from orchestrator.http_door import House, http_door, what_doors_ask
 from orchestrator.hub import SessionHub
+from orchestrator.livekit_door import livekit_door
+from orchestrator.livekit_keys import is_loopback
 from orchestrator.measures import Measures
-from orchestrator.messages import VoiceDescription
 from orchestrator.session import Services
 from orchestrator.settings import OrchestratorSettings
+from orchestrator.tls import server_context
 from orchestrator.turn_detectors.smart_turn import SmartTurn
 from orchestrator.turn_ear import TurnEar
 from orchestrator.wishes import usual_choice
-from registry.directory import Directory, directory
-from registry.records import WorkerKind, WorkerRecord
+from registry.directory import directory
 from registry.stores.remote import remote_store
 
-WEB_DIR = Path(__file__).resolve().parent.parent.parent / "web"
+log_ = log.get_logger("orchestrator")
 
 
 async def run(settings: OrchestratorSettings, *, ready: Callable[[str], None] | None = None) -> int:
@@ -45,32 +41,55 @@ async def run(settings: OrchestratorSettings, *, ready: Callable[[str], None] | 
 async def orchestrator(settings: OrchestratorSettings) -> AsyncIterator[lifecycle.Serving]:
     """A started orchestrator; leaving ends every session."""
     rpc.split_address(settings.registry)
+    token = rpc.read_token(settings.worker_token_file)
     catalogue = Catalogue(settings)
-    keys = access_keys(settings.access_key_file)
+    gate = make_gate(settings, time.monotonic, time.time)
+    doors = what_doors_ask(settings, gate)
+    secure = server_context(settings.tls_cert, settings.tls_key)
     detector = await asyncio.to_thread(detection, settings)
     registry = metrics.new_registry()
     async with (
         _turn_ear(settings.turn_model) as ear,
-        remote_store(settings.registry) as store,
+        remote_store(settings.registry, token=token) as store,
         directory(store) as known,
         asyncio.TaskGroup() as tasks,
     ):
-        workers = Workers(known)
+        workers = Workers(known, token)
         ticker = Ticker()
         measures = Measures(registry)
         services = _services(settings, catalogue, detector, workers, ticker, measures, ear)
-        hub = SessionHub(settings, services, time.monotonic, keys=keys)
+        hub = SessionHub(settings, services, time.monotonic, gate=gate)
+        gate.on_change = hub.expel_revoked
         measures.watch(hub=hub.statistics, ticker=ticker.statistics, directory=known.statistics)
         ticking = tasks.create_task(ticker.run())
         sessions = tasks.create_task(hub.run())
-        runner, address = await _listen(settings, hub, workers, known, registry, detector)
+        watching = tasks.create_task(gate.run())
         try:
-            yield lifecycle.Serving(address, hub.drain)
+            async with AsyncExitStack() as open_doors:
+                livekit = await open_doors.enter_async_context(livekit_door(settings, hub, measures))
+                grpc = await open_doors.enter_async_context(grpc_door(settings, hub))
+                house = House(hub, workers, known, registry, detector, catalogue, grpc.address, livekit)
+                address = await open_doors.enter_async_context(http_door(settings, house, doors, secure))
+
+                async def drain() -> None:
+                    if livekit is not None:
+                        livekit.drain()
+                    await grpc.drain()
+                    await hub.drain()
+
+                _warn(settings, gate)
+                others = {"grpc": grpc.address} if grpc.address else {}
+                try:
+                    yield lifecycle.Serving(address, drain, others=others)
+                finally:
+                    # The doors stay open for the goodbyes.
+                    hub.close()
+                    await sessions
         finally:
             hub.close()
             await sessions
-            await runner.cleanup()
             ticking.cancel()
+            watching.cancel()
             await workers.close()
             await catalogue.close()
 
@@ -111,76 +130,13 @@ def _services(
     )
 
 
-async def _listen(
-    settings: OrchestratorSettings,
-    hub: SessionHub,
-    workers: Workers,
-    known: Directory,
-    registry: CollectorRegistry,
-    detector: Detection,
-) -> tuple[web.AppRunner, str]:
-    app = make_app(
-        hub,
-        web_dir=Path(settings.web_dir) if settings.web_dir else WEB_DIR,
-        metrics=lambda: metrics.exposition(registry),
-        health=lambda: _health(workers, known, detector),
-        resources={
-            "voices": lambda: voices(workers),
-            "workers": lambda: [_worker(w) for w in known.snapshot()],
-        },
-        guard=Guard(hosts=settings.allowed_hosts, origins=settings.allowed_origins),
-        lead_s=settings.lead_ms / 1000,
-    )
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, settings.host, settings.port, reuse_address=True, backlog=512)
-        await site.start()
-    except OSError as error:
-        await runner.cleanup()
-        taken = error.errno == errno.EADDRINUSE
-        raise Misconfigured(
-            f"cannot serve on {settings.host} port {settings.port}: "
-            + ("something else listens there; choose another port, or 0 for a free one" if taken else str(error)),
-            reason="PORT_TAKEN" if taken else "BAD_ADDRESS",
-        ) from error
-    host, port = runner.addresses[0][:2]
-    return runner, rpc.join_address(host, port)
-
-
-def _health(workers: Workers, known: Directory, detector: Detection) -> Health:
-    return Health(
-        ready=bool(workers.of(WorkerKind.TTS)),
-        facts={
-            "tts_workers": len(workers.of(WorkerKind.TTS)),
-            "asr_workers": len(workers.of(WorkerKind.ASR)),
-            "registry": "stale" if known.stale else "live",
-            "detector": detector.name,
-        },
-    )
-
-
-def voices(workers: Workers) -> list[VoiceDescription]:
-    """Every voice of every worker, once."""
-    found: dict[tuple[str, str], VoiceDescription] = {}
-    for worker in workers.of(WorkerKind.TTS):
-        for model in worker.models:
-            for voice in model.voices:
-                found.setdefault(
-                    (model.id, voice.id),
-                    VoiceDescription(id=voice.id, name=voice.name, languages=list(voice.languages), model=model.id),
-                )
-    return list(found.values())
-
-
-def _worker(worker: WorkerRecord) -> dict[str, object]:
-    return {
-        "id": worker.id,
-        "kind": worker.kind.value,
-        "models": [{"id": m.id, "engine": m.engine, "state": m.state.value} for m in worker.models],
-        "slots": worker.slots,
-        "slots_used": worker.slots_used,
-        "first_audio_s": worker.first_audio_s,
-        "rtf": worker.rtf,
-        "draining": worker.draining,
-    }
+def _warn(settings: OrchestratorSettings, gate: Gate) -> None:
+    """Who opened the door to others and made no keys learns it from the log, and not from their complaints."""
+    hosts = [settings.host] + ([settings.tls_host] if settings.tls_host and settings.tls_cert else [])
+    outside = next((h for h in hosts if not is_loopback(h)), None)
+    if outside is not None and not gate.keyed and not settings.open_networks:
+        log_.warning(
+            "only_loopback_is_served",
+            message=f"this server listens on {outside}, but there are no access keys: whoever is not on this machine "
+            "is refused. `antiphon keys add` makes a key",
+        )

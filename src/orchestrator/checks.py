@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import time
 
-from base.errors import Misconfigured
+from base import rpc
+from orchestrator.access import networks
 from orchestrator.catalogue import Catalogue
 from orchestrator.detection import detection
+from orchestrator.gate import make_gate
+from orchestrator.livekit_keys import livekit_keys
 from orchestrator.settings import OrchestratorSettings
+from orchestrator.tls import certificate, server_context
 
 
 def check(settings: OrchestratorSettings) -> None:
     """Raises Misconfigured for what an orchestrator would refuse. Loads the operator's own responder."""
+    rpc.read_token(settings.worker_token_file)
     Catalogue(settings)
     detection(settings)
-    access_keys(settings.access_key_file)
-
-
-def access_keys(path: str) -> tuple[str, ...]:
-    """One a line. Raises Misconfigured for a file without any."""
-    if not path:
-        return ()
-    try:
-        keys = tuple(line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip())
-    except (OSError, UnicodeError) as error:
-        raise Misconfigured(f"access_key_file {path!r} cannot be read: {error}") from error
-    if not keys:
-        raise Misconfigured(f"access_key_file {path!r} has no key in it; write one a line, or leave the setting empty")
-    return keys
+    make_gate(settings, time.monotonic, time.time)
+    networks(settings.trusted_proxies, "trusted_proxies")
+    server_context(settings.tls_cert, settings.tls_key)
+    certificate(settings.tls_ca)
+    livekit_keys(settings)

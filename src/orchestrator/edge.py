@@ -128,3 +128,8 @@ class Allowance:
             return False
         self._tokens -= amount
         return True
+
+    def wait_s(self, now: float, amount: float = 1.0) -> float:
+        """Until there is enough; 0 if there is."""
+        there = min(self._burst, self._tokens + (now - self._at) * self._rate)
+        return max(0.0, (amount - there) / self._rate)

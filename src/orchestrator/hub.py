@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import hmac
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from asr.vad import VadSettings
 from base import log as logs
 from base.audio import UPLINK_RATE
-from base.errors import AtCapacity, BadRequest, Denied, NotFound, Unavailable
+from base.errors import AtCapacity, BadRequest, NotFound, Unavailable
 from orchestrator import messages as m
+from orchestrator.access import Grant
 from orchestrator.conversation.machine import Policy
+from orchestrator.gate import Gate
 from orchestrator.ports import ClientSide, Peer, Transport, VoiceChoice
 from orchestrator.session import SHUTDOWN, Services, Session, cannot_hear
 from orchestrator.settings import OrchestratorSettings
@@ -49,11 +50,13 @@ class SessionHub:
         services: Services,
         clock: Callable[[], float],
         *,
-        keys: Iterable[str] = (),
+        gate: Gate | None = None,
     ) -> None:
+        """Without a gate everybody may open a session."""
         self._settings = settings
-        self._keys = tuple(_digest(key) for key in keys)
-        """Whoever has none of these may not open a session; empty: everybody may."""
+        self._gate = gate
+        self._grants: dict[str, Grant] = {}
+        """By session: what whoever opened it was found to be."""
         self._services = services
         self._clock = clock
         self._sessions: dict[str, Session] = {}
@@ -104,8 +107,7 @@ class SessionHub:
                 where="protocol",
             )
         check_formats(start)
-        if not peer.admitted:
-            self._check_key(start.key or peer.key)
+        grant = self._check(start, peer)
         if start.resume:
             return self._resume(start, transport)
         if len(self._sessions) >= self._settings.max_sessions:
@@ -113,23 +115,28 @@ class SessionHub:
             raise AtCapacity(
                 f"all {self._settings.max_sessions} sessions are taken; try again later", retry_after_s=10.0
             )
-        return self._open(start, transport, peer)
+        return self._open(start, transport, peer, grant)
 
-    def _open(self, start: m.SessionStart, transport: Transport, peer: Peer) -> Session:
+    def _open(self, start: m.SessionStart, transport: Transport, peer: Peer, grant: Grant | None) -> Session:
         assert self._tasks is not None
         workers = self._services.workers
         wish = changed_choice(VoiceChoice(model=start.model), start)
         choice = settled_choice(wish, self._services.usual, workers.language_of)
         workers.check_voice(choice)
+        workers.check_ear(choice.ear)
+        if grant is not None and self._gate is not None:
+            self._gate.open(grant)
         session = Session(secrets.token_hex(8), start, self._policy(start, choice), choice, self._services)
         self._sessions[session.id] = session
+        if grant is not None:
+            self._grants[session.id] = grant
         self._tokens[_digest(session.token)] = session
         self._opened += 1
         task = self._tasks.create_task(session.run())
         # Not in the task: one that is cancelled before it runs has no chance to do anything.
         task.add_done_callback(lambda _: self._over(session))
         session.attach_nowait(transport, self._started(session, start, resumed=False))
-        if not workers.can_hear(choice.heard):
+        if not workers.can_hear(choice.heard, choice.ear):
             session.notice_nowait("cannot_hear", cannot_hear(workers, choice.heard))
         if not workers.can_speak(choice):
             session.notice_nowait("cannot_speak", NO_VOICE)
@@ -151,24 +158,33 @@ class SessionHub:
             hangover_ms=VadSettings().hangover * 20,
             language=choice.language,
         )
-        if not self._services.workers.gives_partials(choice.heard):
+        if not self._services.workers.gives_partials(choice.heard, choice.ear):
             policy = policy.without_partials()
         return changed_policy(policy, start)
 
-    def _check_key(self, key: str) -> None:
-        if self._keys and not any(hmac.compare_digest(_digest(key), known) for known in self._keys):
-            raise Denied(
-                "this server asks for an access key: send it as `key` of session_start, or as a bearer token"
-                if not key
-                else "this access key is not one of this server's",
-                reason="KEY_MISSING" if not key else "KEY_UNKNOWN",
-                where="key",
-            )
+    def _check(self, start: m.SessionStart, peer: Peer) -> Grant | None:
+        """Who this is; None where nobody asks, or somebody else did."""
+        if self._gate is None or peer.admitted:
+            return None
+        resumed = self._tokens.get(_digest(start.resume)) if start.resume else None
+        resuming = self._grants.get(resumed.id) if resumed is not None else None
+        return self._gate.check(peer, key=start.key, resuming=resuming)
+
+    def expel_revoked(self) -> None:
+        """Sessions whose key was revoked end, and are told why. Call it when the keys are others."""
+        for id, grant in list(self._grants.items()):
+            error = self._gate.is_good(grant) if self._gate is not None else None
+            if error is not None:
+                log.info("session_expelled", session=id, key=grant.key)
+                self._sessions[id].expel_nowait(error)
 
     def _over(self, session: Session) -> None:
         session.close()
         self._sessions.pop(session.id, None)
         self._tokens.pop(_digest(session.token), None)
+        grant = self._grants.pop(session.id, None)
+        if grant is not None and self._gate is not None:
+            self._gate.close(grant)
         self._observe(session.statistics())
         log.info("session_closed", session=session.id)
 
@@ -206,7 +222,7 @@ class SessionHub:
             language=choice.language,
             hears=workers.hears(),
             speaks=workers.speaks(),
-            can_hear=workers.can_hear(choice.heard),
+            can_hear=workers.can_hear(choice.heard, choice.ear),
             responder=session.responder_name,
             grace_s=self._settings.grace_s,
             next_input_sample=session.next_input_sample * start.input_rate // UPLINK_RATE,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
@@ -12,6 +13,9 @@ from base.metrics import LATENCY_S
 from orchestrator.explain import TurnLine
 from orchestrator.hub import HubStatistics
 from registry.directory import DirectoryStatistics
+
+if TYPE_CHECKING:
+    from orchestrator.dispatch.worker import DispatchStatistics
 
 
 class Measures(Collector):
@@ -36,6 +40,7 @@ class Measures(Collector):
         self._hub: Callable[[], HubStatistics] | None = None
         self._ticker: Callable[[], Mapping[str, float]] | None = None
         self._directory: Callable[[], DirectoryStatistics] | None = None
+        self._livekit: Callable[[], DispatchStatistics] | None = None
         registry.register(self)
 
     def watch(
@@ -46,6 +51,9 @@ class Measures(Collector):
         directory: Callable[[], DirectoryStatistics],
     ) -> None:
         self._hub, self._ticker, self._directory = hub, ticker, directory
+
+    def watch_livekit(self, livekit: Callable[[], DispatchStatistics]) -> None:
+        self._livekit = livekit
 
     def session(self, counts: Mapping[str, int]) -> None:
         """A session is over; `counts` is its `statistics`."""
@@ -70,6 +78,15 @@ class Measures(Collector):
             directory = self._directory()
             yield _gauge("antiphon_directory_workers", "Workers known.", directory.workers)
             yield _gauge("antiphon_directory_stale_seconds", "Time without news of the registry.", directory.stale_s)
+        if self._livekit is not None:
+            livekit = self._livekit()
+            yield _gauge("antiphon_livekit_registered", "1: LiveKit gives us rooms.", livekit.registered)
+            yield _gauge("antiphon_livekit_registrations", "Times registered since the start.", livekit.registrations)
+            yield _gauge("antiphon_livekit_rooms", "Rooms that are served.", livekit.jobs)
+            yield _gauge("antiphon_livekit_reserved", "Places held for rooms without a session yet.", livekit.reserved)
+            yield _gauge("antiphon_livekit_accepted", "Jobs accepted since the start.", livekit.accepted)
+            yield _gauge("antiphon_livekit_refused", "Jobs refused since the start.", livekit.refused)
+            yield _gauge("antiphon_livekit_failed", "Rooms that ended with an error.", livekit.failed)
         for name, value in (self._ticker() if self._ticker is not None else {}).items():
             yield _gauge(f"antiphon_ticker_{name}", "Of the ticker that paces all playout.", value)
 

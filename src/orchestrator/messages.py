@@ -47,6 +47,8 @@ Name = Annotated[str, Meta(max_length=200)]
 Language = Annotated[str, Meta(max_length=200, pattern=r"^[A-Za-z0-9_-]*$")]
 Heard = Annotated[str, Meta(max_length=200, pattern=r"^(\*|[A-Za-z0-9_-]*)$")]
 """A language, or "*": the user's is to be detected."""
+Secret = Annotated[str, Meta(max_length=8_192)]
+"""An access key, or a token, which is longer."""
 LongText = Annotated[str, Meta(max_length=20_000)]
 Turn = Annotated[int, Meta(ge=0, lt=2**32)]
 SAMPLE_MAX = 2**62
@@ -80,6 +82,7 @@ class SessionStart(Struct, frozen=True, kw_only=True, tag="session_start"):
     model: Name = ""
     voice: Name = ""
     language: Heard = ""
+    ear: Name = ""
     rate: Annotated[float, Meta(ge=0.5, le=3.0)] = 1.0
     pitch: Annotated[float, Meta(ge=-12.0, le=12.0)] = 0.0
     responder: Name = ""
@@ -91,12 +94,13 @@ class SessionStart(Struct, frozen=True, kw_only=True, tag="session_start"):
     endpointing: Endpointing | None = None
     interruptible: bool = True
     resume: Name = ""
-    key: Name = ""
+    key: Secret = ""
 
 
 class SessionUpdate(Struct, frozen=True, kw_only=True, tag="session_update"):
     voice: Name | None = None
     language: Heard | None = None
+    ear: Name | None = None
     rate: Annotated[float, Meta(ge=0.5, le=3.0)] | None = None
     pitch: Annotated[float, Meta(ge=-12.0, le=12.0)] | None = None
     responder: Name | None = None
@@ -310,17 +314,18 @@ def encoded(message: ServerMessage) -> bytes:
     try:
         return server_encoder.encode(message)
     except UnicodeEncodeError:
-        return server_encoder.encode(_mended(msgspec.to_builtins(message)))
+        return server_encoder.encode(mended(msgspec.to_builtins(message)))
 
 
-def _mended(value: object) -> object:
+def mended(value: object) -> object:
+    """Plain values whose texts are whole."""
     match value:
         case str():
             return whole(value)
         case list() | tuple():
-            return [_mended(each) for each in value]
+            return [mended(each) for each in value]
         case dict():
-            return {_mended(key): _mended(each) for key, each in value.items()}
+            return {mended(key): mended(each) for key, each in value.items()}
         case _:
             return value
 
@@ -336,14 +341,24 @@ def parse_client(text: str | bytes) -> ClientMessage:
     try:
         return client_decoder.decode(text)
     except msgspec.ValidationError as e:
-        raise _explained(str(e)) from None
+        raise explained(str(e)) from None
     except RecursionError:
         raise Malformed("the message is nested too deeply") from None
     except (msgspec.DecodeError, UnicodeError) as e:
         raise Malformed(f"the message is not JSON: {e}", reason="NOT_JSON") from None
 
 
-def _explained(problem: str) -> Malformed:
+def client_message(type: str, fields: dict[str, object]) -> ClientMessage:
+    """The same from values that are no JSON any more. Raises Malformed likewise."""
+    try:
+        message: ClientMessage = msgspec.convert({"type": type, **fields}, ClientMessage)
+    except msgspec.ValidationError as e:
+        raise explained(str(e)) from None
+    return message
+
+
+def explained(problem: str) -> Malformed:
+    """What msgspec says, in our words."""
     said, at, path = problem.rpartition(" - at `$")
     what, where = (said, path.rstrip("`").lstrip(".")) if at else (problem, "")
     if len(what) > ECHOED:

@@ -1,26 +1,23 @@
 """What waits to be written to a client: control before audio, both bounded. Pure.
 
-Control that exceeds its bound means that the client does not read; the transport closes it. Audio has a bound only as
-a guard: downlink asks for `room` first.
+A control message is whatever its transport writes; it says itself how large it is. Control that exceeds its bound means
+that the client does not read; the transport closes it. Audio has a bound only as a guard: downlink asks for `room`
+first.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from enum import Enum
+from typing import Generic, TypeVar
 
-from orchestrator.messages import Audio, pack_audio
+from orchestrator.messages import Audio
 
 CONTROL_MESSAGES = 1_000
 CONTROL_BYTES = 1 << 20
 AUDIO_BYTES = 48_000 * 2 * 5
 
-
-class Kind(Enum):
-    TEXT = "text"
-    PONG = "pong"
-    AUDIO = "audio"
+Control = TypeVar("Control")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +29,11 @@ class OutboxStatistics:
     """Control messages that went out before audio that had waited longer."""
 
 
-class Outbox:
+class Outbox(Generic[Control]):
     """Two queues and one exit. `put_*` say False when the bound is exceeded; nothing was added then."""
 
     def __init__(self) -> None:
-        self._control: deque[tuple[Kind, bytes]] = deque()
+        self._control: deque[tuple[Control, int]] = deque()
         self._audio: deque[Audio] = deque()
         self._control_bytes = self._audio_bytes = self._high = self._overtaken = 0
 
@@ -48,11 +45,11 @@ class Outbox:
         """PCM waiting, without headers."""
         return self._audio_bytes
 
-    def put_control(self, data: bytes, kind: Kind = Kind.TEXT) -> bool:
-        if len(self._control) >= CONTROL_MESSAGES or self._control_bytes + len(data) > CONTROL_BYTES:
+    def put_control(self, message: Control, size: int) -> bool:
+        if len(self._control) >= CONTROL_MESSAGES or self._control_bytes + size > CONTROL_BYTES:
             return False
-        self._control.append((kind, data))
-        self._control_bytes += len(data)
+        self._control.append((message, size))
+        self._control_bytes += size
         self._note()
         return True
 
@@ -64,16 +61,16 @@ class Outbox:
         self._note()
         return True
 
-    def pop(self) -> tuple[Kind, bytes] | None:
+    def pop(self) -> Control | Audio | None:
         if self._control:
-            kind, data = self._control.popleft()
-            self._control_bytes -= len(data)
+            message, size = self._control.popleft()
+            self._control_bytes -= size
             self._overtaken += bool(self._audio)
-            return kind, data
+            return message
         if self._audio:
             audio = self._audio.popleft()
             self._audio_bytes -= len(audio.pcm)
-            return Kind.AUDIO, pack_audio(audio)
+            return audio
         return None
 
     def drop_audio(self, turn: int | None = None) -> None:

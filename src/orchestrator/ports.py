@@ -113,13 +113,14 @@ class Hub(Protocol):
 class VoiceChoice:
     """Who speaks, and how. Empty strings and None: the default. Read at the start of a turn.
 
-    `hears`: what the user speaks, where that is not `language`; "*" is to be detected.
+    `hears`: what the user speaks, where that is not `language`; "*" is to be detected. `ear`: the model that listens.
     """
 
     model: str = ""
     voice: str = ""
     language: str = ""
     hears: str = ""
+    ear: str = ""
     rate: float = 1.0
     pitch: float = 0.0
     range: float = 1.0

@@ -127,6 +127,7 @@ class Session:
         self._ears = EarsClient(
             services.workers,
             language=choice.heard,
+            ear=choice.ear,
             phrases=phrases,
             post=self._post,
             notice=self.notice_nowait,
@@ -245,6 +246,12 @@ class Session:
 
     def end_nowait(self, reason: str) -> None:
         self._inbox.post_nowait(e.SessionEnded(reason))
+
+    def expel_nowait(self, error: AntiphonError) -> None:
+        """Whoever talks here may not any more: they are told, and the session ends."""
+        self._tell(m.Error(code=error.code, message=error.message, fatal=True, reason=error.reason))
+        self._close_transport(m.CloseCode.POLICY, error.message)
+        self._inbox.post_nowait(e.SessionEnded("expelled"))
 
     def tick(self, now: float) -> None:
         """Call every 50 ms or so. A fault in it ends the session."""
@@ -566,9 +573,9 @@ class Session:
         return settled_choice(changed_choice(choice, wish), self._services.usual, self._services.workers.language_of)
 
     def _choose(self, choice: VoiceChoice) -> None:
-        """From the next turn; a language from the next utterance."""
-        if choice.heard != self._choice.heard:
-            self._ears.hear_nowait(choice.heard)
+        """From the next turn; a language and an ear from the next utterance."""
+        if (choice.heard, choice.ear) != (self._choice.heard, self._choice.ear):
+            self._ears.hear_nowait(choice.heard, choice.ear)
             self._deaf = choice.heard
         self._choice = choice
         self._tell_deaf(self._clock())
@@ -578,7 +585,7 @@ class Session:
         language = self._deaf
         if not language:
             return
-        if self._services.workers.can_hear(language):
+        if self._services.workers.can_hear(language, self._choice.ear):
             self._deaf = ""
         elif self._notices.take(now):
             self._deaf = ""
@@ -622,6 +629,7 @@ class Session:
             responder = self._services.responder(update.responder) if update.responder is not None else self._responder
             choice = self._changed(self._choice, update)
             self._services.workers.check_voice(choice)
+            self._services.workers.check_ear(choice.ear)
         except AntiphonError as error:
             self._refuse(error)
             return

@@ -7,18 +7,30 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from base.address import check_address, check_url_or_none
+from base.address import check_address, check_socket_or_none, check_url_or_none
 
 Milliseconds = Annotated[int, Meta(ge=50, le=10_000)]
 
 
 @dataclass(frozen=True, slots=True)
 class OrchestratorSettings:
-    host: Annotated[str, Meta(description="Address to serve HTTP and WebSocket on.")] = "127.0.0.1"
+    host: Annotated[str, Meta(description="Address to serve HTTP, WebSocket and gRPC on.")] = "127.0.0.1"
     port: Annotated[int, Meta(description="Port to serve on; 0 picks a free one.", ge=0, le=65535)] = 8765
+    grpc_port: Annotated[
+        int,
+        Meta(
+            description="Port of the gRPC door, on the same address; 0 picks a free one, -1 opens none.",
+            ge=-1,
+            le=65535,
+        ),
+    ] = 50060
     registry: Annotated[
         str, Meta(description="host:port of the registry that knows the workers.", extra={"check": check_address})
     ] = "127.0.0.1:50050"
+    worker_token_file: Annotated[
+        str,
+        Meta(description="File with the token that registry and workers ask for; empty: they ask for none."),
+    ] = ""
     web_dir: Annotated[str, Meta(description="Folder of the web page; empty: the one beside src/.")] = ""
     allowed_origins: Annotated[
         tuple[str, ...], Meta(description="Origins besides our own whose pages may open a session.")
@@ -27,8 +39,92 @@ class OrchestratorSettings:
         tuple[str, ...], Meta(description="Host names besides loopback under which we may be addressed.")
     ] = ()
     access_key_file: Annotated[
-        str, Meta(description="File with the access keys, one a line, one of which a session must have; empty: none.")
+        str,
+        Meta(description="File with access keys as they are, one a line; keys_file is the better way; empty: none."),
     ] = ""
+    livekit_url: Annotated[
+        str,
+        Meta(
+            description="LiveKit's signalling, as this server reaches it; empty: no LiveKit. Without LiveKit's key "
+            "(livekit_key_file, or LIVEKIT_API_KEY and LIVEKIT_API_SECRET) there is none, either.",
+            extra={"check": check_socket_or_none},
+        ),
+    ] = "ws://127.0.0.1:7880"
+    livekit_public_url: Annotated[
+        str,
+        Meta(
+            description="LiveKit's signalling, as clients reach it; empty: livekit_url.",
+            extra={"check": check_socket_or_none},
+        ),
+    ] = ""
+    livekit_key_file: Annotated[
+        str, Meta(description="LiveKit's own key file, one line `KEY: SECRET`; empty: the two variables.")
+    ] = ""
+    keys_file: Annotated[
+        str,
+        Meta(
+            description="File of `antiphon keys` (hashes, not keys); changes are noticed while running. It need not "
+            "exist yet; empty: none."
+        ),
+    ] = ""
+    without_key: Annotated[
+        Literal["auto", "loopback", "nobody"],
+        Meta(
+            description="Who needs no key: loopback (this machine itself), nobody, or auto (loopback as long as there "
+            "are no keys). What came through a proxy is not loopback."
+        ),
+    ] = "auto"
+    open_networks: Annotated[
+        tuple[str, ...],
+        Meta(description="Addresses or networks besides (10.1.0.0/16) that are served without a key."),
+    ] = ()
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        Meta(description="Addresses or networks of proxies whose X-Forwarded-For tells the client's own address."),
+    ] = ()
+    address_sessions: Annotated[
+        int,
+        Meta(description="Sessions at once from one address (IPv6: /64) that is not loopback; 0: no limit.", ge=0),
+    ] = 20
+    address_sessions_per_minute: Annotated[
+        int, Meta(description="Sessions opened a minute from one address that is not loopback; 0: no limit.", ge=0)
+    ] = 60
+    tokens_per_minute: Annotated[
+        int, Meta(description="Tokens a minute for one key, or one address without a key; 0: no limit.", ge=0)
+    ] = 60
+    token_secret_file: Annotated[
+        str,
+        Meta(
+            description="File with the secret that signs tokens where there is no LiveKit; empty: one made at start, "
+            "so that tokens end with the process. Several orchestrators need the same."
+        ),
+    ] = ""
+    token_ttl_s: Annotated[float, Meta(description="How long a token is good.", ge=10, le=86_400)] = 600.0
+    tls_cert: Annotated[str, Meta(description="Certificate with its chain (PEM), for HTTPS; empty: HTTP alone.")] = ""
+    tls_key: Annotated[str, Meta(description="Its key (PEM, without a password).")] = ""
+    tls_ca: Annotated[
+        str, Meta(description="Certificate of a CA of your own, which devices get at /ca.crt; empty: none.")
+    ] = ""
+    tls_host: Annotated[str, Meta(description="Address to serve HTTPS on; empty: that of HTTP.")] = ""
+    tls_port: Annotated[
+        int,
+        Meta(
+            description="Port to serve HTTPS on, beside HTTP; 0 picks a free one; -1: HTTPS in place of HTTP.",
+            ge=-1,
+            le=65535,
+        ),
+    ] = -1
+    livekit_agent: Annotated[
+        str,
+        Meta(description="Name by which LiveKit dispatches us to rooms that ask for it; empty: to every room."),
+    ] = ""
+    livekit_per_participant: Annotated[
+        bool,
+        Meta(
+            description="An agent, and a session, for every human in a room; off: one a room, the first human talks "
+            "and others listen."
+        ),
+    ] = False
     max_sessions: Annotated[int, Meta(description="Sessions at once; one more is refused.", ge=1)] = 100
     language: Annotated[
         str, Meta(description="Language of a session that names none (BCP 47); *: what is said is detected.")

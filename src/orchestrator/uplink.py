@@ -26,7 +26,7 @@ from typing import Protocol
 
 from asr.vad import FrameVad, SpeechDismissed
 from asr.vad import SpeechStarted as VadStarted
-from base.audio import UPLINK_RATE, rms_dbfs
+from base.audio import UPLINK_RATE
 from base.channels import Channel, ChannelClosed, Policy
 from orchestrator.conversation.events import Event, FinalHeard, Input, InputChanged, SpeechEnded, SpeechStarted
 
@@ -128,7 +128,7 @@ class Uplink:
         self._pending_from = 0
         self.counts = UplinkCounts()
         self.level_dbfs = -120.0
-        """The loudest frame of the current or last utterance."""
+        """The loudest 5 ms of the current or last utterance, as the VAD measures them."""
 
     @property
     def next_sample(self) -> int:
@@ -260,8 +260,10 @@ class Uplink:
         self._heard.append(pcm)
         if self._utterance is not None:
             self._send(sample, pcm)
-            self.level_dbfs = max(self.level_dbfs, rms_dbfs(pcm))
-        for news in self._vad.push(sample, pcm):
+        found = self._vad.push(sample, pcm)
+        if self._utterance is not None:
+            self.level_dbfs = max(self.level_dbfs, self._vad.loudest_dbfs)
+        for news in found:
             if isinstance(news, VadStarted):
                 self._start(news.utterance, news.sample, now)
             elif isinstance(news, SpeechDismissed):
@@ -271,7 +273,7 @@ class Uplink:
 
     def _start(self, utterance: int, sample: int, now: float) -> None:
         self._utterance = utterance
-        self.level_dbfs = rms_dbfs(self._recent[-1][1])
+        self.level_dbfs = self._vad.loudest_dbfs
         self._post(SpeechStarted(utterance, sample, self._media.at(sample, now)))
         for at, pcm in self._recent:
             if at + FRAME_SAMPLES > sample - PREROLL_SAMPLES:

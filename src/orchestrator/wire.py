@@ -102,9 +102,10 @@ _ERRORS = {code.value[0]: BY_GRPC_CODE[code.name] for code in grpc.StatusCode if
 # --- recognition -----------------------------------------------------------------------------------------------------
 
 
-def recognition_config(language: str, phrases: tuple[str, ...]) -> rec.RecognizeRequest:
+def recognition_config(language: str, phrases: tuple[str, ...], model: str = "") -> rec.RecognizeRequest:
     return rec.RecognizeRequest(
         config=rec.RecognitionConfig(
+            model=model,
             language=language,
             phrases=phrases,
             format=syn.AudioFormat(encoding=syn.AUDIO_ENCODING_PCM_S16LE, sample_rate=16_000),

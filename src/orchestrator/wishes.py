@@ -50,7 +50,9 @@ def changed_choice(choice: VoiceChoice, wish: m.SessionStart | m.SessionUpdate |
     The language "*" is one to hear: what is spoken stays.
     """
     changes: dict[str, Any] = {
-        field: value for field in ("voice", "language", "rate", "pitch") if (value := getattr(wish, field)) is not None
+        field: value
+        for field in ("voice", "language", "ear", "rate", "pitch")
+        if (value := getattr(wish, field, None)) is not None
     }
     if changes.get("language") == ANY:
         del changes["language"]

@@ -22,11 +22,12 @@ async def serving(settings: RegistrySettings, store: Store | None = None) -> Asy
 
     Watches never end by themselves, so draining only says NOT_SERVING; `settings.drain_s` bounds the rest.
     """
+    token = rpc.read_token(settings.worker_token_file, host=settings.host)
     if store is None:
         store = MemoryStore(
             Leases(max_ttl_s=settings.max_ttl_s, capacity=settings.max_workers, size=wire.size_in_snapshot)
         )
-    server = rpc.server()
+    server = rpc.server(token)
     registry_pb2_grpc.add_RegistryServicer_to_server(RegistryServicer(store), server)
     health = await rpc.add_standard_services(server, [wire.SERVICE])
     address = rpc.bind(server, settings.host, settings.port)

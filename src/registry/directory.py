@@ -9,7 +9,7 @@ from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import NoReturn
 
-from base.errors import AntiphonError
+from base.errors import AntiphonError, Denied
 from base.log import get_logger
 from registry.records import WorkerRecord
 from registry.store import Store
@@ -77,6 +77,7 @@ class Directory:
     async def run(self) -> NoReturn:
         """Watches the store, over and over."""
         failures = 0
+        said = ""
         while True:
             try:
                 await self._follow()
@@ -86,6 +87,10 @@ class Directory:
                     self._losses += 1
                     self._stale_since = self._clock()
                     log.warning("registry.lost", message=error.message, workers=len(self._view.workers))
+                elif isinstance(error, Denied) and error.message != said:
+                    # It is there and will not have us: that does not pass by itself.
+                    log.error("registry.refused", message=error.message)
+                said = error.message
                 self._view.lost()
             await asyncio.sleep(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
             failures += 1

@@ -64,7 +64,7 @@ async def serving(settings: TtsWorkerSettings) -> AsyncIterator[Serving]:
             stack.enter_context(http_server(worker.registry, host=settings.host, port=settings.metrics_port))
         address = await worker.start()
         if settings.registry:
-            store = await stack.enter_async_context(remote_store(settings.registry))
+            store = await stack.enter_async_context(remote_store(settings.registry, token=worker.token))
             worker.announcer = await stack.enter_async_context(announced(store, worker.record(address)))
         yield Serving(address, worker.drain, worker.over, lambda: EXIT_WEDGED if worker.over.is_set() else EXIT_OK)
 
@@ -74,6 +74,7 @@ class _Worker:
 
     def __init__(self, settings: TtsWorkerSettings) -> None:
         self._settings = settings
+        self.token = rpc.read_token(settings.worker_token_file, host=settings.host)
         self._draining = False
         self.over = asyncio.Event()
         self.announcer: Announcer | None = None
@@ -104,7 +105,7 @@ class _Worker:
         self._measures.models.set_function(lambda: sum(s.state is State.READY for s in self.house.loader.statuses()))
         self._measures.model_bytes.set_function(lambda: sum(s.size for s in self.house.loader.statuses()))
         self._measures.threads.set_function(lambda: self._runner.threads)
-        self._server = rpc.server()
+        self._server = rpc.server(self.token)
         self._health: rpc.Health | None = None
         self._id = settings.id or f"tts-{socket.gethostname()}-{os.getpid()}"
         self._epoch = new_epoch()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base import rpc
 from base.errors import Misconfigured
 from tts_workers import catalogue
 from tts_workers.settings import TtsWorkerSettings
@@ -9,6 +10,7 @@ from tts_workers.settings import TtsWorkerSettings
 
 def check(settings: TtsWorkerSettings) -> None:
     """Raises Misconfigured for what a worker would refuse, and for a model that it could never load."""
+    rpc.read_token(settings.worker_token_file, host=settings.host)
     models = [(m.id, m.engine) for m in settings.models] or [(settings.engine, settings.engine)]
     for id, engine in models:
         catalogue.check(id, engine)

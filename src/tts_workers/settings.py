@@ -46,6 +46,10 @@ class TtsWorkerSettings:
             extra={"check": check_address_or_none},
         ),
     ] = ""
+    worker_token_file: Annotated[
+        str,
+        Meta(description="File with the token that all services share; needed to serve others than this machine."),
+    ] = ""
     id: Annotated[str, Meta(description="Its name in the registry; empty: made from host and process.")] = ""
     engine: Annotated[str, Meta(description="Engine of its one model, where `models` is empty.")] = "espeak"
     models: Annotated[

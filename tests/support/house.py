@@ -65,6 +65,8 @@ class House:
 
     registry: str
     url: str
+    grpc: str
+    """Address of the gRPC door."""
     http: aiohttp.ClientSession
     _stack: AsyncExitStack = field(repr=False)
     _front: AsyncExitStack = field(repr=False)
@@ -226,22 +228,25 @@ async def house(
     asr: int = 1,
     tts_settings: dict[str, Any] | None = None,
     registry_at: str = "",
+    key: str = "",
     **settings: Any,
 ) -> AsyncIterator[House]:
     """Everything in this process, known to the orchestrator. `settings` are the orchestrator's; responder: echo.
 
-    `registry_at`: there is a registry already.
+    `registry_at`: there is a registry already. `key`: what the house itself asks with, where keys are asked for.
     """
     async with plainly(), AsyncExitStack() as stack:
         if not registry_at:
             registry = await stack.enter_async_context(registry_serving(RegistrySettings(port=0)))
             registry_at = registry.address
-        settings = {"port": 0, "responder": "echo", "registry": registry_at} | settings
+        settings = {"port": 0, "grpc_port": 0, "responder": "echo", "registry": registry_at} | settings
         # Workers leave before the orchestrator does, and come after it, as they do in life.
         front = await stack.enter_async_context(AsyncExitStack())
         serving = await front.enter_async_context(orchestrator(OrchestratorSettings(**settings)))
-        http = await stack.enter_async_context(aiohttp.ClientSession())
-        made = House(registry_at, f"http://{serving.address}", http, stack, front, serving)
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        http = await stack.enter_async_context(aiohttp.ClientSession(headers=headers))
+        grpc = serving.others.get("grpc", "")
+        made = House(registry_at, f"http://{serving.address}", grpc, http, stack, front, serving)
         for number in range(tts):
             await made.tts(f"tts{number}", **(tts_settings or {}))
         for number in range(asr):

@@ -28,7 +28,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-BUILT = Path("~/.cache/antiphon/livekit-1.13.5/server")
+from antiphon.livekit_files import VERSION
+
+BUILT = Path(f"~/.cache/antiphon/livekit-{VERSION}/server")
 LIMIT_S = 60.0
 TRIES = 5
 
@@ -136,7 +138,7 @@ class LiveKitServer:
         self.key_file.write_text(f"{self.key}: {self.secret}\n")
         self.key_file.chmod(0o600)
         with (self.place / "livekit.log").open("ab") as log:
-            self.process = subprocess.Popen(
+            self.process = subprocess.Popen(  # noqa: ASYNC220
                 [str(program), "--config", str(config)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -153,17 +155,13 @@ class LiveKitServer:
         process, self.process = self.process, None
         if process is None:
             return
-        if process.poll() is None:
-            # LiveKit waits for its participants on the first SIGTERM, and goes on the second.
-            process.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
-            if not kill:
-                with suppress(ProcessLookupError):
-                    process.send_signal(signal.SIGTERM)
-        try:
-            await asyncio.to_thread(process.wait, 5.0)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            await asyncio.to_thread(process.wait, LIMIT_S)
+        # LiveKit waits for its participants to leave on the first SIGTERM, and goes on the second.
+        for number in (signal.SIGKILL,) if kill else (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):
+            with suppress(ProcessLookupError):
+                process.send_signal(number)
+            with suppress(subprocess.TimeoutExpired):
+                await asyncio.to_thread(process.wait, 0.5 if number is signal.SIGTERM else LIMIT_S)
+                return
 
     async def _wait_answers(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + LIMIT_S
@@ -189,8 +187,8 @@ class LiveKitServer:
                 "  node_ip: 127.0.0.1",
                 "  use_external_ip: false",
                 "  enable_loopback_candidate: true",
-                "  interfaces:",
-                "    includes: [lo]",
+                "  ips:",
+                "    includes: [127.0.0.1/32]",
                 # Without these, every client is told of public STUN servers.
                 "  stun_servers: []",
                 "keys:",

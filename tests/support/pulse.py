@@ -79,8 +79,11 @@ def require() -> None:
 
 
 @contextmanager
-def sound_system(place: Path) -> Iterator[SoundSystem]:
-    """Runs while the block does. `place` must have a short path: a socket lies in it."""
+def sound_system(place: Path, *, echo: bool = True) -> Iterator[SoundSystem]:
+    """Runs while the block does. `place` must have a short path: a socket lies in it.
+
+    `echo`: the room hears the speaker.
+    """
     socket = place / "pulse"
     (place / ".asoundrc").write_text(ASOUNDRC)
     env = {k: v for k, v in os.environ.items() if not k.startswith(("PULSE_", "ALSA_", "DISPLAY", "WAYLAND"))}
@@ -89,8 +92,9 @@ def sound_system(place: Path) -> Iterator[SoundSystem]:
         f"module-native-protocol-unix auth-anonymous=1 socket={socket}",
         "module-null-sink sink_name=speaker rate=48000 channels=1",
         "module-null-sink sink_name=room rate=48000 channels=1",
-        f"module-loopback source=speaker.monitor sink=room latency_msec={ECHO_MS}",
     ]
+    if echo:
+        modules.append(f"module-loopback source=speaker.monitor sink=room latency_msec={ECHO_MS}")
     arguments = ["-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "--realtime=no"]
     arguments += ["--high-priority=no", "--log-level=error", "--resample-method=speex-float-1"]
     daemon = subprocess.Popen(
@@ -106,6 +110,8 @@ def sound_system(place: Path) -> Iterator[SoundSystem]:
             assert daemon.poll() is None, daemon.stderr and daemon.stderr.read()
             assert time.monotonic() < deadline, "PulseAudio does not answer"
             time.sleep(0.05)
+        for kind, name in (("sink", "speaker"), ("source", "room.monitor")):
+            subprocess.run(["pactl", f"set-default-{kind}", name], env=env, check=True, timeout=LIMIT_S)
         yield SoundSystem(place, env, daemon.pid)
     finally:
         daemon.kill()

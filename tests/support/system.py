@@ -78,6 +78,11 @@ class System:
         return str(self.wait_event(lambda e: e["event"] == "up", "address")["url"])
 
     @property
+    def grpc(self) -> str:
+        """Address of the gRPC door."""
+        return str(self.wait_event(lambda e: e["event"] == "up", "address")["grpc"])
+
+    @property
     def registry(self) -> str:
         ready = self.wait_event(lambda e: e["event"] == "ready" and e["name"] == "registry", "registry")
         return str(ready["address"])
@@ -181,8 +186,9 @@ def running(folder: Path, *flags: str, **env: str) -> Iterator[System]:
     """`up`, all as it is by default but for free ports and a folder of its own. Kills what is left of it."""
     mark = uuid.uuid4().hex
     command = ["up", "--json", "--open", "no", "--llm", "none"]
-    if "--port" not in flags:
-        command += ["--port", "0"]
+    for flag in ("--port", "--grpc-port"):
+        if flag not in flags:
+            command += [flag, "0"]
     with (folder / "stderr").open("wb") as stderr:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "antiphon", *command, "--registry-port", "0", *flags],

@@ -13,6 +13,7 @@ from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, web
 from aiohttp.test_utils import TestServer
 
 from base.errors import AntiphonError
+from orchestrator.connection import Limits
 from orchestrator.messages import (
     Audio,
     ClientMessage,
@@ -26,7 +27,7 @@ from orchestrator.messages import (
 )
 from orchestrator.ports import Hub, Peer, Transport
 from orchestrator.transports.memory import Listener
-from orchestrator.transports.websocket import Limits, serve_websocket
+from orchestrator.transports.websocket import serve_websocket
 
 PATIENCE_S = 15.0
 

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { AudioDevice } from "../../web/audio.js";
+import { AudioDevice } from "../../web/antiphon/audio.js";
 
 class Port {
   posted = [];
@@ -37,6 +37,10 @@ globalThis.AudioContext = class {
   async close() {
     assert.ok(!this.over, "closed twice");
     this.over = true;
+  }
+
+  createGain() {
+    return { connect() {} };
   }
 
   createMediaStreamSource() {

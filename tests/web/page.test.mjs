@@ -2,10 +2,14 @@
 
 import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
-import { Conversation } from "../../web/antiphon.js";
-import { PlayPosition, ReplyCaption } from "../../web/captions.js";
-import { FrameCutter } from "../../web/mic-worklet.js";
-import { backoff, mayResume, packAudio, unpackAudio } from "../../web/protocol.js";
+import { Conversation } from "../../web/antiphon/conversation.js";
+import { PlayPosition, ReplyCaption, TrackPosition } from "../../web/antiphon/captions.js";
+import { FrameCutter } from "../../web/antiphon/mic-worklet.js";
+import { Latency } from "../../web/antiphon/latency.js";
+import { WebSocketLink } from "../../web/antiphon/links.js";
+import { backoff, mayResume, packAudio, unpackAudio } from "../../web/antiphon/protocol.js";
+import { Transcript } from "../../web/antiphon/transcript.js";
+import { phase, words } from "../../web/antiphon/words.js";
 
 const hex = (buffer) => Buffer.from(buffer).toString("hex");
 
@@ -82,6 +86,74 @@ test("the play position runs on between reports, but not far", () => {
   assert.equal(position.at(99, 48000, 0.02, false), 4800);
 });
 
+test("a reply that comes as a track goes on while it is given and sounds", () => {
+  const track = new TrackPosition(48000);
+  track.written(1);
+  track.state("speaking", 1);
+  assert.deepEqual(track.at(2), { turn: 0, samples: 0 }, "it has not sounded yet");
+  track.sound(0.2, 2);
+  assert.deepEqual(track.at(2.5), { turn: 1, samples: 24000 });
+  track.state("barged_in", 2.5);
+  track.sound(0.2, 2.6);
+  assert.deepEqual(track.at(9), { turn: 1, samples: 24000 }, "held");
+  track.state("speaking", 10);
+  track.sound(0.2, 10.1);
+  assert.deepEqual(track.at(11.1), { turn: 1, samples: 72000 }, "it went on where it was");
+  track.written(2);
+  track.finished(1, 11.1);
+  track.sound(0.2, 12);
+  assert.deepEqual(track.at(12.5), { turn: 2, samples: 24000 }, "the next one begins at its beginning");
+});
+
+test("what the user waits for: the end of speech to the answer's first sound, speech over a reply to silence", () => {
+  const latency = new Latency();
+  const speak = (from, to) => {
+    for (let at = from; at < to; at += 0.02) latency.microphone(0.1, at);
+  };
+  for (let at = 0; at < 1; at += 0.02) latency.microphone(0.001, at);
+  speak(1, 2);
+  latency.turnEnded(true);
+  assert.equal(latency.reply(0, 2.3), null);
+  assert.ok(Math.abs(latency.reply(0.1, 2.5).response_s - 0.52) < 0.021);
+  assert.equal(latency.reply(0.1, 2.6), null, "told once");
+  // Over the reply, which falls silent.
+  for (let at = 2.6; at < 4; at += 0.02) latency.reply(0.1, at);
+  speak(3.95, 4.5);
+  latency.reply(0.1, 4.03);
+  latency.reply(0, 4.05);
+  assert.ok(Math.abs(latency.turnFinished("barge_in").silence_s - 0.08) < 0.001);
+  // A noise that it goes on after, and words that were typed, are neither.
+  latency.reply(0.1, 6);
+  speak(6.1, 6.3);
+  latency.resumed();
+  assert.equal(latency.turnFinished("barge_in"), null);
+  latency.turnEnded(false);
+  assert.equal(latency.reply(0.1, 9), null);
+});
+
+test("what is going on, in a word, and in words", () => {
+  const facts = { status: "open", state: "listening", microphone: "open", push: false, paused: false, secure: true };
+  const told = (changes) => [phase({ ...facts, ...changes }), words({ ...facts, ...changes })];
+  assert.deepEqual(told({}), ["listening", "Listening"]);
+  assert.deepEqual(told({ state: "barged_in" })[0], "interrupted");
+  assert.deepEqual(told({ microphone: "muted" }), ["muted", "Microphone off"]);
+  assert.deepEqual(told({ microphone: "muted", push: true }), ["muted", "Hold the button to talk"]);
+  assert.deepEqual(told({ status: "closed", secure: false })[0], "insecure");
+  assert.deepEqual(told({ paused: true })[0], "paused");
+  assert.equal(told({ status: "resuming", state: "speaking" })[0], "reconnecting");
+});
+
+test("a transcript holds what was heard, and what was taken back is not in it", () => {
+  const transcript = new Transcript();
+  const at = new Date(2026, 0, 1, 9, 5);
+  transcript.take({ type: "turn_ended", transcript: "what is", turn: 1 }, at);
+  transcript.take({ type: "turn_finished", turn: 1, heard: "", unheard: "The", reason: "withdrawn" }, at);
+  transcript.take({ type: "turn_ended", transcript: "what is the time", turn: 2 }, at);
+  assert.equal(transcript.take({ type: "mark" }, at), false);
+  transcript.take({ type: "turn_finished", turn: 2, heard: "It is ten", unheard: "past nine.", reason: "barge_in" }, at);
+  assert.equal(transcript.text("Ada"), "09:05  You: what is the time\n09:05  Ada: It is ten [not heard: past nine.]\n");
+});
+
 // --- a conversation over a socket that the test holds the other end of ---
 
 class FakeSocket {
@@ -147,13 +219,15 @@ const until = async (condition) => {
 globalThis.WebSocket = FakeSocket;
 let talk;
 
-function begin() {
+const settled = () => new Promise((r) => setTimeout(r, 0));
+
+async function begin() {
   FakeSocket.made = [];
   const audio = new FakeAudio();
-  talk = new Conversation("ws://here", audio, { voice: "en" });
+  talk = new Conversation(() => new WebSocketLink("ws://here"), audio, { voice: "en" });
   const events = [];
   talk.addEventListener("status", ({ detail }) => events.push(detail.status));
-  talk.start();
+  await talk.start();
   const socket = FakeSocket.made[0];
   socket.open();
   socket.say(started);
@@ -162,15 +236,15 @@ function begin() {
 
 afterEach(() => talk?.end());
 
-test("starts with what it can do and was asked for", () => {
-  const { socket, events } = begin();
+test("starts with what it can do and was asked for", async () => {
+  const { socket, events } = await begin();
   const { type, hold, voice, input_rate, output_rate, resume } = socket.sent[0];
   assert.deepEqual([type, hold, voice, input_rate, output_rate, resume], ["session_start", true, "en", 48000, 48000, undefined]);
   assert.deepEqual(events, ["connecting", "open"]);
 });
 
-test("audio, orders and reports pass between server and loudspeaker", () => {
-  const { audio, socket } = begin();
+test("audio, orders and reports pass between server and loudspeaker", async () => {
+  const { audio, socket } = await begin();
   socket.onmessage({ data: packAudio(1, 960, Int16Array.of(5, 6)) });
   socket.say({ type: "hold", turn: 1 });
   socket.say({ type: "resume", turn: 1, sample: 7 });
@@ -181,8 +255,8 @@ test("audio, orders and reports pass between server and loudspeaker", () => {
   assert.deepEqual(socket.sent.at(-1), { type: "played", turn: 1, samples: 962 });
 });
 
-test("the microphone is sent only while it is open, numbered from where the server is", () => {
-  const { audio, socket } = begin();
+test("the microphone is sent only while it is open, numbered from where the server is", async () => {
+  const { audio, socket } = await begin();
   const frame = (sample) => audio.tell("frame", { sample, pcm: new Int16Array(960), level: 0 });
   frame(0);
   talk.listen("open");
@@ -195,7 +269,7 @@ test("the microphone is sent only while it is open, numbered from where the serv
 });
 
 test("a lost connection is resumed with the token, and the place in the microphone's time", async () => {
-  const { audio, socket, events } = begin();
+  const { audio, socket, events } = await begin();
   talk.listen("open");
   socket.drop(1006);
   assert.deepEqual(audio.orders.at(-1), ["detach", undefined, undefined]);
@@ -211,7 +285,7 @@ test("a lost connection is resumed with the token, and the place in the micropho
 });
 
 test("when the grace time is over it begins anew and says so", async () => {
-  const { socket } = begin();
+  const { socket } = await begin();
   const notices = [];
   talk.addEventListener("notice", ({ detail }) => notices.push(detail));
   socket.drop(1006);
@@ -227,7 +301,7 @@ test("when the grace time is over it begins anew and says so", async () => {
 });
 
 test("what could not be sent is told, and choices hold for the next session as well", async () => {
-  const { socket } = begin();
+  const { socket } = await begin();
   assert.equal(talk.ask("are you there"), true);
   talk.update({ voice: "", language: "", rate: 1 });
   assert.deepEqual(socket.sent.at(-1), { type: "session_update", voice: "", language: "", rate: 1 });
@@ -240,8 +314,8 @@ test("what could not be sent is told, and choices hold for the next session as w
 });
 
 for (const code of [1000, 4001]) {
-  test(`a close with ${code} is the end`, () => {
-    const { socket, events } = begin();
+  test(`a close with ${code} is the end`, async () => {
+    const { socket, events } = await begin();
     socket.drop(code);
     assert.equal(events.at(-1), "closed");
     assert.equal(FakeSocket.made.length, 1);
@@ -249,14 +323,83 @@ for (const code of [1000, 4001]) {
 }
 
 test("ending says so, also while there is no connection", async () => {
-  const { socket, events } = begin();
+  const { socket, events } = await begin();
   talk.end();
   assert.equal(socket.sent.at(-1).type, "session_end");
   assert.equal(events.at(-1), "closed");
-  const again = begin();
+  const again = await begin();
   again.socket.drop(1006);
   talk.end();
   assert.equal(again.events.at(-1), "closed");
   await new Promise((r) => setTimeout(r, 400));
   assert.equal(FakeSocket.made.length, 1);
+});
+
+// --- another kind of link: one whose media may fail ---
+
+class FakeRoom {
+  kind = "livekit";
+  sent = [];
+
+  open() {}
+
+  send(message) {
+    this.sent.push(message);
+    return true;
+  }
+
+  listen(on) {
+    this.on = on;
+  }
+
+  microphone() {}
+
+  close(code) {
+    this.closedWith = code;
+    this.onclose(code, "");
+  }
+}
+
+function inRoom() {
+  FakeSocket.made = [];
+  const audio = new FakeAudio();
+  const rooms = [];
+  talk = new Conversation(
+    ({ fallback }) => (fallback ? new WebSocketLink("ws://here") : (rooms.push(new FakeRoom()), rooms.at(-1))),
+    audio,
+  );
+  const told = [];
+  talk.addEventListener("fallback", ({ detail }) => told.push(detail.reason));
+  return { audio, rooms, told };
+}
+
+test("where LiveKit carries nothing the conversation begins over WebSocket, and says so", async () => {
+  const { rooms, told } = inRoom();
+  await talk.start();
+  talk.giveUp(rooms[0]); // what the timer does after MEDIA_S
+  assert.equal(rooms[0].closedWith, 1000);
+  await settled();
+  FakeSocket.made[0].open();
+  assert.equal(FakeSocket.made[0].sent[0].resume, undefined);
+  FakeSocket.made[0].say(started);
+  assert.deepEqual([talk.status, talk.transport, told.length], ["open", "websocket", 1]);
+  assert.match(told[0], /no sound within 3 seconds/);
+});
+
+test("a LiveKit that is lost midway is followed by a WebSocket with the same session", async () => {
+  const { rooms, told } = inRoom();
+  await talk.start();
+  rooms[0].onopen();
+  assert.equal(rooms[0].sent[0].type, "session_start");
+  rooms[0].onmessage(started);
+  assert.equal(talk.status, "open");
+  rooms[0].onpause(true);
+  assert.equal(talk.status, "resuming");
+  rooms[0].onpause(false);
+  assert.equal(talk.status, "open");
+  rooms[0].onclose(1006, "The connection to LiveKit was lost.");
+  assert.deepEqual(told, ["The connection to LiveKit was lost."]);
+  await until(() => FakeSocket.made.length === 1);
+  FakeSocket.made[0].open();
+  assert.equal(FakeSocket.made[0].sent[0].resume, "token");
 });

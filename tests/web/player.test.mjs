@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Meter, PlayQueue, obey } from "../../web/player-worklet.js";
+import { Meter, PlayQueue, obey } from "../../web/antiphon/player-worklet.js";
 
 const RATE = 48000;
 const QUANTUM = 128;

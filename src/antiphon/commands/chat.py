@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ import click
 from antiphon import options
 from antiphon.places import page_of
 from antiphon.settings import ChatSettings
+from base.errors import Misconfigured
 
 HELP = """Talk to a running system: by microphone and loudspeaker, with WAV files, or typed.
 
@@ -72,12 +76,26 @@ def _run(
     if list_devices:
         click.echo(table(("number", "name", "inputs", "outputs"), devices_table()))
         return 0
+    settings = dataclasses.replace(settings, key=access_key(settings, os.environ))
     ways = Ways(page_of(settings.url), wavs, out, text, greeting, record, explain, as_json)
 
     async def talk() -> int:
         return await Talk(settings, ways).run()
 
     return asyncio.run(talk())
+
+
+def access_key(settings: ChatSettings, env: Mapping[str, str]) -> str:
+    """What the system is shown. Raises Misconfigured for a file without a key."""
+    if settings.key or not settings.key_file:
+        return settings.key or env.get("ANTIPHON_KEY", "").strip()
+    try:
+        key = Path(settings.key_file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeError) as error:
+        raise Misconfigured(f"key_file {settings.key_file!r} cannot be read: {error}") from error
+    if not key or len(key.split()) > 1:
+        raise Misconfigured(f"key_file {settings.key_file!r} is to hold one key, and nothing else")
+    return key
 
 
 command = options.command("chat", HELP, _run, ChatSettings, "chat", *OPTIONS)

@@ -6,16 +6,27 @@ import asyncio
 import dataclasses
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from antiphon import exits
+from antiphon import exits, options
+from antiphon.checks import Check
 from antiphon.output import StatusLine, is_terminal, print_json, printable
+
+if TYPE_CHECKING:
+    from antiphon.outside import Site
 
 HELP = """What is installed, what is missing, and how to get it.
 
 --mic listens for a few seconds while you say something in English, and tells apart: no device, digital silence (and the
 permission to grant), too quiet, clipping, sound without speech, speech without words. Nothing is kept unless --keep.
+
+--url goes the way of a user to a deployment, path by path, and says what to do about one that fails: run it from
+somewhere else than the deployment itself. Without a key it gets as far as strangers do.
+
+\b
+  antiphon doctor --url https://talk.example --key KEY
 """
 
 
@@ -25,8 +36,31 @@ permission to grant), too quiet, clipping, sound without speech, speech without 
 @click.option("--device", default="", help="Which microphone: a part of its name, or its number.")
 @click.option("--seconds", type=click.FloatRange(1, 60), default=5.0, show_default=True, help="How long to listen.")
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep what was heard in this WAV file.")
+@click.option("--url", default="", help="A deployment to test from outside, such as https://talk.example.")
+@click.option("--key", default="", help="With --url: a key of its.")
+@click.option("--ca", type=click.Path(path_type=Path), help="With --url: the certificate (PEM) of the CA to trust.")
+@click.option("--grpc", type=options.Address(), default="", help="With --url: the gRPC door, where it is elsewhere.")
+@click.option("--media-tcp", type=click.IntRange(1, 65535), default=7881, help="With --url: LiveKit's TCP port.")
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
-def command(mic: bool, wav: Path | None, device: str, seconds: float, keep: Path | None, as_json: bool) -> int:
+def command(
+    mic: bool,
+    wav: Path | None,
+    device: str,
+    seconds: float,
+    keep: Path | None,
+    url: str,
+    key: str,
+    ca: Path | None,
+    grpc: str,
+    media_tcp: int,
+    as_json: bool,
+) -> int:
+    if url:
+        if mic or wav:
+            raise click.UsageError("--url tests a deployment, --mic and --wav a microphone; name one of them")
+        from antiphon.outside import Site
+
+        return asyncio.run(_outside(Site(url, key=key, ca=ca, grpc=grpc, media_tcp=media_tcp), as_json))
     if mic or wav:
         return _microphone(wav, device, seconds, keep, as_json)
     from antiphon.doctor import examine
@@ -36,11 +70,28 @@ def command(mic: bool, wav: Path | None, device: str, seconds: float, keep: Path
         print_json([dataclasses.asdict(c) for c in checks])
     else:
         for check in checks:
-            word = "ok" if check.ok else "MISSING" if check.needed else "-"
-            click.echo(f"{word:8}{check.name:18}{printable(check.detail)}")
-            if not check.ok and check.help:
-                click.echo(f"{'':26}-> {check.help}")
+            _tell(check, "MISSING")
     return exits.OK if all(c.ok for c in checks if c.needed) else exits.FAILURE
+
+
+async def _outside(site: Site, as_json: bool) -> int:
+    from antiphon.outside import examine
+
+    checks = []
+    async for check in examine(site):
+        checks.append(check)
+        if not as_json:
+            _tell(check, "FAILS")
+    if as_json:
+        print_json([dataclasses.asdict(c) for c in checks])
+    return exits.OK if all(c.ok for c in checks if c.needed) else exits.UNAVAILABLE
+
+
+def _tell(check: Check, failed: str) -> None:
+    word = "ok" if check.ok else failed if check.needed else "-"
+    click.echo(f"{word:8}{check.name:18}{printable(check.detail)}")
+    if not check.ok and check.help:
+        click.echo(f"{'':26}-> {check.help}")
 
 
 def _microphone(wav: Path | None, device: str, seconds: float, keep: Path | None, as_json: bool) -> int:

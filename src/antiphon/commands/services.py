@@ -47,7 +47,11 @@ def _run(module: ServiceModule, *, announce_ready: bool, parent_watch: bool, con
     if parent_watch:
         lifecycle.exit_with_parent()
     log.configure(level=getattr(settings, "log_level", "info"), pii=getattr(settings, "log_pii", False))
-    ready = functools.partial(announce, module.kind) if announce_ready else None
+
+    def ready(address: str) -> None:
+        lifecycle.settle()
+        if announce_ready:
+            announce(module.kind, address)
 
     async def checked() -> int:
         module.check(settings)

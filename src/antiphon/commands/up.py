@@ -23,12 +23,20 @@ PORT = click.Option(
     allow_from_autoenv=False,
     help="Port of the page; the next free one is taken.  [env: ANTIPHON_ORCHESTRATOR_PORT; default: 8765]",
 )
+GRPC_PORT = click.Option(
+    ["--grpc-port"],
+    metavar="VALUE",
+    allow_from_autoenv=False,
+    help="Port of gRPC; the next free one is taken; -1: none.  [env: ANTIPHON_ORCHESTRATOR_GRPC_PORT; default: 50060]",
+)
 JSON = click.Option(["--json", "as_json"], is_flag=True, help="For scripts: one JSON object a line on stdout.")
 
 
-def _run(*, host: str | None, port: str | None, as_json: bool, config: str | None, **flags: Any) -> int:
+def _run(
+    *, host: str | None, port: str | None, grpc_port: str | None, as_json: bool, config: str | None, **flags: Any
+) -> int:
     settings = options.load(UpSettings, "up", flags, config=config)
-    page = load_page({"host": host, "port": port}, config)
+    page = load_page({"host": host, "port": port, "grpc_port": grpc_port}, config)
     file = options.find_config(config)
     return asyncio.run(up(settings, page, config=file.resolve() if file else None, as_json=as_json))
 
@@ -41,5 +49,6 @@ command = options.command(
     "up",
     HOST,
     PORT,
+    GRPC_PORT,
     JSON,
 )

@@ -12,6 +12,7 @@ from typing import Any
 
 import grpc
 
+from antiphon.places import worker_token
 from antiphon.speech import wire
 from antiphon.up.child import Child
 from base import rpc
@@ -27,7 +28,7 @@ SPEAK_S = 600.0
 
 async def workers(registry: str) -> tuple[WorkerRecord, ...]:
     """Everybody the registry at "host:port" knows; raises Unavailable where there is none."""
-    async with remote_store(registry) as store:
+    async with remote_store(registry, token=worker_token()) as store:
         return await store.snapshot()
 
 
@@ -63,7 +64,7 @@ async def speak(
     request = wire.speak_request(
         text, model=model, voice=voice, language=language, rate=rate, pitch=pitch, sample_rate=sample_rate
     )
-    async with rpc.channel(address) as channel:
+    async with rpc.channel(address, worker_token()) as channel:
         stub = synthesis_pb2_grpc.TextToSpeechStub(channel)
         call = stub.Speak(request, timeout=SPEAK_S)
         try:

@@ -5,32 +5,43 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import secrets
 import signal
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from antiphon import browser, options
+from antiphon.livekit_files import client_is_here, find, how_to_get
+from antiphon.livekit_server import KEYS
 from antiphon.output import StatusLine, is_terminal
-from antiphon.places import Running, RunningFile, own_command, var_dir
+from antiphon.places import Running, RunningFile, keys_file, own_command, var_dir
 from antiphon.settings import UpSettings
 from antiphon.up.brains import NONE, Brain, Memory, choose
+from antiphon.up.devices import ANY, LanWelcome
 from antiphon.up.keyboard import Keyboard, is_somebody_there, open_keyboard
 from antiphon.up.logs import log_folder
 from antiphon.up.plan import Policy
-from antiphon.up.programs import Layout, Place, is_set
+from antiphon.up.ports import any_free
+from antiphon.up.programs import Layout, LiveKit, Place, is_set
 from antiphon.up.screen import JsonScreen, Screen
 from antiphon.up.supervisor import Supervisor
+from antiphon.web_files import ensure_livekit_client
+from base.errors import Misconfigured, Unavailable
 from orchestrator.settings import OrchestratorSettings
 
 if TYPE_CHECKING:
     import aiohttp
 
+    from antiphon.lan.front import Front
+
 FACTS_S = 2.0
 KNOWN_S = 0.05
 OPENAI = "openai"
 """The responder that a language model is looked for."""
+LOOPBACK = "127.0.0.1"
 PATIENCE_S = 20.0
 """How long the address is held back for a service that takes its time."""
 
@@ -53,15 +64,22 @@ async def up(settings: UpSettings, page: OrchestratorSettings, *, config: Path |
         running = RunningFile()
         stack.callback(running.remove, os.getpid())
         stack.callback(screen.close)
+        keys = [] if is_set("orchestrator", "keys_file", config) else ["--keys-file", str(keys_file())]
+        front = await _front(settings, page, config, screen)
         brain = await _brain(settings, page, config, keyboard, screen)
+        livekit = _livekit(settings, screen, stack) if settings.livekit else None
         layout = Layout(
             page=Place("page", page.host, page.port, screen.say),
             registry=Place("registry", "127.0.0.1", settings.registry_port, screen.say),
+            lan=Place("HTTPS page", ANY, settings.lan_port, screen.say) if front is not None else None,
+            front=(*keys, *(front.flags if front is not None else ())),
+            grpc=Place("gRPC door", page.host, page.grpc_port, screen.say) if page.grpc_port >= 0 else None,
             config=config,
             brain=brain,
             responder=settings.responder,
             tts_workers=settings.tts_workers,
             asr_workers=settings.asr_workers,
+            livekit=livekit,
         )
         supervisor = Supervisor(
             layout.programs(), screen, log_dir=log_dir, policy=Policy(stop_s=settings.stop_s), cwd=None
@@ -70,9 +88,14 @@ async def up(settings: UpSettings, page: OrchestratorSettings, *, config: Path |
         if isinstance(screen, JsonScreen):
             screen.on_gone = supervisor.stop_nowait
         async with asyncio.TaskGroup() as tasks:
-            welcome = _Welcome(settings, screen, keyboard, brain, log_dir, supervisor, running)
+            lan = LanWelcome(front, layout.lan, screen) if front is not None and layout.lan is not None else None
+            welcome = _Welcome(settings, screen, keyboard, brain, log_dir, supervisor, running, livekit, lan)
             screen.on_ready = welcome.ready
             helpers = [tasks.create_task(welcome.run())]
+            if livekit is not None:
+                helpers.append(tasks.create_task(_page_client(screen)))
+            if lan is not None:
+                helpers.append(tasks.create_task(lan.run()))
             if isinstance(screen, Screen) and is_terminal(sys.stdout):
                 helpers.append(tasks.create_task(_watch_facts(screen, welcome)))
             try:
@@ -81,6 +104,28 @@ async def up(settings: UpSettings, page: OrchestratorSettings, *, config: Path |
             finally:
                 for helper in helpers:
                     helper.cancel()
+
+
+async def _front(
+    settings: UpSettings, page: OrchestratorSettings, config: Path | None, screen: Screen | JsonScreen
+) -> Front | None:
+    if not settings.lan:
+        return None
+    from antiphon.lan.front import prepare
+
+    if page.tls_cert:
+        raise Misconfigured("--lan makes its own certificate, and tls_cert is set already; use one of them")
+    front = await asyncio.to_thread(
+        prepare,
+        settings,
+        page,
+        var_dir() / "lan",
+        Path(page.keys_file) if page.keys_file else keys_file(),
+        is_set=lambda name: is_set("orchestrator", name, config),
+    )
+    if front.certificates.new_authority:
+        screen.say(f"made a certificate authority in {front.certificates.ca.parent}; devices have to trust it once")
+    return front
 
 
 async def _brain(
@@ -119,6 +164,35 @@ async def _brain(
     )
 
 
+def _livekit(settings: UpSettings, screen: Screen | JsonScreen, stack: contextlib.AsyncExitStack) -> LiveKit | None:
+    """None, and a line that says what helps, where it cannot be had here. Raises Misconfigured for a wrong program."""
+    program = find(settings.livekit_server)
+    if program is None:
+        screen.say(f"without LiveKit, by WebSocket: livekit-server is not here ({how_to_get()})")
+        return None
+    if not client_is_here():
+        screen.say(f"without LiveKit, by WebSocket: {own_command()} install livekit brings what talks to it")
+        return None
+    # Only we, and what we start, may read it; new at every start.
+    folder = Path(
+        stack.enter_context(tempfile.TemporaryDirectory(prefix="antiphon-livekit-", ignore_cleanup_errors=True))
+    )
+    key_file = folder / KEYS
+    key_file.touch(mode=0o600)
+    key_file.write_text(f"API{secrets.token_hex(8)}: {secrets.token_urlsafe(36)}\n")
+    # Decided here, as the orchestrator is told of it before LiveKit is there.
+    port = settings.livekit_port or any_free(LOOPBACK)
+    return LiveKit(Place("LiveKit", LOOPBACK, port, screen.say), program, folder)
+
+
+async def _page_client(screen: Screen | JsonScreen) -> None:
+    """LiveKit's client for the page, which npm may have to bring: nothing waits for it."""
+    try:
+        await ensure_livekit_client()
+    except Unavailable as missing:
+        screen.say(missing.message)
+
+
 def _key(page: OrchestratorSettings) -> str:
     """What the language model is asked with; a file that cannot be read is the orchestrator's to complain of."""
     try:
@@ -139,8 +213,12 @@ class _Welcome:
         log_dir: Path | None,
         supervisor: Supervisor,
         running: RunningFile,
+        livekit: LiveKit | None,
+        lan: LanWelcome | None,
     ) -> None:
         self._running = running
+        self._livekit = livekit
+        self._lan = lan
         self._settings = settings
         self._screen = screen
         self._keyboard = keyboard
@@ -151,6 +229,8 @@ class _Welcome:
         self._all = asyncio.Event()
         self._there: set[str] = set()
         self.url = ""
+        self.grpc = ""
+        """Where the gRPC door is, once the orchestrator was asked."""
         self._registry = ""
 
     def ready(self, name: str, address: str) -> None:
@@ -170,7 +250,7 @@ class _Welcome:
     def _tell_others(self) -> None:
         """Where we are, for the other commands."""
         try:
-            self._running.write(Running(self.url, self._registry, os.getpid()))
+            self._running.write(Running(self.url, self._registry, os.getpid(), self._lan.url if self._lan else ""))
         except OSError as error:
             self._screen.say(
                 f"cannot write to {var_dir()}: {error.strerror}; other commands find this system "
@@ -185,9 +265,12 @@ class _Welcome:
                 await self._wait_known()
         can_open = browser.opener() is not None
         if isinstance(self._screen, JsonScreen):
-            self._screen.tell("up", url=self.url, pids=self._supervisor.pids())
+            livekit = {"livekit": self._livekit.url} if self._livekit else {}
+            self._screen.tell("up", url=self.url, grpc=self.grpc, pids=self._supervisor.pids(), **livekit)
         else:
             self._banner(can_open)
+        if self._lan is not None:
+            await self._lan.show()
         if self._settings.open == "yes":
             browser.open_page(self.url)
         # Enter opens it: asked by a line on the screen, never by waiting for an answer.
@@ -206,6 +289,7 @@ class _Welcome:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=FACTS_S)) as http:
             while True:
                 facts = await read_facts(http, self.url)
+                self.grpc = str(facts.get("grpc", ""))
                 known = {name: count for name in wanted if isinstance(count := facts.get(name), int)}
                 if all(known.get(name, 0) >= count for name, count in wanted.items()):
                     return
@@ -219,6 +303,10 @@ class _Welcome:
         say(f"\nAntiphon is at {self.url}")
         if brain:
             say(f"  brain  {brain}")
+        if self.grpc:
+            say(f"  gRPC   {self.grpc}")
+        if self._livekit is not None:
+            say(f"  WebRTC by LiveKit at {self._livekit.url}")
         if self._log_dir is not None:
             say(f"  logs   {self._log_dir}")
         say(f"  or     {own_command()} chat{'' if self.url.endswith(':8765') else f' --url {self.url}'}")

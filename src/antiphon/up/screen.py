@@ -15,6 +15,8 @@ from antiphon import exits
 from antiphon.output import StatusLine, printable
 from antiphon.up.plan import Crashed, Phase
 
+WHERE_AND_WHEN = frozenset({"time", "component", "ts", "logger", "caller"})
+
 
 class Screen:
     """A `supervisor.Watcher`. `phases` is asked for the status line."""
@@ -136,12 +138,13 @@ def readable(line: str) -> str:
     """A line of a service's log for a person: JSON becomes "level event message fields", a trace its last line."""
     try:
         entry = json.loads(line)
-        level, event = entry.pop("level"), entry.pop("event")
+        # LiveKit's own lines say msg.
+        level, event = entry.pop("level"), entry.pop("event" if "event" in entry else "msg")
     except (ValueError, TypeError, KeyError, AttributeError):
         return line
     trace = str(entry.pop("error_trace", "")).strip().rpartition("\n")[2]
     message = entry.pop("message", "")
-    fields = " ".join(f"{key}={value}" for key, value in entry.items() if key not in ("time", "component"))
+    fields = " ".join(f"{key}={value}" for key, value in entry.items() if key not in WHERE_AND_WHEN)
     return " ".join(str(part) for part in (level, event, message, trace, fields) if part)
 
 
@@ -157,8 +160,11 @@ def how_it_ended(crash: Crashed) -> str:
 
 
 def status(phases: Mapping[str, Phase], facts: Mapping[str, object]) -> str:
-    """ "registry ok · tts-worker restarting · 2 sessions" """
+    """ "registry ok · tts-worker restarting · LiveKit registered · 2 sessions" """
     parts = [f"{name} {'ok' if phase is Phase.READY else phase.value}" for name, phase in phases.items()]
+    livekit = facts.get("livekit")
+    if livekit in ("registered", "connecting"):
+        parts.append(f"LiveKit {livekit}")
     sessions = facts.get("sessions")
     if isinstance(sessions, int):
         parts.append(f"{sessions} session{'' if sessions == 1 else 's'}")

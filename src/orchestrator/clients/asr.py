@@ -27,7 +27,7 @@ from orchestrator.clients.stream import Stream
 from orchestrator.clients.workers import Shunned, Workers, identity
 from orchestrator.conversation.events import Event, FinalHeard, PartialHeard, RecognitionFailed
 from pb.antiphon.v1 import recognition_pb2_grpc
-from registry.placement import Candidate
+from registry.placement import Candidate, Wanted
 from registry.records import WorkerRecord
 
 KEPT_BYTES = UPLINK_RATE * 2 * 30
@@ -67,6 +67,7 @@ class EarsClient:
         workers: Workers,
         *,
         language: str,
+        ear: str = "",
         phrases: tuple[str, ...],
         post: Callable[[Event], None],
         notice: Callable[[str, str], None],
@@ -74,6 +75,7 @@ class EarsClient:
     ) -> None:
         self._workers = workers
         self._language = language
+        self._ear = ear
         self._phrases = phrases
         self._post = post
         self._notice = notice
@@ -82,8 +84,8 @@ class EarsClient:
         self._newest = -1
         self._who: Candidate | None = None
         self._stream: _Recognizing | None = None
-        self._tongue = language
-        """The language of the stream."""
+        self._tongue = (language, ear)
+        """The language of the stream, and the model that was asked for."""
         self._shunned = Shunned(clock)
         self._alone_since_s: float | None = None
         self._news_s = 0.0
@@ -132,9 +134,9 @@ class EarsClient:
         if self._live.pop(utterance, None) is not None:
             self._send(wire.utterance_cancel(utterance))
 
-    def hear_nowait(self, language: str) -> None:
-        """From the next utterance on, another language is spoken."""
-        self._language = language
+    def hear_nowait(self, language: str, ear: str = "") -> None:
+        """From the next utterance on, another language is spoken, or another model is to listen."""
+        self._language, self._ear = language, ear
 
     def tick(self, now: float) -> None:
         """Call now and then: a worker that owes an answer for long is looked after."""
@@ -161,7 +163,7 @@ class EarsClient:
 
     async def _find(self) -> Candidate | None:
         """Whoever can hear the language now; None to look again. Utterances that nobody can hear are ended."""
-        wanted, exclude = self._workers.ears(self._language), self._shunned.now()
+        wanted, exclude = self._wanted(), self._shunned.now()
         who = self._workers.find(wanted, exclude)
         if who is not None:
             self._alone_since_s = None
@@ -180,11 +182,11 @@ class EarsClient:
         """One stream, from its opening to its loss. Returns when it was left."""
         async with self._workers.channel(who.worker.address) as channel:
             stub = recognition_pb2_grpc.SpeechToTextStub(channel)
-            self._who, self._tongue = who, self._language
+            self._who, self._tongue = who, (self._language, self._ear)
             self._news_s = self._clock()
             self._doubt.clear()
             stream = self._stream = Stream(stub.Recognize(), f"ears of worker {who.worker.id}", OUTBOX)
-            self._send(wire.recognition_config(self._language, self._phrases))
+            self._send(wire.recognition_config(self._language, self._phrases, self._ear))
             self._replay()
             lost: AntiphonError | None = None
             async with asyncio.TaskGroup() as tasks:
@@ -285,17 +287,21 @@ class EarsClient:
             return []
         return [u for u, live in self._live.items() if live.ended is not None and now - live.ended_s > STALLED_S]
 
+    def _wanted(self) -> Wanted:
+        return self._workers.ears(self._language, self._ear)
+
     def _elsewhere(self) -> bool:
         """Whether another worker could hear what this one is asked."""
         if self._who is None:
             return False
         others = self._shunned.now() | {identity(self._who.worker)}
-        return self._workers.find(self._workers.ears(self._language), others) is not None
+        return self._workers.find(self._wanted(), others) is not None
 
     def _nobody(self) -> str:
         """Why nobody hears, for the user."""
-        if self._workers.find(self._workers.ears(self._language)) is None:
-            return f"no recogniser for {self._language or 'any language'!r} is running; typing works"
+        if self._workers.find(self._wanted()) is None:
+            named = f" {self._ear!r}" if self._ear else ""
+            return f"no recogniser{named} for {self._language or 'any language'!r} is running; typing works"
         if isinstance(self._why, AtCapacity):
             return "every recogniser is busy; try again in a moment, or type"
         return "the recogniser was lost; typing works until it is back"
@@ -312,6 +318,6 @@ class EarsClient:
         """Between utterances: leaves a worker that drains, or that was asked to hear another language."""
         if self._stream is None or self._who is None or self._live:
             return
-        if self._tongue != self._language or not self._workers.fits(self._who, self._workers.ears(self._language)):
+        if self._tongue != (self._language, self._ear) or not self._workers.fits(self._who, self._wanted()):
             self._stream.leave_nowait()
             self._stream = None

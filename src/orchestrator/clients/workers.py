@@ -33,8 +33,9 @@ class _Shared:
 class Workers:
     """Made and closed in the event loop that uses it."""
 
-    def __init__(self, directory: Directory) -> None:
+    def __init__(self, directory: Directory, token: rpc.Token = rpc.NONE) -> None:
         self._directory = directory
+        self._token = token
         self._channels: dict[str, _Shared] = {}
         self._random = random.Random()
 
@@ -48,7 +49,7 @@ class Workers:
         """The channel to `address`, shared by all who use it. It outlives them while a worker is known to be there."""
         shared = self._channels.get(address)
         if shared is None:
-            shared = self._channels[address] = _Shared(rpc.channel(address))
+            shared = self._channels[address] = _Shared(rpc.channel(address, self._token))
         shared.users += 1
         try:
             yield shared.channel
@@ -143,18 +144,28 @@ class Workers:
     def can_speak(self, choice: VoiceChoice) -> bool:
         return self.find(wanted_voice(choice)) is not None
 
-    def can_hear(self, language: str) -> bool:
-        """Whether somebody hears the language; of "*", whether somebody tells languages apart."""
-        return self.find(wanted_ears(language, detects=language == ANY)) is not None
+    def check_ear(self, ear: str) -> None:
+        """Raises NotFound for a model that none of the workers there are can listen with."""
+        models = sorted({model.id for w in self.of(WorkerKind.ASR) for model in w.models})
+        if ear and models and ear not in models:
+            raise NotFound(
+                f"ear {ear!r} is not here; one of: {', '.join(models)}, or empty for any",
+                reason="EAR_UNKNOWN",
+                where="ear",
+            )
 
-    def ears(self, language: str) -> Wanted:
+    def can_hear(self, language: str, ear: str = "") -> bool:
+        """Whether somebody hears the language; of "*", whether somebody tells languages apart. `ear`: with it."""
+        return self.find(wanted_ears(language, detects=language == ANY, model=ear)) is not None
+
+    def ears(self, language: str, ear: str = "") -> Wanted:
         """Whom to ask to hear the language: for "*" who tells languages apart, where there is anybody who does."""
-        detects = wanted_ears(language, detects=True)
-        return detects if language == ANY and self.find(detects) is not None else wanted_ears(language)
+        detects = wanted_ears(language, detects=True, model=ear)
+        return detects if language == ANY and self.find(detects) is not None else wanted_ears(language, model=ear)
 
-    def gives_partials(self, language: str) -> bool:
+    def gives_partials(self, language: str, ear: str = "") -> bool:
         """Whether whoever hears the language says what it understands while somebody speaks. True while unknown."""
-        who = self.find(self.ears(language))
+        who = self.find(self.ears(language, ear))
         return who is None or "partials" in who.model.features
 
     def hears(self) -> list[str]:
@@ -225,10 +236,10 @@ def wanted_voice(choice: VoiceChoice) -> Wanted:
     return Wanted(kind=WorkerKind.TTS, model=choice.model, voice=voice, language=choice.language)
 
 
-def wanted_ears(language: str, *, detects: bool = False) -> Wanted:
+def wanted_ears(language: str, *, detects: bool = False, model: str = "") -> Wanted:
     """`detects`: it tells languages apart."""
     features = frozenset({"detection"} if detects else ())
-    return Wanted(kind=WorkerKind.ASR, language=language, features=features)
+    return Wanted(kind=WorkerKind.ASR, model=model, language=language, features=features)
 
 
 def identity(worker: WorkerRecord) -> str:

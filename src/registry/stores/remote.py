@@ -70,7 +70,9 @@ class RemoteStore:
 
 
 @asynccontextmanager
-async def remote_store(address: str, *, deadline_s: float = 2.0) -> AsyncIterator[RemoteStore]:
+async def remote_store(
+    address: str, *, token: rpc.Token = rpc.NONE, deadline_s: float = 2.0
+) -> AsyncIterator[RemoteStore]:
     """A store at "host:port" with a channel of its own, closed at the end. Opening it does not connect."""
-    async with rpc.channel(address) as channel:
+    async with rpc.channel(address, token) as channel:
         yield RemoteStore(channel, address=address, deadline_s=deadline_s)

@@ -26,6 +26,7 @@ from orchestrator.transports.livekit.line import Line
 from orchestrator.transports.livekit.playout import Playout
 from orchestrator.transports.livekit.transport import LiveKitTransport
 from orchestrator.transports.memory import Listener, MemoryTransport
+from tests.support.grpc_client import CallClient, call_of, grpc_serving
 from tests.support.livekit import livekit_server
 from tests.support.rooms import MemorySink, SinkIncoming, agent_in, room_client
 from tests.support.transports import RecordingHub, RecordingSide, SocketClient, client_of, serving, until
@@ -104,6 +105,19 @@ def socket_rig(client: SocketClient, transport: Transport, side: RecordingSide, 
     )
 
 
+def call_rig(client: CallClient, transport: Transport, side: RecordingSide, reports: bool) -> Rig:
+    return Rig(
+        transport,
+        client.listener,
+        side,
+        reports,
+        client.send,
+        client.leave,
+        lambda: list(client.messages),
+        client.close_code,
+    )
+
+
 @asynccontextmanager
 async def sink_rig() -> AsyncIterator[Rig]:
     """LiveKit's transport, with a sink in memory under it and a line that ends here."""
@@ -162,6 +176,9 @@ KINDS = {
     "websocket": (True, True),
     "websocket-copy": (False, True),
     "websocket-mute": (False, False),
+    "grpc": (True, True),
+    "grpc-copy": (False, True),
+    "grpc-mute": (False, False),
     "livekit-sink": (False, True),
 }
 ROOM = "livekit"
@@ -182,6 +199,11 @@ async def rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
         yield memory_rig(holds, reports)
         return
     hub = RecordingHub()
+    if request.param.startswith("grpc"):
+        async with grpc_serving(hub) as address, call_of(address, holds=holds, acknowledges=reports) as caller:
+            _start, transport, _peer, side = hub.opened[0]
+            yield call_rig(caller, transport, side, reports)
+        return
     async with (
         serving(hub) as server,
         client_of(server, holds=holds, acknowledges=reports) as client,
@@ -350,5 +372,5 @@ async def test_close_says_its_last_words_and_why(rig: Rig) -> None:
     rig.transport.close_nowait(1001, "the server stops")
     await until(lambda: rig.closed() is not None)
     assert (rig.closed() or (0, ""))[0] == 1001
-    assert any(isinstance(m, Notice) and m.code == "bye" for m in rig.messages())
+    await until(lambda: any(isinstance(m, Notice) and m.code == "bye" for m in rig.messages()), "the last words")
     await until(lambda: rig.side.lost == [rig.transport])

@@ -1,10 +1,12 @@
-"""The Python client against the server's own WebSocket transport."""
+"""The Python client against the server's own transports."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import cast
 
 import msgspec
@@ -13,6 +15,7 @@ import pytest
 
 from antiphon.client import Event, Reconnected, Reconnecting, Session, SessionLost, connect
 from base.errors import AntiphonError, AtCapacity, BadRequest, Denied, NotFound, Unavailable
+from orchestrator.connection import ClientTransport
 from orchestrator.messages import (
     ClientMessage,
     InputState,
@@ -24,13 +27,34 @@ from orchestrator.messages import (
     TextInput,
     TurnFinished,
 )
-from orchestrator.ports import Peer, Transport
-from orchestrator.transports.websocket import WebSocketTransport
+from orchestrator.ports import Hub, Peer, Transport
+from tests.support.grpc_client import grpc_serving
 from tests.support.transports import RecordingHub, RecordingSide, serving, started, until
 
 pytestmark = pytest.mark.integration
 
 LIMIT_S = 20.0
+
+
+@asynccontextmanager
+async def over_websocket(hub: Hub) -> AsyncIterator[str]:
+    async with serving(hub) as server:
+        yield str(server.make_url("/"))
+
+
+@asynccontextmanager
+async def over_grpc(hub: Hub) -> AsyncIterator[str]:
+    async with grpc_serving(hub) as address:
+        yield f"grpc://{address}"
+
+
+Door = Callable[[Hub], AbstractAsyncContextManager[str]]
+
+
+@pytest.fixture(params=[over_websocket, over_grpc])
+def door(request: pytest.FixtureRequest) -> Door:
+    """Gives the address of a server."""
+    return cast(Door, request.param)
 
 
 class ClosingSide(RecordingSide):
@@ -61,8 +85,8 @@ class ResumingHub(RecordingHub):
         return side
 
     @property
-    def transport(self) -> WebSocketTransport:
-        return cast(WebSocketTransport, self.opened[-1][1])
+    def transport(self) -> ClientTransport:
+        return cast(ClientTransport, self.opened[-1][1])
 
     @property
     def side(self) -> RecordingSide:
@@ -78,9 +102,9 @@ async def collect(session: Session, into: list[Event]) -> None:
         into.append(event)
 
 
-async def test_a_session_carries_everything_both_ways() -> None:
+async def test_a_session_carries_everything_both_ways(door: Door) -> None:
     hub = ResumingHub()
-    async with serving(hub) as server, connect(str(server.make_url("/")), voice="en-gb") as session:
+    async with door(hub) as url, connect(url, voice="en-gb") as session:
         assert session.started is not None
         events: list[Event] = []
         listening = asyncio.create_task(collect(session, events))
@@ -102,9 +126,9 @@ async def test_a_session_carries_everything_both_ways() -> None:
     await until(lambda: SessionEnd() in side.messages)
 
 
-async def test_holds_to_the_sample_and_tells_what_was_played() -> None:
+async def test_holds_to_the_sample_and_tells_what_was_played(door: Door) -> None:
     hub = ResumingHub()
-    async with serving(hub) as server, connect(str(server.make_url("/"))) as session:
+    async with door(hub) as url, connect(url) as session:
         hub.transport.play_nowait(0, 0, tone(0, 9_600))
         await until(lambda: session.player.waiting == 9_600)
         heard = session.player.read(1_000)
@@ -121,9 +145,9 @@ async def test_holds_to_the_sample_and_tells_what_was_played() -> None:
         assert session.player.read(100) == bytes(200)
 
 
-async def test_a_lost_connection_is_taken_up_again_where_it_was() -> None:
+async def test_a_lost_connection_is_taken_up_again_where_it_was(door: Door) -> None:
     hub = ResumingHub()
-    async with serving(hub) as server, connect(str(server.make_url("/"))) as session:
+    async with door(hub) as url, connect(url) as session:
         events: list[Event] = []
         listening = asyncio.create_task(collect(session, events))
         hub.transport.play_nowait(0, 0, tone(0, 4_800))
@@ -146,9 +170,9 @@ async def test_a_lost_connection_is_taken_up_again_where_it_was() -> None:
         listening.cancel()
 
 
-async def test_a_session_that_is_gone_says_so() -> None:
+async def test_a_session_that_is_gone_says_so(door: Door) -> None:
     hub = ResumingHub()
-    async with serving(hub) as server, connect(str(server.make_url("/"))) as session:
+    async with door(hub) as url, connect(url) as session:
         hub.stale = NotFound("this token is of no session here", reason="RESUME_UNKNOWN")
         hub.transport.close_nowait(1001, "gone")
         with pytest.raises(SessionLost, match="no session here"):
@@ -156,10 +180,10 @@ async def test_a_session_that_is_gone_says_so() -> None:
                 await collect(session, [])
 
 
-async def test_the_end_of_the_session_ends_the_events() -> None:
+async def test_the_end_of_the_session_ends_the_events(door: Door) -> None:
     hub = ResumingHub()
     finished = TurnFinished(turn=0, heard="", unheard="", samples=0, reason="completed")
-    async with serving(hub) as server, connect(str(server.make_url("/"))) as session:
+    async with door(hub) as url, connect(url) as session:
         hub.transport.send_nowait(finished)
         hub.transport.close_nowait(1000, "over")
         events: list[Event] = []
@@ -169,10 +193,10 @@ async def test_the_end_of_the_session_ends_the_events() -> None:
 
 
 @pytest.mark.parametrize("refusal", [AtCapacity("all 3 sessions are taken"), Denied("no"), BadRequest("voice 'x'")])
-async def test_a_refusal_is_the_servers_own_word(refusal: AntiphonError) -> None:
-    async with serving(RecordingHub(refusal)) as server:
+async def test_a_refusal_is_the_servers_own_word(door: Door, refusal: AntiphonError) -> None:
+    async with door(RecordingHub(refusal)) as url:
         with pytest.raises(type(refusal), match=refusal.message):
-            async with connect(str(server.make_url("/"))):
+            async with connect(url):
                 pass
 
 
@@ -182,6 +206,22 @@ async def test_nobody_there_is_said_in_one_line() -> None:
         with pytest.raises(Unavailable, match="nothing answers at ws://127"):
             async with connect(f"127.0.0.1:{nobody.getsockname()[1]}"):
                 pass
+
+
+async def test_nobody_there_over_grpc_is_said_in_one_line() -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        with pytest.raises(Unavailable, match=r"nothing answers at grpc://127.*`antiphon up` starts") as refused:
+            async with connect(f"grpc://127.0.0.1:{nobody.getsockname()[1]}"):
+                pass
+    assert refused.value.message.isprintable()
+
+
+@pytest.mark.parametrize("url", ["grpc://", "grpc://x", "grpc://x:1/path", "grpc://x:99999", "grpc://[::1"])
+async def test_what_is_no_address_over_grpc_is_told_what_one_looks_like(url: str) -> None:
+    with pytest.raises(BadRequest, match="looks like grpc://127"):
+        async with connect(url):
+            pass
 
 
 async def test_another_kind_of_server_is_said_in_one_readable_line() -> None:
@@ -200,17 +240,16 @@ async def test_another_kind_of_server_is_said_in_one_readable_line() -> None:
     assert len(refused.value.message) < 250
 
 
-async def test_the_callers_own_error_stays_what_it_is() -> None:
-    async with serving(ResumingHub()) as server:
+async def test_the_callers_own_error_stays_what_it_is(door: Door) -> None:
+    async with door(ResumingHub()) as url:
         with pytest.raises(ZeroDivisionError):
-            async with connect(str(server.make_url("/"))):
+            async with connect(url):
                 raise ZeroDivisionError
 
 
-async def test_cancelled_at_any_moment_nothing_is_left() -> None:
+async def test_cancelled_at_any_moment_nothing_is_left(door: Door) -> None:
     before = asyncio.all_tasks()
-    async with serving(ResumingHub()) as server:
-        url = str(server.make_url("/"))
+    async with door(ResumingHub()) as url:
 
         async def use() -> None:
             async with connect(url) as session:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import queue
 import signal
@@ -234,3 +235,16 @@ async def test_cancelling_stops_the_service() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert gone.is_set()
+
+
+def test_what_a_settled_process_was_made_of_is_not_collected_again() -> None:
+    cycle: list[object] = []
+    cycle.append(cycle)
+    lifecycle.settle()
+    try:
+        assert not any(x is cycle for x in gc.get_objects())
+        later: list[object] = []
+        later.append(later)
+        assert any(x is later for x in gc.get_objects())
+    finally:
+        gc.unfreeze()

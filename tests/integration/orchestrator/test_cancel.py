@@ -25,6 +25,7 @@ from orchestrator.ticker import Ticker
 from orchestrator.transports.memory import MemoryTransport
 from registry.directory import directory
 from registry.stores.remote import remote_store
+from tests.support.grpc_client import call_of
 from tests.support.house import House, free_port, house, until
 from tests.support.user import raw
 
@@ -141,12 +142,17 @@ async def test_a_session_cancelled_at_any_moment_leaves_the_others_alone() -> No
 
 async def test_an_orchestrator_cancelled_at_any_moment_leaves_nothing() -> None:
     async with house() as here:
-        settings = OrchestratorSettings(port=0, registry=here.registry, responder="echo")
+        settings = OrchestratorSettings(port=0, grpc_port=0, registry=here.registry, responder="echo")
         baseline: int | None = None
 
         async def serve(up: asyncio.Event) -> None:
-            async with orchestrator(settings) as serving, raw(f"http://{serving.address}") as client:
+            async with (
+                orchestrator(settings) as serving,
+                raw(f"http://{serving.address}") as client,
+                call_of(serving.others["grpc"], start=False) as caller,
+            ):
                 up.set()
+                await caller.send(SessionStart(greeting="one two three four five six"))
                 await client.start(greeting="one two three four five six")
                 await asyncio.Event().wait()
 

@@ -24,7 +24,7 @@ def keys(tmp_path: Path) -> str:
 
 
 async def test_a_session_needs_one_of_the_keys(keys: str) -> None:
-    async with house(access_key_file=keys, grace_s=0.2) as here:
+    async with house(access_key_file=keys, grace_s=0.2, key="first-key") as here:
         async with user(here.url, at_once=True, key="second-key") as u:
             assert (await u.asks("hello")).heard == "hello"
             token = u.started.resume

@@ -70,13 +70,14 @@ def logged(services: list[Service]) -> str:
 
 
 async def test_nothing_that_was_said_is_logged_unless_it_was_asked_for() -> None:
+    free = ("--port", "0", "--grpc-port", "0", "--responder", "echo")
     async with plainly(), service("registry", "--port", "0", "--log-level", "debug") as registry:
         common = ("--registry", registry.address, "--log-level", "debug")
         async with (
             service("tts-worker", "--models", MODELS, *common) as voice,
             service("asr-worker", "--engine", "scripted", *common) as ears,
-            service("orchestrator", "--port", "0", "--responder", "echo", *common) as front,
-            service("orchestrator", "--port", "0", "--responder", "echo", "--log-pii", *common) as open_front,
+            service("orchestrator", *free, *common) as front,
+            service("orchestrator", *free, "--log-pii", *common) as open_front,
         ):
             await converse(f"http://{front.address}")
             private = [registry, voice, ears, front]

@@ -15,6 +15,7 @@ from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, web
 from aiohttp.test_utils import TestServer
 
 from base.errors import AntiphonError, AtCapacity, BadRequest, Denied, NotFound, Unavailable
+from orchestrator.connection import Limits
 from orchestrator.messages import (
     HEADER,
     Audio,
@@ -28,7 +29,7 @@ from orchestrator.messages import (
     pack_audio,
     unpack_audio,
 )
-from orchestrator.transports.websocket import Limits, serve_websocket
+from orchestrator.transports.websocket import serve_websocket
 from tests.support.transports import RecordingHub, SocketClient, client_of, serving, until
 
 pytestmark = pytest.mark.integration

@@ -7,8 +7,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from orchestrator.messages import Audio, unpack_audio
-from orchestrator.outbox import AUDIO_BYTES, CONTROL_BYTES, CONTROL_MESSAGES, Kind, Outbox
+from orchestrator.messages import Audio
+from orchestrator.outbox import AUDIO_BYTES, CONTROL_BYTES, CONTROL_MESSAGES, Outbox
 
 pytestmark = pytest.mark.unit
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.unit
 class OutboxMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.box = Outbox()
+        self.box: Outbox[bytes] = Outbox()
         self.control: list[bytes] = []
         self.audio: list[Audio] = []
         self.count = 0
@@ -25,7 +25,7 @@ class OutboxMachine(RuleBasedStateMachine):
     def put_control(self, size: int) -> None:
         self.count += 1
         data = str(self.count).encode().ljust(size)
-        assert self.box.put_control(data)
+        assert self.box.put_control(data, len(data))
         self.control.append(data)
 
     @rule(turn=st.integers(0, 3), size=st.integers(1, 1000))
@@ -44,11 +44,9 @@ class OutboxMachine(RuleBasedStateMachine):
     def pop(self) -> None:
         item = self.box.pop()
         if self.control:
-            assert item == (Kind.TEXT, self.control.pop(0))
+            assert item == self.control.pop(0)
         elif self.audio:
-            assert item is not None
-            assert item[0] is Kind.AUDIO
-            assert unpack_audio(item[1]) == self.audio.pop(0)
+            assert item == self.audio.pop(0)
         else:
             assert item is None
 
@@ -63,16 +61,16 @@ TestOutbox.settings = settings(max_examples=100, stateful_step_count=40)
 
 
 def test_control_is_bounded_in_messages_and_in_bytes() -> None:
-    box = Outbox()
-    assert all(box.put_control(b"x") for _ in range(CONTROL_MESSAGES))
-    assert not box.put_control(b"x")
+    box: Outbox[bytes] = Outbox()
+    assert all(box.put_control(b"x", 1) for _ in range(CONTROL_MESSAGES))
+    assert not box.put_control(b"x", 1)
     box.drop_control()
-    assert box.put_control(bytes(CONTROL_BYTES))
-    assert not box.put_control(b"x")
+    assert box.put_control(bytes(CONTROL_BYTES), CONTROL_BYTES)
+    assert not box.put_control(b"x", 1)
 
 
 def test_audio_is_bounded() -> None:
-    box = Outbox()
+    box: Outbox[bytes] = Outbox()
     assert box.put_audio(Audio(1, 0, bytes(AUDIO_BYTES)))
     assert not box.put_audio(Audio(1, 0, b"xx"))
     box.drop_audio()
@@ -80,9 +78,9 @@ def test_audio_is_bounded() -> None:
 
 
 def test_statistics_tell_what_overtook() -> None:
-    box = Outbox()
+    box: Outbox[bytes] = Outbox()
     box.put_audio(Audio(1, 0, bytes(100)))
-    box.put_control(b"hold")
-    assert box.pop() == (Kind.TEXT, b"hold")
+    box.put_control(b"hold", 4)
+    assert box.pop() == b"hold"
     assert box.statistics().overtaken == 1
     assert box.statistics().high_water_bytes == 104

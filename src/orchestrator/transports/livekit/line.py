@@ -22,14 +22,15 @@ class Line:
         self.speaks = speaks
         """Whether the client knows the protocol."""
         self._publish = publish
-        self._outbox = Outbox()
+        self._outbox: Outbox[bytes] = Outbox()
         self._news = asyncio.Event()
         self._gone = False
 
     def send_nowait(self, message: ServerMessage) -> None:
         if self.closing is not None or self._gone or not self.speaks:
             return
-        if not self._outbox.put_control(encoded(message)):
+        data = encoded(message)
+        if not self._outbox.put_control(data, len(data)):
             self._outbox.drop_control()
             reason = "the client does not read what it is sent"
             error = Error(code=TimedOut.code, message=reason, fatal=True, reason="NOT_READING")
@@ -56,8 +57,8 @@ class Line:
         try:
             while not self._gone:
                 item = self._outbox.pop()
-                if item is not None:
-                    await self._publish(item[1])
+                if isinstance(item, bytes):
+                    await self._publish(item)
                 elif self.closing is not None:
                     return
                 else:

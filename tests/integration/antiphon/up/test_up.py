@@ -41,6 +41,7 @@ class Up:
         """`line`: a line of a shell instead, in the root of the clone."""
         (place / "my.toml").write_text(config)
         command = [sys.executable, "-P", "-m", "antiphon", "up", "--config", "my.toml", "--registry-port", "0"]
+        command += ["--grpc-port", "0"]
         command += ["--llm", "none", "--log-dir", str(place / "log"), *flags]
         if line:
             command = ["sh", "-c", line]

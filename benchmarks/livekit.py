@@ -1,0 +1,157 @@
+"""The same conversations in LiveKit rooms, beside what LiveKit itself costs in the same run.
+
+There and back is the way of a sound from a user's microphone to another participant, who says it again, and back to the
+user's loudspeaker: what an interruption takes at least. The bare room hears, detects and hums, and does nothing else.
+The users are in a process of their own; their figures count while their microphones are on time, which is printed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.machine import cpu_seconds, resident_mb
+from benchmarks.rooms.server import Server, server
+from benchmarks.rows import Budget, Row, percentile, single, spread
+from benchmarks.stack import Process, Stack, processes, stack
+from benchmarks.suite import Options
+
+SOME = 5
+GUESTS_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """CPU seconds a room-minute, and what the users found meanwhile."""
+
+    cpu_s: float
+    resident_mb: float
+    found: dict[str, Any]
+
+
+def run(options: Options) -> list[Row]:
+    # Rooms without a conversation are on a server of their own: ours goes into every room of the one that it knows.
+    with server() as rooms, server() as others, _orchestrator(rooms) as made:
+        options.note("livekit: there and back, one room")
+        back = _echo(made, others, 1, options.pick(60, 15))
+        options.note("livekit: a word over a reply, one room")
+        one = _guests(made, rooms, rooms=1, scene="barge", times=options.pick(60, 10))
+        options.note("livekit: from the last word to the first sound")
+        response = _guests(made, rooms, rooms=1, scene="response", times=options.pick(15, 4))
+        options.note(f"livekit: the same with {SOME} rooms")
+        backs = _echo(made, others, SOME, options.pick(20, 8))
+        some = _guests(made, rooms, rooms=SOME, scene="barge", times=options.pick(15, 4))
+        options.note(f"livekit: what {SOME} rooms cost, bare and ours")
+        seconds = options.pick(20, 6)
+        bare = _cost(made, others, None, SOME, seconds)
+        ours = _cost(made, rooms, made.orchestrator, SOME, seconds)
+        more = _most(made, rooms, options)
+    joins = [*one["track_ms"], *response["track_ms"], *some["track_ms"]]
+    beyond = percentile(some["silences_ms"], 95) - percentile(backs["back_ms"], 95) if some["silences_ms"] else None
+    return [
+        spread("there and back through LiveKit, 1 room", "ms", back["back_ms"], note=_late(back)),
+        spread("first voiced sample → silence, 1 room", "ms", one["silences_ms"], Budget(140), _late(one)),
+        *_failures("first voiced sample → silence, 1 room", one),
+        spread(f"there and back through LiveKit, {SOME} rooms", "ms", backs["back_ms"], note=_late(backs)),
+        spread(f"first voiced sample → silence, {SOME} rooms", "ms", some["silences_ms"], note=_late(some)),
+        single("… beyond there and back, p95 of both", "ms", beyond, 60),
+        *_failures(f"first voiced sample → silence, {SOME} rooms", some),
+        spread("last word → first sound, beyond the endpointing", "ms", response["responses_ms"], note=_late(response)),
+        spread("joined → the agent's track", "ms", joins, Budget(400)),
+        single(f"orchestrator CPU, of the bare rooms', {SOME} rooms", "×", ours.cpu_s / bare.cpu_s, 1.4),
+        single("orchestrator CPU a room-minute", "s", ours.cpu_s, note=_late(ours.found)),
+        single("a bare room's CPU a minute", "s", bare.cpu_s, note=_late(bare.found)),
+        single(f"orchestrator memory with LiveKit, {SOME} rooms", "MB", ours.resident_mb, 250),
+        *more,
+    ]
+
+
+def _most(made: Stack, rooms: Server, options: Options) -> list[Row]:
+    """As many rooms as the orchestrator carries while its users' microphones are on time."""
+    rows = []
+    for number in options.pick((8, 12), (8,)):
+        options.note(f"livekit: {number} rooms")
+        cost = _cost(made, rooms, made.orchestrator, number, options.pick(12, 6))
+        played = cost.found["played_s"] / (cost.found["seconds"] * number)
+        note = f"{100 * played:.0f} % of the time something was heard; {_late(cost.found)}"
+        rows.append(single(f"orchestrator CPU a room-minute, {number} rooms", "s", cost.cpu_s, note=note))
+    return rows
+
+
+@contextmanager
+def _orchestrator(rooms: Server) -> Iterator[Stack]:
+    flags = ("--livekit-url", rooms.url, "--livekit-key-file", str(rooms.key_file))
+    with stack(orchestrator=flags) as made:
+        yield made
+
+
+def _plan(server_: Server, **plan: object) -> str:
+    return json.dumps({"url": server_.url, "key": server_.key, "secret": server_.secret, **plan})
+
+
+def _guests(made: Stack, server_: Server, **plan: object) -> dict[str, Any]:
+    plan = {"prefix": _prefix(), **plan}
+    guests = made.start("guests", "-m", "benchmarks.rooms.guests", _plan(server_, **plan))
+    try:
+        return guests.read_line(GUESTS_S + 10 * float(str(plan.get("times", 0))))
+    finally:
+        made.stop(guests)
+
+
+_numbers = iter(range(10**6))
+
+
+def _prefix() -> str:
+    """A room of a name is the same room."""
+    return f"bench-{next(_numbers)}"
+
+
+def _echo(made: Stack, rooms: Server, number: int, times: int) -> dict[str, Any]:
+    """Rooms in which somebody says again what he hears."""
+    prefix = _prefix()
+    with _bare(rooms, prefix, number, echo=True):
+        return _guests(made, rooms, prefix=prefix, rooms=number, scene="echo", times=times)
+
+
+@contextmanager
+def _bare(rooms: Server, prefix: str, number: int, *, echo: bool) -> Iterator[Process]:
+    with processes() as others:
+        yield others.start("bare", "-m", "benchmarks.rooms.bare", _plan(rooms, prefix=prefix, rooms=number, echo=echo))
+
+
+def _cost(made: Stack, rooms: Server, ours: Process | None, number: int, seconds: float) -> Cost:
+    """Of our orchestrator, or of the bare room's process."""
+    prefix = _prefix()
+    scene = "duplex" if ours is not None else "bare"
+    plan = _plan(rooms, prefix=prefix, rooms=number, scene=scene, seconds=seconds)
+    if ours is not None:
+        return _measured(made, ours, plan, number)
+    with _bare(rooms, prefix, number, echo=False) as bare:
+        return _measured(made, bare, plan, number)
+
+
+def _measured(made: Stack, process: Process, plan: str, number: int) -> Cost:
+    guests = made.start("guests", "-m", "benchmarks.rooms.guests", plan)
+    try:
+        guests.read_line(GUESTS_S)
+        before = cpu_seconds(process.pid)
+        found = guests.read_line(GUESTS_S)
+        used = cpu_seconds(process.pid) - before
+    finally:
+        made.stop(guests)
+    return Cost(used / (number * float(found["seconds"]) / 60), resident_mb(process.pid), found)
+
+
+def _late(found: dict[str, Any]) -> str:
+    return f"the users' microphones were {found['late_ms'][1]:.1f} ms late (p95)"
+
+
+def _failures(name: str, found: dict[str, Any]) -> list[Row]:
+    failed = [*found["failed"], *found["faults"]]
+    if not failed:
+        return []
+    worst = max(set(failed), key=failed.count)
+    return [single(f"{name}: never silent", "times", len(failed), 0, n=len(found["silences_ms"]), note=worst)]

@@ -1,0 +1,1 @@
+"""Ways to reach a system: one adapter of `line.Line` for each that the client speaks."""

@@ -1,0 +1,59 @@
+"""Who is at the other end of an HTTP request, as far as its connection and its headers tell."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from orchestrator.access import Network, seen
+from orchestrator.ports import Peer
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def peer_of(request: web.Request, kind: str, trusted: Sequence[Network] = ()) -> Peer:
+    """`trusted`: the proxies whose X-Forwarded-For is believed. A name that is not loopback's, on a connection from
+    loopback, was brought here by a proxy, too, whether it says so or not."""
+    remote = request.remote or ""
+    address, proxied = seen(remote, request.headers, request.headers.getall("X-Forwarded-For", []), trusted)
+    if _is_loopback(remote) and not _is_loopback(host_name(request.headers.get("Host", ""))):
+        proxied = True
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    return Peer(
+        kind=kind,
+        address=address,
+        origin=request.headers.get("Origin", ""),
+        key=key.strip() if scheme.lower() == "bearer" else "",
+        proxied=proxied,
+    )
+
+
+def is_secure(request: web.Request) -> bool:
+    """Whether what is sent there cannot be read on the way: TLS, here or at a proxy, or this machine."""
+    return (
+        request.secure
+        or request.headers.get("X-Forwarded-Proto", "").lower() == "https"
+        or _is_loopback(request.remote or "")
+    )
+
+
+def host_name(host: str) -> str:
+    """`host` without port and brackets, in lower case; "" for what is no host."""
+    try:
+        return (urlsplit(f"//{host}").hostname or "").rstrip(".")
+    except ValueError:
+        return ""
+
+
+def _is_loopback(name: str) -> bool:
+    if name in LOOPBACK:
+        return True
+    try:
+        address = ipaddress.ip_address(name.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback

@@ -1,0 +1,50 @@
+"""The gRPC door: `antiphon.v1.Conversation` on a port of its own, with health and reflection."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from base import rpc
+from orchestrator.ports import Hub
+from orchestrator.settings import OrchestratorSettings
+from orchestrator.transports.grpc import wire
+from orchestrator.transports.grpc.servicer import ConversationServicer
+from pb.antiphon.v1 import conversation_pb2_grpc
+
+SPARE_CALLS = 100
+"""Calls beyond two a session: health, reflection, and clients who are told that all places are taken."""
+GOODBYE_S = 1.0
+"""How long a client may take to read the last of a call."""
+
+
+@dataclass(frozen=True, slots=True)
+class GrpcDoor:
+    """`address` ("host:port") is empty where there is none."""
+
+    address: str
+    drain: Callable[[], Awaitable[None]]
+
+
+@asynccontextmanager
+async def grpc_door(settings: OrchestratorSettings, hub: Hub) -> AsyncIterator[GrpcDoor]:
+    """Open while the block lasts. Raises Misconfigured where the port is taken."""
+    if settings.grpc_port < 0:
+        yield GrpcDoor("", _nothing)
+        return
+    server = rpc.server(at_once=2 * settings.max_sessions + SPARE_CALLS)
+    servicer = ConversationServicer(hub, lead_s=settings.lead_ms / 1000)
+    conversation_pb2_grpc.add_ConversationServicer_to_server(servicer, server)
+    health = await rpc.add_standard_services(server, [wire.SERVICE])
+    address = rpc.bind(server, settings.host, settings.grpc_port)
+    await server.start()
+    try:
+        await health.set_serving(True)
+        yield GrpcDoor(address, lambda: health.set_serving(False))
+    finally:
+        await server.stop(GOODBYE_S)
+
+
+async def _nothing() -> None:
+    pass

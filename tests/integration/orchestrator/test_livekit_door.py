@@ -1,0 +1,95 @@
+"""The orchestrator with LiveKit and without: what it loads, what it says, what it refuses to start with."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from base.errors import Misconfigured
+from orchestrator.app import orchestrator
+from orchestrator.settings import OrchestratorSettings
+from tests.support import livekit
+from tests.support.dispatch import Rooms, create, dispatch, until
+from tests.support.house import plainly
+from tests.support.livekit import livekit_server
+
+pytestmark = pytest.mark.integration
+
+LIMIT_S = 60.0
+SRC = Path(__file__).resolve().parents[3] / "src"
+NOBODY = "127.0.0.1:1"
+"""No registry: the orchestrator serves without, and has no voice."""
+
+
+async def facts(address: str) -> dict[str, Any]:
+    async with aiohttp.ClientSession() as http, http.get(f"http://{address}/readyz") as answer:
+        found: dict[str, Any] = await answer.json()
+        return found
+
+
+async def metric(address: str, name: str) -> float:
+    async with aiohttp.ClientSession() as http, http.get(f"http://{address}/metrics") as answer:
+        lines = (await answer.text()).splitlines()
+    return float(next(line for line in lines if line.startswith(name + " ")).rpartition(" ")[2])
+
+
+WITHOUT = f"""
+import asyncio, sys
+from orchestrator.app import orchestrator
+from orchestrator.settings import OrchestratorSettings
+
+async def main():
+    async with orchestrator(OrchestratorSettings(port=0, registry={NOBODY!r})):
+        print([name for name in sys.modules if name.split(".")[0] == "livekit"])
+
+asyncio.run(main())
+"""
+
+
+def test_without_a_key_nothing_of_livekit_is_loaded() -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", WITHOUT], env={"PYTHONPATH": str(SRC)}, capture_output=True, text=True, timeout=LIMIT_S
+    )
+    assert said.stdout.strip() == "[]", said.stderr
+
+
+async def test_a_key_without_what_talks_to_livekit_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key_file = tmp_path / "keys"
+    key_file.write_text(f"APIkey: {'s' * 40}\n")
+    for name in [n for n in sys.modules if n.startswith("orchestrator.dispatch")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "livekit.protocol", None)
+    settings = OrchestratorSettings(port=0, registry=NOBODY, livekit_key_file=str(key_file))
+    with pytest.raises(Misconfigured, match=r"\./antiphon install livekit"):
+        async with plainly(), orchestrator(settings):
+            pass
+
+
+async def test_it_says_whether_it_is_registered_and_serves_meanwhile() -> None:
+    livekit.require()
+    async with livekit_server(start=False) as server, asyncio.timeout(LIMIT_S):
+        server.key_file.write_text(f"{server.key}: {server.secret}\n")
+        settings = OrchestratorSettings(
+            port=0, registry=NOBODY, livekit_url=server.url, livekit_key_file=str(server.key_file)
+        )
+        async with orchestrator(settings) as serving:
+            assert (await facts(serving.address))["livekit"] == "connecting"
+            await server.start()
+            while (await facts(serving.address))["livekit"] != "registered":
+                await asyncio.sleep(0.05)
+            assert await metric(serving.address, "antiphon_livekit_registered") == 1
+            # Drained it is there still, and what comes is another's.
+            await serving.drain()
+            async with dispatch(server, other := Rooms()) as second:
+                await until(lambda: second.is_registered)
+                await create(server, "kitchen")
+                await until(lambda: other.joined == ["kitchen"])
+            assert await metric(serving.address, "antiphon_livekit_accepted") == 0

@@ -1,0 +1,231 @@
+// Microphone and loudspeaker of this browser. The two live in one AudioContext, so that both count the same samples.
+
+import { RATES } from "./protocol.js";
+import { Meter, PlayQueue, obey } from "./player-worklet.js";
+
+/** Why there is no microphone, in words for its owner. `code` is a constant: insecure, denied, missing, busy, … */
+export class MicrophoneError extends Error {
+  constructor(code, message) {
+    super(message);
+    this.code = code;
+  }
+}
+
+// Events: "frame" {sample, pcm, level} of the microphone, "playing" {level} and "played" {turn, samples} of the
+// loudspeaker, "microphone" {label} another one is open, "unplugged", "silenced" {silenced} by the system (a call),
+// "context" {state}, "devices" the list changed.
+export class AudioDevice extends EventTarget {
+  // Call inside a tap or key press, before the first await: only then do browsers let a page sound.
+  constructor() {
+    super();
+    const Context = globalThis.AudioContext ?? globalThis.webkitAudioContext;
+    this.context = new Context({ latencyHint: "interactive" });
+    if (!RATES.includes(this.context.sampleRate)) {
+      this.context.close();
+      this.context = new Context({ latencyHint: "interactive", sampleRate: 48000 });
+    }
+    this.context.resume();
+    this.context.onstatechange = () => this.tell("context", { state: this.context.state });
+    this.rate = this.context.sampleRate;
+    this.stream = null;
+    this.microphoneId = "";
+    this.speakerId = "";
+    this.listening = false;
+    this.closed = false;
+    this.input = null; // the open microphone: {source, node}
+    this.remote = null; // a reply that comes as a track: {track, element, source, node}
+    this.changed = () => this.tell("devices", {});
+    navigator.mediaDevices?.addEventListener?.("devicechange", this.changed);
+    this.ready = this.prepare();
+  }
+
+  async prepare() {
+    /** What is heard of the replies passes through here, on its way to the loudspeaker. @type {GainNode} */
+    this.output = this.context.createGain();
+    this.output.connect(this.context.destination);
+    // Worklets exist on secure addresses only. Without one the page still speaks, from its main thread.
+    if (!this.context.audioWorklet) return this.playWithoutWorklet();
+    const files = ["player-worklet.js", "mic-worklet.js"];
+    await Promise.all(files.map((f) => this.context.audioWorklet.addModule(new URL(f, import.meta.url))));
+    const node = new AudioWorkletNode(this.context, "antiphon-player", { numberOfInputs: 0, outputChannelCount: [1] });
+    node.port.onmessage = ({ data }) =>
+      data.type === "level" ? this.remote || this.tell("playing", { level: data.level }) : this.tell("played", data);
+    node.connect(this.output);
+    this.post = (message, transfer) => node.port.postMessage(message, transfer);
+  }
+
+  playWithoutWorklet() {
+    const queue = new PlayQueue(this.rate, (turn, samples) => this.tell("played", { turn, samples }));
+    const meter = new Meter(this.rate, (level) => this.remote || this.tell("playing", { level }));
+    const node = this.context.createScriptProcessor(512, 0, 1);
+    node.onaudioprocess = ({ outputBuffer }) => {
+      queue.read(outputBuffer.getChannelData(0));
+      meter.add(outputBuffer.getChannelData(0));
+    };
+    node.connect(this.output);
+    this.node = node; // a ScriptProcessor nobody holds is collected, and falls silent
+    this.post = (message) => obey(queue, message);
+  }
+
+  // --- the loudspeaker --------------------------------------------------------------------------------------------------
+
+  // Seconds between a sample's leaving the queue and its leaving the loudspeaker.
+  get latency() {
+    return this.context.outputLatency || this.context.baseLatency || 0;
+  }
+
+  play(turn, sample, pcm) {
+    this.post({ type: "audio", turn, sample, pcm }, [pcm.buffer]);
+  }
+
+  // "hold", "resume", "clear", "detach", "reset"
+  order(type, turn, sample) {
+    this.post?.({ type, turn, sample });
+  }
+
+  // Plays a LiveKit track: the browser's own element sounds, so that its echo is cancelled; we only watch how loud.
+  playRemote(track) {
+    this.stopRemote();
+    const element = track.attach();
+    if (this.speakerId) element.setSinkId?.(this.speakerId).catch(() => {});
+    const source = this.context.createMediaStreamSource(new MediaStream([track.mediaStreamTrack]));
+    this.remote = { track, element, source };
+    if (!this.context.audioWorklet) return;
+    const node = new AudioWorkletNode(this.context, "antiphon-meter", { numberOfOutputs: 0, channelCount: 1 });
+    node.port.onmessage = ({ data }) => this.tell("playing", { level: data });
+    source.connect(node);
+    this.remote.node = node;
+  }
+
+  // `track`: only if it is this one.
+  stopRemote(track) {
+    if (!this.remote || (track && track !== this.remote.track)) return;
+    const { element, source, node } = this.remote;
+    this.remote.track.detach(element);
+    source.disconnect();
+    node?.port.postMessage("close");
+    if (node) node.port.onmessage = null;
+    this.remote = null;
+    this.tell("playing", { level: 0 });
+  }
+
+  // "" is the system's own choice. False where the browser leaves it to the system.
+  async chooseSpeaker(id) {
+    this.speakerId = id;
+    this.remote?.element.setSinkId?.(id).catch(() => {});
+    if (!this.context.setSinkId) return id === "";
+    await this.context.setSinkId(id);
+    return true;
+  }
+
+  // What a tap, or coming back to the page, makes good again.
+  wake() {
+    if (!this.closed && this.context.state !== "running") this.context.resume().catch(() => {});
+    this.remote?.element.play().catch(() => {});
+  }
+
+  // --- the microphone ----------------------------------------------------------------------------------------------------
+
+  // Opens the microphone; its frames come as "frame" events. Raises MicrophoneError.
+  async openMicrophone(id = this.microphoneId) {
+    if (!navigator.mediaDevices?.getUserMedia) throw isSecureContext ? absent() : insecure();
+    const constraints = { echoCancellation: true, noiseSuppression: true, autoGainControl: true, channelCount: 1 };
+    if (id) constraints.deviceId = { ideal: id };
+    this.closeMicrophone();
+    let stream;
+    try {
+      stream = await navigator.mediaDevices.getUserMedia({ audio: constraints });
+    } catch (error) {
+      const [code, text] = REASONS[error.name] ?? ["failed", `The microphone could not be opened (${error.name}). Typing works.`];
+      throw new MicrophoneError(code, text);
+    }
+    await this.ready;
+    this.microphoneId = id;
+    this.stream = stream;
+    if (this.closed) return this.closeMicrophone(); // while the browser asked
+    for (const track of stream.getAudioTracks()) {
+      track.enabled = this.listening;
+      track.onended = () => {
+        this.closeMicrophone();
+        this.tell("unplugged", {});
+      };
+      track.onmute = () => this.tell("silenced", { silenced: true });
+      track.onunmute = () => this.tell("silenced", { silenced: false });
+    }
+    const node = new AudioWorkletNode(this.context, "antiphon-microphone", { numberOfOutputs: 0, channelCount: 1 });
+    node.port.onmessage = ({ data }) => this.tell("frame", data);
+    const source = this.context.createMediaStreamSource(stream);
+    source.connect(node);
+    this.input = { source, node };
+    this.tell("microphone", { label: this.track?.label ?? "" });
+  }
+
+  // No frame of it comes any more. Another one may be opened, whose frames are counted on.
+  closeMicrophone() {
+    if (this.input) {
+      this.input.source.disconnect();
+      this.input.node.port.onmessage = null;
+      this.input.node.port.postMessage("close");
+    }
+    for (const track of this.stream?.getTracks() ?? []) {
+      track.onended = track.onmute = track.onunmute = null;
+      track.stop();
+    }
+    this.input = this.stream = null;
+  }
+
+  /** The track that is recorded, or null. */
+  get track() {
+    return this.stream?.getAudioTracks().find((t) => t.readyState === "live") ?? null;
+  }
+
+  get microphone() {
+    return this.track !== null;
+  }
+
+  // A muted microphone gives silence to nobody: the track itself is switched off.
+  listen(on) {
+    this.listening = on;
+    for (const track of this.stream?.getAudioTracks() ?? []) track.enabled = on;
+  }
+
+  close() {
+    this.closed = true;
+    this.closeMicrophone();
+    this.stopRemote();
+    navigator.mediaDevices?.removeEventListener?.("devicechange", this.changed);
+    this.context.onstatechange = null;
+    this.context.close();
+  }
+
+  tell(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}
+
+/** Microphones and loudspeakers, as the browser names them: names are empty until a microphone was allowed. */
+export async function devices() {
+  const all = (await navigator.mediaDevices?.enumerateDevices?.()) ?? [];
+  const of = (kind) => all.filter((d) => d.kind === kind && d.deviceId).map(({ deviceId, label }) => ({ id: deviceId, label }));
+  return { microphones: of("audioinput"), speakers: of("audiooutput") };
+}
+
+export const INSECURE =
+  "Browsers keep the microphone shut on a page that came over plain http. " +
+  "Open it on https, or on localhost. Typing works here as well.";
+
+const insecure = () => new MicrophoneError("insecure", INSECURE);
+const absent = () => new MicrophoneError("absent", "This browser has no microphone to offer. You can type instead.");
+
+const REASONS = {
+  NotAllowedError: [
+    "denied",
+    "This page may not use the microphone. Allow it beside the address, then tap the button again. You can type meanwhile.",
+  ],
+  NotFoundError: ["missing", "No microphone was found. Plug one in and tap the button again. You can type meanwhile."],
+  NotReadableError: [
+    "busy",
+    "Another program holds the microphone. Close it and tap the button again. You can type meanwhile.",
+  ],
+  OverconstrainedError: ["unfit", "This microphone does not fit. Try another one. You can type meanwhile."],
+};

@@ -1,0 +1,131 @@
+// A connection through a LiveKit room: sound as WebRTC tracks, messages as data packets on a topic.
+// `sdk` is the module livekit-client, which is loaded only where there is a LiveKit.
+
+const TOPIC = "antiphon";
+const AGENT_SAYS_NOTHING_MS = 700;
+const CLOSED = 1006; // as a WebSocket says that it was lost
+const ENDED = 1000;
+
+export class LiveKitLink {
+  kind = "livekit";
+
+  /**
+   * @param {any} sdk  the module livekit-client
+   * @param {string} url
+   * @param {string} token
+   * @param {import("./audio.js").AudioDevice} audio  whose microphone is published, and which plays the reply
+   */
+  constructor(sdk, url, token, audio) {
+    this.sdk = sdk;
+    this.url = url;
+    this.token = token;
+    this.audio = audio;
+    this.on = false;
+    this.over = false;
+    this.answered = false;
+    this.publishing = Promise.resolve();
+  }
+
+  open() {
+    const { Room, RoomEvent, Track } = this.sdk;
+    // A microphone that is muted keeps its device, so that it opens at once; what is published is ours to stop.
+    const room = (this.room = new Room({ disconnectOnPageLeave: false, stopLocalTrackOnUnpublish: false }));
+    room
+      .on(RoomEvent.DataReceived, (bytes, who, _kind, topic) => {
+        if (topic === TOPIC && (!who || who.isAgent)) this.take(new TextDecoder().decode(bytes));
+      })
+      .on(RoomEvent.TrackSubscribed, (track, _publication, who) => {
+        if (track.kind === Track.Kind.Audio && who.isAgent) this.audio.playRemote(track);
+      })
+      .on(RoomEvent.TrackUnsubscribed, (track) => this.audio.stopRemote(track))
+      .on(RoomEvent.ParticipantActive, (who) => this.met(who))
+      .on(RoomEvent.ParticipantDisconnected, (who) => {
+        if (who.identity === this.agent) this.end(this.ended ? ENDED : CLOSED, this.ended ? "" : "The voice left the room.");
+      })
+      .on(RoomEvent.Reconnecting, () => this.over || this.onpause(true))
+      .on(RoomEvent.Reconnected, () => this.over || this.onpause(false))
+      .on(RoomEvent.Disconnected, () => this.end(CLOSED, "The connection to LiveKit was lost."));
+    room.registerTextStreamHandler(TOPIC, async (reader) => this.take(await reader.readAll()));
+    room.connect(this.url, this.token).then(
+      () => {
+        if (this.over) return room.disconnect();
+        for (const who of room.remoteParticipants.values()) if (who.isActive) this.met(who);
+        this.publish();
+      },
+      (error) => this.end(CLOSED, `LiveKit cannot be reached (${error.message}).`),
+    );
+  }
+
+  // The agent is there. What is sent before it listens is lost, so the greeting is said again until it is answered.
+  met(who) {
+    if (!who.isAgent || this.over || this.agent) return;
+    this.agent = who.identity;
+    const greet = () => {
+      if (this.over || this.answered) return;
+      this.onopen();
+      this.greeting = setTimeout(greet, AGENT_SAYS_NOTHING_MS);
+    };
+    greet();
+  }
+
+  take(text) {
+    if (this.over) return;
+    const message = JSON.parse(text);
+    if (message.type === "session_started") this.answered = true;
+    if (message.type === "state" && message.state === "terminated") this.ended = true;
+    // The second greeting crossed the answer to the first.
+    if (this.answered && message.type === "error" && message.code === "wrong_state") return;
+    this.onmessage(message);
+  }
+
+  send(message) {
+    if (this.over || !this.agent) return false;
+    const bytes = new TextEncoder().encode(JSON.stringify(message));
+    const to = { reliable: true, topic: TOPIC, destinationIdentities: [this.agent] };
+    this.room.localParticipant.publishData(bytes, to).catch(() => {}); // a lost connection is told as such
+    return true;
+  }
+
+  /** The microphone is open or shut. */
+  listen(on) {
+    this.on = on;
+    this.publish();
+  }
+
+  /** Another one is in use. */
+  microphone() {
+    this.publish();
+  }
+
+  // One change after another: publish, replace, mute.
+  publish() {
+    this.publishing = this.publishing.then(() => this.settle()).catch((error) => console.warn("antiphon:", error));
+  }
+
+  async settle() {
+    const track = this.audio.track;
+    if (this.over || this.room.state !== "connected" || !track) return;
+    if (!this.published) {
+      const { Track } = this.sdk;
+      const how = { source: Track.Source.Microphone, name: "microphone", dtx: false, audioPreset: { maxBitrate: 48_000 } };
+      this.published = await this.room.localParticipant.publishTrack(track, how);
+    } else if (this.published.track.mediaStreamTrack !== track) {
+      await this.published.track.replaceTrack(track, true);
+    }
+    if (this.published.isMuted === this.on) await (this.on ? this.published.unmute() : this.published.mute());
+    track.enabled = this.on;
+  }
+
+  close() {
+    this.end(ENDED, "");
+  }
+
+  end(code, reason) {
+    if (this.over) return;
+    this.over = true;
+    clearTimeout(this.greeting);
+    this.audio.stopRemote();
+    this.room?.disconnect(false);
+    this.onclose(code, reason);
+  }
+}
