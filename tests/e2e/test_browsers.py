@@ -45,8 +45,8 @@ VOICE = "en-us"
 """Of the accent that the recogniser was trained on."""
 AUDIBLE = 500
 SCHEDULE_S = {LIBRARY: 3.0, STORY: 12.0, "(cough)": 20.5, NAME: 24.0}
-"""When each begins, from when the microphone is opened. The first answer takes 2 s, the story 20; the rest is room for a
-recogniser on a busy machine."""
+"""When each begins, from when the microphone is opened. The first answer takes 2 s, the story 20; the rest is room for
+a recogniser on a busy machine."""
 LENGTH_S = 27.0
 
 SPIES = """
