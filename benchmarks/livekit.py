@@ -88,13 +88,13 @@ def _orchestrator(rooms: Server) -> Iterator[Stack]:
         yield made
 
 
-def _plan(rooms: Server, **plan: object) -> str:
-    return json.dumps({"url": rooms.url, "key": rooms.key, "secret": rooms.secret, **plan})
+def _plan(server_: Server, **plan: object) -> str:
+    return json.dumps({"url": server_.url, "key": server_.key, "secret": server_.secret, **plan})
 
 
-def _guests(made: Stack, rooms: Server, **plan: object) -> dict[str, Any]:
+def _guests(made: Stack, server_: Server, **plan: object) -> dict[str, Any]:
     plan = {"prefix": _prefix(), **plan}
-    guests = made.start("guests", "-m", "benchmarks.rooms.guests", _plan(rooms, **plan))
+    guests = made.start("guests", "-m", "benchmarks.rooms.guests", _plan(server_, **plan))
     try:
         return guests.read_line(GUESTS_S + 10 * float(str(plan.get("times", 0))))
     finally:

@@ -43,6 +43,7 @@ BENCHMARKS = (
     Benchmark("false_alarm", "A noise over a reply, and not a sample lost"),
     Benchmark("control", "PAUSE, RESUME and STOP at the TTS worker"),
     Benchmark("load", "Forty sessions at once, and what they cost"),
+    Benchmark("livekit", "Conversations in LiveKit rooms, and what LiveKit itself costs"),
     Benchmark("recognition", "How many PocketSphinx streams this machine carries"),
     Benchmark("intelligible", "Whether what is said can be understood"),
     Benchmark("residency", "Models that come and go"),

@@ -121,7 +121,7 @@ def _health(house: House) -> Health:
             "registry": "stale" if house.known.stale else "live",
             "detector": house.detector.name,
             "grpc": house.grpc,
-            "livekit": "off" if livekit is None else "registered" if livekit.registered else "connecting",
+            "livekit": "off" if livekit is None else "registered" if livekit.is_registered else "connecting",
         },
     )
 

@@ -29,7 +29,7 @@ class KeyFile:
         """None where there is no file."""
         try:
             found = self.path.stat()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             raise self._unreadable(error) from error
@@ -38,7 +38,7 @@ class KeyFile:
     def read(self) -> Keys:
         try:
             content = self.path.read_bytes()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return Keys()
         except OSError as error:
             raise self._unreadable(error) from error

@@ -48,7 +48,8 @@ def _dispatch(settings: OrchestratorSettings, hub: SessionHub) -> Dispatch | Non
     if pair is None:
         return None
     try:
-        from orchestrator.dispatch.worker import Dispatch, DispatchSettings
+        from orchestrator.dispatch.registration import Server
+        from orchestrator.dispatch.worker import Dispatch
         from orchestrator.transports.livekit.room import serve_room, warm_up
         from orchestrator.transports.livekit.settings import RoomSettings
     except ImportError as error:
@@ -63,12 +64,11 @@ def _dispatch(settings: OrchestratorSettings, hub: SessionHub) -> Dispatch | Non
     async def serve(url: str, token: str, hub: Hub, *, participant: str, stop: asyncio.Event) -> str:
         return await serve_room(url, token, hub, settings=dataclasses.replace(room, participant=participant), stop=stop)
 
-    wanted = DispatchSettings(
+    server = Server(
         url=settings.livekit_url,
         key=pair[0],
         secret=pair[1],
         agent=settings.livekit_agent,
         per_participant=settings.livekit_per_participant,
-        places=settings.max_sessions,
     )
-    return Dispatch(wanted, hub, serve, sessions=lambda: hub.statistics().sessions)
+    return Dispatch(server, hub, serve, places=settings.max_sessions, sessions=lambda: hub.statistics().sessions)

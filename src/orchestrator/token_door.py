@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from base.errors import AntiphonError, AtCapacity, BadRequest, Denied, Unavailable
 from orchestrator.access import LOCAL, Network, checked_text, require_named
-from orchestrator.callers import is_secure, peer_of
+from orchestrator.callers import host_name, is_secure, peer_of
 from orchestrator.gate import Gate
 from orchestrator.keys import TALK, TOKEN
 from orchestrator.livekit_keys import is_loopback
@@ -78,8 +78,10 @@ def token_handler(gate: Gate, livekit_url: str, trusted: Sequence[Network] = ())
             token = gate.mint(grant, room=room, identity=identity, name=name)
         except AntiphonError as error:
             return refusal(error)
-        # A LiveKit on this machine's loopback is nothing to another machine: it is to talk over WebSocket.
-        there = "" if grant.bucket != LOCAL and is_loopback(urlsplit(livekit_url).hostname or "") else livekit_url
+        # A LiveKit on this machine's loopback is nothing to another machine: it is to talk over WebSocket. Who found us
+        # as localhost is on this machine, proxy (Caddy's local site) or not.
+        near = grant.bucket == LOCAL or is_loopback(host_name(request.host))
+        there = livekit_url if near or not is_loopback(urlsplit(livekit_url).hostname or "") else ""
         return reply(TokenAnswer(there, token, room, identity, round(gate.token_ttl_s), socket_url(request)))
 
     return serve

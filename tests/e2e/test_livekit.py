@@ -8,12 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.support.rooms import RATE, RoomClient, room_client
 
 from base.audio import UPLINK_RATE, StreamResampler
 from orchestrator import messages as m
 from tests.support import livekit
 from tests.support.livekit import LiveKitServer
+from tests.support.rooms import RATE, RoomClient, room_client
 from tests.support.speech import speaking
 from tests.support.system import System, running, until
 

@@ -88,7 +88,7 @@ class Host:
     def environment(self, name: str) -> dict[str, str]:
         service = self.model["services"][name]
         image = dockerfile()[service["build"]["target"]].env if "build" in service else {}
-        given = {k: str(v) for k, v in {**image, **service["environment"]}.items() if k != "PATH"}
+        given = {k: str(v) for k, v in {**image, **service.get("environment", {})}.items() if k != "PATH"}
         moved = {k: str(self.port(int(v))) if k.endswith("_PORT") else self.moved(v) for k, v in given.items()}
         ours = {k: v for k, v in os.environ.items() if not k.startswith(("ANTIPHON_", "PYTHON", "LIVEKIT_"))}
         return ours | moved | self._elsewhere(name)
@@ -117,11 +117,12 @@ class Host:
             }
         return {}
 
-    def command(self, name: str) -> list[str]:
+    def command(self, name: str, *arguments: str) -> list[str]:
+        """`arguments`: those of `docker compose run`, in place of the service's command."""
         service = self.model["services"][name]
         target = dockerfile()[service["build"]["target"]] if "build" in service else None
-        entry = target.entrypoint if target else [str(livekit())]
-        words = [*entry, *(service.get("command") or (target.command if target else []))]
+        entry = service.get("entrypoint") or (target.entrypoint if target else [str(livekit())])
+        words = [*entry, *(arguments or service.get("command") or (target.command if target else []))]
         return [self._program(words[0]), *(self.moved(word) for word in words[1:])]
 
     @staticmethod
@@ -146,6 +147,16 @@ class Host:
             if process.returncode is None:
                 process.kill()
             await process.wait()
+
+    async def run(self, name: str, *arguments: str) -> str:
+        """What `docker compose run --rm NAME …` prints, once it has ended well."""
+        running = await asyncio.create_subprocess_exec(
+            *self.command(name, *arguments), env=self.environment(name), cwd=self.place, stdout=subprocess.PIPE
+        )
+        async with asyncio.timeout(LIMIT_S):
+            said, _ = await running.communicate()
+        assert running.returncode == OK, said
+        return said.decode()
 
     async def check(self, name: str) -> int:
         """The exit code of its health check."""

@@ -67,13 +67,14 @@ async def until(condition: Callable[[], object], what: str = "") -> None:
 
 @asynccontextmanager
 async def dispatch(
-    server: LiveKitServer, rooms: Rooms, hub: CountingHub | None = None, **settings: object
+    server: LiveKitServer, rooms: Rooms, hub: CountingHub | None = None, *, places: int = 100, **settings: object
 ) -> AsyncIterator[Any]:
-    from orchestrator.dispatch.worker import Dispatch, DispatchSettings
+    from orchestrator.dispatch.registration import Server
+    from orchestrator.dispatch.worker import Dispatch
 
     hub = hub or CountingHub()
-    chosen = replace(DispatchSettings(server.url, server.key, server.secret), **settings)  # type: ignore[arg-type]
-    worker = Dispatch(chosen, hub, rooms.serve, sessions=lambda: hub.sessions, jitter=lambda: 0.0)
+    chosen = replace(Server(server.url, server.key, server.secret), **settings)  # type: ignore[arg-type]
+    worker = Dispatch(chosen, hub, rooms.serve, places=places, sessions=lambda: hub.sessions, jitter=lambda: 0.0)
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(worker.run())
         try:

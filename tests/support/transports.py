@@ -83,15 +83,16 @@ def started(start: SessionStart, session: str = "s-1") -> SessionStarted:
 
 
 class RecordingHub:
-    """Opens a RecordingSide for everybody, or refuses with `refusal`."""
+    """Opens a RecordingSide for everybody, or refuses with `refusal` whom `refuses` says."""
 
     def __init__(self, refusal: AntiphonError | None = None) -> None:
         self.refusal = refusal
+        self.refuses: Callable[[SessionStart], bool] = lambda _: True
         self.next_input_sample = 0
         self.opened: list[tuple[SessionStart, Transport, Peer, RecordingSide]] = []
 
     def open_nowait(self, start: SessionStart, transport: Transport, peer: Peer) -> RecordingSide:
-        if self.refusal is not None:
+        if self.refusal is not None and self.refuses(start):
             raise self.refusal
         side = RecordingSide(next_input_sample=self.next_input_sample)
         self.opened.append((start, transport, peer, side))

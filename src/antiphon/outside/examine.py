@@ -37,7 +37,10 @@ LOCAL_GRPC = 50060
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A deployment; `key` and `grpc` may be empty, `ca` names a PEM file, `media_tcp` is LiveKit's rtc.tcp_port. Raises BadRequest for what is no address."""
+    """A deployment; `key` and `grpc` may be empty, `ca` names a PEM file, `media_tcp` is LiveKit's rtc.tcp_port.
+
+    Raises BadRequest for what is no address.
+    """
 
     url: str
     key: str = ""
@@ -101,7 +104,7 @@ async def examine(site: Site) -> AsyncIterator[Check]:
     if site.secure:
         check = await _certificate(site, trust)
         yield check
-        if not check.ok and not check.detail.endswith("left"):
+        if not check.ok and check.needed:
             return
     else:
         yield verdicts.plain(site.host, local)

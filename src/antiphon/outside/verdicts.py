@@ -66,7 +66,8 @@ def certificate(host: str, issuer: str, days: float, error: str = "") -> Check:
             "see `docker compose logs caddy`: port 80 must be open, and the DNS right; for a CA of your own, --ca FILE"
         )
         return Check("TLS", False, error, how)
-    detail = f"by {issuer}, {days:.0f} days left"
+    left = f"{days:.0f} days" if days >= 2 else f"{days * 24:.0f} hours"
+    detail = f"by {issuer}, {left} left"
     how = "it is not being renewed: see `docker compose logs caddy`; port 80 must be reachable"
     # The local CA's are of 12 hours, and are always being renewed.
     short = days < WARN_DAYS and "Local Authority" not in issuer

@@ -77,6 +77,10 @@ class Listener:
                 self._drop(turn)
                 self._report(turn, self._of(turn))
 
+    def empty(self) -> None:
+        """Nothing waits any more, of no turn."""
+        self._queue.clear()
+
     def advance(self, samples: int) -> bytes:
         """Time passes; returns what was heard in it, silence left out."""
         out = bytearray()

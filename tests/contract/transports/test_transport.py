@@ -5,15 +5,30 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 import pytest
 
-from orchestrator.messages import AudioInput, Interrupt, Notice, TextInput
+from orchestrator.messages import (
+    AudioInput,
+    Interrupt,
+    Notice,
+    SessionStart,
+    SessionStarted,
+    TextInput,
+    server_decoder,
+)
 from orchestrator.ports import Transport
+from orchestrator.transports.livekit.line import Line
+from orchestrator.transports.livekit.playout import Playout
+from orchestrator.transports.livekit.transport import LiveKitTransport
 from orchestrator.transports.memory import Listener, MemoryTransport
 from tests.support.grpc_client import CallClient, call_of, grpc_serving
+from tests.support.livekit import livekit_server
+from tests.support.rooms import MemorySink, SinkIncoming, agent_in, room_client
 from tests.support.transports import RecordingHub, RecordingSide, SocketClient, client_of, serving, until
 
 pytestmark = pytest.mark.contract
@@ -103,6 +118,57 @@ def call_rig(client: CallClient, transport: Transport, side: RecordingSide, repo
     )
 
 
+@asynccontextmanager
+async def sink_rig() -> AsyncIterator[Rig]:
+    """LiveKit's transport, with a sink in memory under it and a line that ends here."""
+    side, sink = RecordingSide(), MemorySink()
+    messages: list[object] = []
+
+    async def publish(data: bytes) -> None:
+        messages.append(server_decoder.decode(data))
+
+    line = Line(publish, speaks=True)
+    # All is in the sink that may be: what is gathered, and when, is test_playout's matter.
+    transport = LiveKitTransport(line, sink, playout=Playout(sink.rate, low_s=9.0, queue_s=9.0))
+    transport.attach(side)
+    sink.moved = transport.changed_nowait
+    incoming = SinkIncoming(line, transport, side)
+    tasks = [asyncio.create_task(transport.speak()), asyncio.create_task(line.write())]
+    tasks[1].add_done_callback(lambda _: incoming.lost_nowait())
+
+    def say(message: object) -> None:
+        with incoming.answering(0.0):
+            incoming.text(msgspec.json.encode(message), 0.0)
+
+    def closed() -> tuple[int, str] | None:
+        return line.closing if tasks[1].done() else None
+
+    try:
+        yield Rig(transport, sink.listener, side, True, say, incoming.lost_nowait, lambda: messages, closed)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def room_rig() -> AsyncIterator[Rig]:
+    """A real room: what is heard there passes by itself, and is for the tests of real rooms to look at."""
+    hub = RecordingHub()
+    async with (
+        livekit_server() as server,
+        room_client(server, "contract") as client,
+        agent_in(server, "contract", hub),
+    ):
+        await until(lambda: client.agent() is not None)
+        await client.send(SessionStart(greeting=False))
+        await until(lambda: bool(client.got(SessionStarted)))
+        _start, transport, _peer, side = hub.opened[0]
+        nobody = Listener(transport.output_rate, holds=False, report=lambda _turn, _samples: None)
+        leave = client.room.disconnect
+        yield Rig(transport, nobody, side, True, client.send, leave, lambda: client.messages, lambda: client.closed)
+
+
 KINDS = {
     "memory": (True, True),
     "memory-copy": (False, True),
@@ -113,11 +179,21 @@ KINDS = {
     "grpc": (True, True),
     "grpc-copy": (False, True),
     "grpc-mute": (False, False),
+    "livekit-sink": (False, True),
 }
+ROOM = "livekit"
 
 
 @pytest.fixture(params=list(KINDS))
 async def rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
+    if request.param == ROOM:
+        async with room_rig() as made:
+            yield made
+        return
+    if request.param == "livekit-sink":
+        async with sink_rig() as made:
+            yield made
+        return
     holds, reports = KINDS[request.param]
     if request.param.startswith("memory"):
         yield memory_rig(holds, reports)
@@ -134,6 +210,9 @@ async def rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
     ):
         _start, transport, _peer, side = hub.opened[0]
         yield socket_rig(client, transport, side, reports)
+
+
+in_a_room_too = pytest.mark.parametrize("rig", [*KINDS, ROOM], indirect=True)
 
 
 def expected(samples: int) -> bytes:
@@ -245,6 +324,7 @@ async def test_hold_before_any_sound_and_resume_without_hold_do_no_harm(rig: Rig
     assert bytes(rig.listener.heard[1]) == expected(2 * FRAME)
 
 
+@in_a_room_too
 async def test_room_is_at_most_300_ms_and_what_cannot_be_overtaken_counts(rig: Rig) -> None:
     assert 0 < rig.transport.room() <= 14_400
     rig.transport.hold_nowait(1)
@@ -254,6 +334,7 @@ async def test_room_is_at_most_300_ms_and_what_cannot_be_overtaken_counts(rig: R
     await until(lambda: rig.transport.room() > 13_000)
 
 
+@in_a_room_too
 async def test_messages_reach_the_session_and_the_client(rig: Rig) -> None:
     await told(rig, TextInput(text="hello"))
     await told(rig, Interrupt())
@@ -263,13 +344,16 @@ async def test_messages_reach_the_session_and_the_client(rig: Rig) -> None:
     await until(lambda: any(isinstance(m, Notice) for m in rig.messages()))
 
 
+@pytest.mark.parametrize("rig", [kind for kind in KINDS if kind != "livekit-sink"], indirect=True)
 async def test_audio_reaches_the_session_in_frames_of_16_khz(rig: Rig) -> None:
+    """Over LiveKit it is a track: see tests/integration/orchestrator/transports/test_livekit.py."""
     await told(rig, AudioInput(data=base64.b64encode(VOICE[:640]).decode(), sample=320))
     await until(lambda: len(rig.side.audio) == 1)
     sample, pcm = rig.side.audio[0]
     assert (sample, pcm) == (320, VOICE[:640])
 
 
+@in_a_room_too
 async def test_a_client_that_leaves_is_lost_once(rig: Rig) -> None:
     done = rig.leave()
     if asyncio.iscoroutine(done):
@@ -282,10 +366,11 @@ async def test_a_client_that_leaves_is_lost_once(rig: Rig) -> None:
     assert rig.side.lost == [rig.transport]
 
 
+@in_a_room_too
 async def test_close_says_its_last_words_and_why(rig: Rig) -> None:
     rig.transport.send_nowait(Notice(code="bye", message="Until next time."))
     rig.transport.close_nowait(1001, "the server stops")
     await until(lambda: rig.closed() is not None)
     assert (rig.closed() or (0, ""))[0] == 1001
-    assert any(isinstance(m, Notice) and m.code == "bye" for m in rig.messages())
+    await until(lambda: any(isinstance(m, Notice) and m.code == "bye" for m in rig.messages()), "the last words")
     await until(lambda: rig.side.lost == [rig.transport])

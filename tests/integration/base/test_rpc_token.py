@@ -13,6 +13,7 @@ import pytest
 import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from antiphon.exits import FAILURE, OK
 from asr import app as asr_app
 from asr.settings import AsrWorkerSettings
 from base import rpc
@@ -24,6 +25,7 @@ from registry.records import WorkerKind
 from registry.settings import RegistrySettings
 from registry.stores.remote import remote_store
 from tests.support.records import worker
+from tests.support.system import antiphon
 from tts_workers import app as tts_app
 from tts_workers.settings import TtsWorkerSettings
 
@@ -137,6 +139,26 @@ async def ended(call: Any) -> grpc.StatusCode:
             return code
         got: grpc.StatusCode = await call.code()
         return got
+
+
+async def test_commands_show_the_token_that_a_variable_names(token_file: str, tmp_path: Path) -> None:
+    async with (
+        registry(token_file) as address,
+        tts_app.serving(TtsWorkerSettings(engine="sine", registry=address, worker_token_file=token_file, id="mine")),
+    ):
+        arguments = ("--registry", address, "--json")
+        with_it = {"ANTIPHON_WORKER_TOKEN_FILE": token_file}
+        for command in (("workers",), ("models", "list"), ("voices",)):
+            refused = await asyncio.to_thread(antiphon, *command, *arguments, cwd=tmp_path)
+            assert refused.returncode == FAILURE
+            assert "carries no token" in refused.stderr
+            done = await asyncio.to_thread(antiphon, *command, *arguments, cwd=tmp_path, **with_it)
+            assert done.returncode == OK, done.stderr
+            assert "mine" in done.stdout or "sine" in done.stdout
+        spoken = await asyncio.to_thread(
+            antiphon, "say", "a", "--registry", address, "-o", "a.wav", cwd=tmp_path, **with_it
+        )
+        assert spoken.returncode == OK, spoken.stderr
 
 
 async def test_services_refuse_to_serve_a_network_without_a_token() -> None:

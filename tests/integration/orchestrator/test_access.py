@@ -11,15 +11,21 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp.test_utils import TestServer
 
+from antiphon.client import connect
 from base.errors import Denied, Misconfigured
+from orchestrator.access import networks
 from orchestrator.app import orchestrator
+from orchestrator.gate import make_gate
+from orchestrator.http import Doors, Health, make_app
 from orchestrator.key_file import KeyFile
 from orchestrator.keys import KeyRecord
 from orchestrator.messages import CloseCode
 from orchestrator.settings import OrchestratorSettings
 from orchestrator.tokens import Signer, mint, verify
 from tests.support.house import plainly
+from tests.support.transports import RecordingHub
 from tests.support.user import raw
 
 pytestmark = pytest.mark.integration
@@ -78,6 +84,7 @@ class Front:
 async def fronting(folder: Path, **settings: Any) -> AsyncIterator[Front]:
     file = KeyFile(folder / "keys.json")
     given = {"port": 0, "registry": "127.0.0.1:1", "keys_file": str(file.path), "allowed_hosts": ("talk.example",)}
+    given["grpc_port"] = -1
     async with (
         plainly(),
         orchestrator(OrchestratorSettings(**given | settings)) as serving,  # type: ignore[arg-type]
@@ -314,24 +321,25 @@ async def test_pages_elsewhere_ask_before_they_ask(tmp_path: Path) -> None:
         assert (await front.ask("/nothing", Origin="https://friend.example"))[2]["Access-Control-Allow-Origin"]
 
 
-async def test_livekit_on_loopback_is_told_to_nobody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LIVEKIT_API_KEY", "APIx")
-    monkeypatch.setenv("LIVEKIT_API_SECRET", SECRET)
-    async with fronting(tmp_path, trusted_proxies=("127.0.0.1",), open_networks=("192.0.2.0/24",)) as front:
-        assert (await front.token())["server_url"] == "ws://127.0.0.1:7880"
-        assert (await front.token(X_Forwarded_For="192.0.2.7"))["server_url"] == ""
-
-
 async def test_with_livekit_the_token_is_livekits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A LiveKit on this machine's loopback is told of here, and to nobody elsewhere."""
     monkeypatch.setenv("LIVEKIT_API_KEY", "APIx")
     monkeypatch.setenv("LIVEKIT_API_SECRET", SECRET)
-    async with fronting(tmp_path, livekit_public_url="wss://livekit.example") as front:
-        got = await front.token(body={"room_name": "r"})
-        assert got["server_url"] == "wss://livekit.example"
-        token = got["participant_token"]
-        assert verify(Signer(SECRET, issuer="APIx"), token, now=time.time(), room="r").room == "r"
-        async with raw(front.url) as client:
-            await client.start(key=token)
+    settings = OrchestratorSettings(open_networks=("192.0.2.0/24",))
+    gate = make_gate(settings, time.monotonic, time.time)
+    trusted = networks(["127.0.0.1"], "trusted_proxies")
+    for url, elsewhere in (("wss://livekit.example", "wss://livekit.example"), ("ws://127.0.0.1:7880", "")):
+        doors = Doors(gate, trusted=trusted, livekit_url=url)
+        app = make_app(
+            RecordingHub(), web_dir=None, metrics=lambda: (b"", "text/plain"), health=lambda: Health(True), doors=doors
+        )
+        async with TestServer(app) as server, aiohttp.ClientSession() as http:
+            here = Front(f"http://{server.host}:{server.port}", http, KeyFile(tmp_path / "keys.json"))
+            got = await here.token(body={"room_name": "r"})
+            assert got["server_url"] == url
+            found = verify(Signer(SECRET, issuer="APIx"), got["participant_token"], now=time.time(), room="r")
+            assert found.identity == got["participant_identity"]
+            assert (await here.token(X_Forwarded_For="192.0.2.7"))["server_url"] == elsewhere
 
 
 # --- devices ---------------------------------------------------------------------------------------------------------
@@ -368,11 +376,29 @@ async def test_without_a_file_there_is_nothing_to_pair_with(tmp_path: Path) -> N
 
 
 async def test_the_python_client_is_told(front: Front) -> None:
-    from antiphon.client import connect
-
     front.add()
     await front.wait("/v1/voices", 401)
     with pytest.raises(Denied) as refused:
         async with plainly(), connect(front.url):
             pass
     assert refused.value.reason == "KEY_MISSING"
+
+
+async def test_the_grpc_door_asks_the_same(tmp_path: Path) -> None:
+    file = KeyFile(tmp_path / "keys.json")
+    key = file.add(lambda id, digest: KeyRecord(id, digest, "k", 1.8e9))[0]
+    settings = OrchestratorSettings(port=0, grpc_port=0, registry="127.0.0.1:1", keys_file=str(file.path))
+
+    async def talk(url: str, key: str) -> None:
+        """Until it is told that its key was revoked, once it talks."""
+        async with plainly(), connect(url, key=key) as session:
+            await asyncio.to_thread(file.change, lambda keys: keys.revoked("k", 1.8e9))
+            async for _ in session.events():
+                pass
+
+    async with plainly(), orchestrator(settings) as serving:
+        url = f"grpc://{serving.others['grpc']}"
+        for shown, reason in (("", "KEY_MISSING"), ("antiphon_wrong", "KEY_UNKNOWN"), (key, "KEY_REVOKED")):
+            with pytest.raises(Denied) as refused:
+                await talk(url, shown)
+            assert refused.value.reason == reason

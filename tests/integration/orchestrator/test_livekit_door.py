@@ -89,7 +89,7 @@ async def test_it_says_whether_it_is_registered_and_serves_meanwhile() -> None:
             # Drained it is there still, and what comes is another's.
             await serving.drain()
             async with dispatch(server, other := Rooms()) as second:
-                await until(lambda: second.registered)
+                await until(lambda: second.is_registered)
                 await create(server, "kitchen")
                 await until(lambda: other.joined == ["kitchen"])
             assert await metric(serving.address, "antiphon_livekit_accepted") == 0

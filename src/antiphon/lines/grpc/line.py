@@ -55,6 +55,11 @@ def _ended(failed: grpc.aio.AioRpcError) -> Exception:
     return error
 
 
+def _why(failed: grpc.aio.AioRpcError) -> str:
+    """What the system said, without what gRPC puts before it."""
+    return one_line((failed.details() or failed.code().name).rpartition(": ")[2])
+
+
 def target(url: str) -> str:
     """ "host:port" of grpc://host:port. Raises BadRequest."""
     try:
@@ -82,7 +87,7 @@ async def _open(url: str, channel: grpc.aio.Channel) -> AsyncIterator[Line]:
             async with asyncio.timeout(CONNECT_S):
                 await call.wait_for_connection()
         except grpc.aio.AioRpcError as failed:
-            raise Broken(f"nothing answers at {url} ({one_line(failed.details() or failed.code().name)})") from failed
+            raise Broken(f"nothing answers at {url} ({_why(failed)})") from failed
         except TimeoutError as error:
             raise Broken(f"nothing answers at {url}") from error
         yield GrpcLine(call)

@@ -101,7 +101,7 @@ class ConverseRequest(_message.Message):
     def __init__(self, session_start: _Optional[_Union[SessionStart, _Mapping]] = ..., session_update: _Optional[_Union[SessionUpdate, _Mapping]] = ..., text: _Optional[_Union[TextInput, _Mapping]] = ..., audio: _Optional[_Union[AudioInput, _Mapping]] = ..., input: _Optional[_Union[InputState, _Mapping]] = ..., turn_commit: _Optional[_Union[TurnCommit, _Mapping]] = ..., turn_cancel: _Optional[_Union[TurnCancel, _Mapping]] = ..., interrupt: _Optional[_Union[Interrupt, _Mapping]] = ..., played: _Optional[_Union[Played, _Mapping]] = ..., reply_delta: _Optional[_Union[ReplyDelta, _Mapping]] = ..., reply_end: _Optional[_Union[ReplyEnd, _Mapping]] = ..., session_end: _Optional[_Union[SessionEnd, _Mapping]] = ...) -> None: ...
 
 class SessionStart(_message.Message):
-    __slots__ = ("protocol", "encoding", "input_rate", "output_rate", "hold", "model", "voice", "language", "rate", "pitch", "responder", "instructions", "greeting", "history", "phrases", "turn_detection", "endpointing", "interruptible", "resume", "key")
+    __slots__ = ("protocol", "encoding", "input_rate", "output_rate", "hold", "model", "voice", "language", "rate", "pitch", "responder", "instructions", "greeting", "history", "phrases", "turn_detection", "endpointing", "interruptible", "resume", "key", "ear")
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     ENCODING_FIELD_NUMBER: _ClassVar[int]
     INPUT_RATE_FIELD_NUMBER: _ClassVar[int]
@@ -122,6 +122,7 @@ class SessionStart(_message.Message):
     INTERRUPTIBLE_FIELD_NUMBER: _ClassVar[int]
     RESUME_FIELD_NUMBER: _ClassVar[int]
     KEY_FIELD_NUMBER: _ClassVar[int]
+    EAR_FIELD_NUMBER: _ClassVar[int]
     protocol: int
     encoding: _synthesis_pb2.AudioEncoding
     input_rate: int
@@ -142,7 +143,8 @@ class SessionStart(_message.Message):
     interruptible: bool
     resume: str
     key: str
-    def __init__(self, protocol: _Optional[int] = ..., encoding: _Optional[_Union[_synthesis_pb2.AudioEncoding, str]] = ..., input_rate: _Optional[int] = ..., output_rate: _Optional[int] = ..., hold: _Optional[bool] = ..., model: _Optional[str] = ..., voice: _Optional[str] = ..., language: _Optional[str] = ..., rate: _Optional[float] = ..., pitch: _Optional[float] = ..., responder: _Optional[str] = ..., instructions: _Optional[str] = ..., greeting: _Optional[_Union[Greeting, _Mapping]] = ..., history: _Optional[_Iterable[_Union[HistoryItem, _Mapping]]] = ..., phrases: _Optional[_Iterable[str]] = ..., turn_detection: _Optional[_Union[TurnDetection, str]] = ..., endpointing: _Optional[_Union[Endpointing, _Mapping]] = ..., interruptible: _Optional[bool] = ..., resume: _Optional[str] = ..., key: _Optional[str] = ...) -> None: ...
+    ear: str
+    def __init__(self, protocol: _Optional[int] = ..., encoding: _Optional[_Union[_synthesis_pb2.AudioEncoding, str]] = ..., input_rate: _Optional[int] = ..., output_rate: _Optional[int] = ..., hold: _Optional[bool] = ..., model: _Optional[str] = ..., voice: _Optional[str] = ..., language: _Optional[str] = ..., rate: _Optional[float] = ..., pitch: _Optional[float] = ..., responder: _Optional[str] = ..., instructions: _Optional[str] = ..., greeting: _Optional[_Union[Greeting, _Mapping]] = ..., history: _Optional[_Iterable[_Union[HistoryItem, _Mapping]]] = ..., phrases: _Optional[_Iterable[str]] = ..., turn_detection: _Optional[_Union[TurnDetection, str]] = ..., endpointing: _Optional[_Union[Endpointing, _Mapping]] = ..., interruptible: _Optional[bool] = ..., resume: _Optional[str] = ..., key: _Optional[str] = ..., ear: _Optional[str] = ...) -> None: ...
 
 class Greeting(_message.Message):
     __slots__ = ("on", "text")
@@ -175,7 +177,7 @@ class Endpointing(_message.Message):
     def __init__(self, endpoint_ms: _Optional[int] = ..., confirm_ms: _Optional[int] = ..., resume_ms: _Optional[int] = ..., mode: _Optional[_Union[EndpointingMode, str]] = ..., early: _Optional[bool] = ...) -> None: ...
 
 class SessionUpdate(_message.Message):
-    __slots__ = ("voice", "language", "rate", "pitch", "responder", "instructions", "endpointing", "interruptible", "turn_detection")
+    __slots__ = ("voice", "language", "rate", "pitch", "responder", "instructions", "endpointing", "interruptible", "turn_detection", "ear")
     VOICE_FIELD_NUMBER: _ClassVar[int]
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     RATE_FIELD_NUMBER: _ClassVar[int]
@@ -185,6 +187,7 @@ class SessionUpdate(_message.Message):
     ENDPOINTING_FIELD_NUMBER: _ClassVar[int]
     INTERRUPTIBLE_FIELD_NUMBER: _ClassVar[int]
     TURN_DETECTION_FIELD_NUMBER: _ClassVar[int]
+    EAR_FIELD_NUMBER: _ClassVar[int]
     voice: str
     language: str
     rate: float
@@ -194,7 +197,8 @@ class SessionUpdate(_message.Message):
     endpointing: Endpointing
     interruptible: bool
     turn_detection: TurnDetection
-    def __init__(self, voice: _Optional[str] = ..., language: _Optional[str] = ..., rate: _Optional[float] = ..., pitch: _Optional[float] = ..., responder: _Optional[str] = ..., instructions: _Optional[str] = ..., endpointing: _Optional[_Union[Endpointing, _Mapping]] = ..., interruptible: _Optional[bool] = ..., turn_detection: _Optional[_Union[TurnDetection, str]] = ...) -> None: ...
+    ear: str
+    def __init__(self, voice: _Optional[str] = ..., language: _Optional[str] = ..., rate: _Optional[float] = ..., pitch: _Optional[float] = ..., responder: _Optional[str] = ..., instructions: _Optional[str] = ..., endpointing: _Optional[_Union[Endpointing, _Mapping]] = ..., interruptible: _Optional[bool] = ..., turn_detection: _Optional[_Union[TurnDetection, str]] = ..., ear: _Optional[str] = ...) -> None: ...
 
 class TextInput(_message.Message):
     __slots__ = ("text", "mode")

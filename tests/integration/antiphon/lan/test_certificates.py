@@ -124,6 +124,7 @@ async def test_the_page_over_https_beside_http(tmp_path: Path) -> None:
     files = made(tmp_path / "lan")
     settings = OrchestratorSettings(
         port=0,
+        grpc_port=-1,
         registry="127.0.0.1:1",
         tls_cert=str(files.cert),
         tls_key=str(files.key),
@@ -148,7 +149,9 @@ async def test_the_page_over_https_beside_http(tmp_path: Path) -> None:
 
 async def test_https_in_the_place_of_http(tmp_path: Path) -> None:
     files = made(tmp_path / "lan")
-    settings = OrchestratorSettings(port=0, registry="127.0.0.1:1", tls_cert=str(files.cert), tls_key=str(files.key))
+    settings = OrchestratorSettings(
+        port=0, grpc_port=-1, registry="127.0.0.1:1", tls_cert=str(files.cert), tls_key=str(files.key)
+    )
     async with plainly(), orchestrator(settings) as serving_at, aiohttp.ClientSession() as http:
         async with http.get(f"https://{serving_at.address}/healthz", ssl=trusting(files.ca)) as answer:
             assert answer.status == 200

@@ -25,7 +25,7 @@ async def test_a_room_that_is_created_gets_our_agent_and_is_left_at_the_end() ->
     rooms = Rooms()
     async with livekit_server() as server:
         async with dispatch(server, rooms) as worker:
-            await until(lambda: worker.registered)
+            await until(lambda: worker.is_registered)
             await create(server, "kitchen")
             await until(lambda: rooms.joined)
             assert len(await agents_in(server, "kitchen")) == 1
@@ -36,13 +36,13 @@ async def test_a_room_that_is_created_gets_our_agent_and_is_left_at_the_end() ->
 async def test_a_burst_of_rooms_fills_every_place_and_no_more() -> None:
     rooms, hub = Rooms(opens=True), CountingHub()
     async with livekit_server() as server, dispatch(server, rooms, hub, places=4) as worker:
-        await until(lambda: worker.registered)
+        await until(lambda: worker.is_registered)
         await create(server, *(f"room-{n}" for n in range(10)))
         await until(lambda: len(rooms.joined) == 4)
         await until(lambda: worker.load().full)
         assert hub.sessions == 4
         async with dispatch(server, other := Rooms()) as second:
-            await until(lambda: second.registered)
+            await until(lambda: second.is_registered)
             await create(server, "one-more")
             await until(lambda: "one-more" in other.joined)
         assert len(rooms.joined) == 4
@@ -54,7 +54,7 @@ async def test_the_last_places_are_given_too() -> None:
     rooms, hub = Rooms(opens=True), CountingHub()
     hub.sessions = 8
     async with livekit_server() as server, dispatch(server, rooms, hub, places=10) as worker:
-        await until(lambda: worker.registered)
+        await until(lambda: worker.is_registered)
         await create(server, "ninth")
         await until(lambda: hub.sessions == 9)
         await create(server, "tenth")
@@ -67,7 +67,7 @@ async def test_each_human_gets_an_agent_of_their_own_where_that_is_wanted() -> N
 
     rooms = Rooms()
     async with livekit_server() as server, dispatch(server, rooms, per_participant=True) as worker:
-        await until(lambda: worker.registered)
+        await until(lambda: worker.is_registered)
         anna, ben = rtc.Room(), rtc.Room()
         try:
             await anna.connect(server.url, server.token("anna", "kitchen"))
@@ -84,7 +84,7 @@ async def test_an_agent_with_a_name_comes_only_where_it_is_called() -> None:
 
     rooms = Rooms()
     async with livekit_server() as server, dispatch(server, rooms, agent="antiphon") as worker:
-        await until(lambda: worker.registered)
+        await until(lambda: worker.is_registered)
         anna, ben = rtc.Room(), rtc.Room()
         try:
             await anna.connect(server.url, server.token("anna", "without"))
@@ -102,7 +102,7 @@ async def test_an_agent_with_a_name_comes_only_where_it_is_called() -> None:
 async def test_a_room_whose_serving_fails_is_told_and_the_next_one_is_served() -> None:
     rooms = Rooms(fault=RuntimeError("the sky fell"))
     async with livekit_server() as server, dispatch(server, rooms) as worker:
-        await until(lambda: worker.registered)
+        await until(lambda: worker.is_registered)
         with structlog.testing.capture_logs() as logs:
             await create(server, "kitchen")
             await until(lambda: worker.statistics().failed)
@@ -116,14 +116,14 @@ async def test_a_room_whose_serving_fails_is_told_and_the_next_one_is_served() -
 async def test_drained_it_takes_no_room_and_those_that_it_has_go_on() -> None:
     rooms = Rooms()
     async with livekit_server() as server, dispatch(server, rooms) as worker:
-        await until(lambda: worker.registered)
+        await until(lambda: worker.is_registered)
         await create(server, "before")
         await until(lambda: rooms.joined)
         worker.drain()
         await create(server, "after")
         await until(lambda: worker.load().full)
         async with dispatch(server, other := Rooms()) as second:
-            await until(lambda: second.registered)
+            await until(lambda: second.is_registered)
             await create(server, "for-the-other")
             # LiveKit may have been slow to offer the room before.
             await until(lambda: "for-the-other" in other.joined)
@@ -136,7 +136,7 @@ async def test_a_room_that_is_deleted_is_left() -> None:
 
     rooms = Rooms()
     async with livekit_server() as server, dispatch(server, rooms) as worker:
-        await until(lambda: worker.registered)
+        await until(lambda: worker.is_registered)
         await create(server, "kitchen")
         await until(lambda: rooms.joined)
         async with server.api() as client:
@@ -154,9 +154,9 @@ async def test_a_server_that_is_down_at_the_start_is_waited_for() -> None:
     with structlog.testing.capture_logs() as logs:
         async with livekit_server(start=False) as server, dispatch(server, rooms) as worker:
             await until(lambda: logs)
-            assert not worker.registered
+            assert not worker.is_registered
             await server.start()
-            await until(lambda: worker.registered)
+            await until(lambda: worker.is_registered)
             await create(server, "kitchen")
             await until(lambda: rooms.joined)
     told = [line for line in logs if line["event"] == "livekit.not_registered"]
@@ -171,7 +171,7 @@ async def test_a_server_that_is_restarted_gets_us_back_and_its_rooms_keep_the_on
 
     rooms = Rooms()
     async with livekit_server() as server, dispatch(server, rooms) as worker:
-        await until(lambda: worker.registered)
+        await until(lambda: worker.is_registered)
         anna = rtc.Room()
         try:
             await anna.connect(server.url, server.token("anna", "kitchen"))
@@ -180,9 +180,9 @@ async def test_a_server_that_is_restarted_gets_us_back_and_its_rooms_keep_the_on
             gone = asyncio.Event()
             anna.on("participant_disconnected", lambda *_: gone.set())
             await server.stop(kill=True)
-            await until(lambda: not worker.registered)
+            await until(lambda: not worker.is_registered)
             await server.start()
-            await until(lambda: worker.registered)
+            await until(lambda: worker.is_registered)
             await until(lambda: gone.is_set() and agent in anna.remote_participants, "our agent again")
             await create(server, "hall")
             await until(lambda: "hall" in rooms.joined)
@@ -199,7 +199,7 @@ async def test_a_wrong_secret_is_told_with_what_to_mend_and_not_tried_in_a_hurry
     with structlog.testing.capture_logs() as logs:
         async with livekit_server() as server, dispatch(server, rooms, secret="x" * 40) as worker:
             await until(lambda: [line for line in logs if line["event"] == "livekit.not_registered"])
-            assert not worker.registered
+            assert not worker.is_registered
     told = next(line for line in logs if line["event"] == "livekit.not_registered")
     assert told["log_level"] == "error"
     assert told["trouble"] == "refused"

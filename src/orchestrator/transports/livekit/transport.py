@@ -1,0 +1,136 @@
+"""`ports.Transport` over a LiveKit room: messages by the line, audio by the sink.
+
+The sink holds nothing: the copy is here, in the playout. A hold reads the sink's position, empties it and says how much
+was heard, all at once; a resume gives it the rest again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+from orchestrator.messages import ServerMessage
+from orchestrator.ports import ClientSide
+from orchestrator.transports.livekit.line import Line
+from orchestrator.transports.livekit.playout import Playout
+from orchestrator.transports.livekit.sink import Sink
+
+SOON_S = 0.001
+
+
+class LiveKitTransport:
+    """One session's, for one visit. `speak` is its only task; `told` sees every message, and what was heard."""
+
+    holds = False
+    acknowledges = True
+
+    def __init__(
+        self,
+        line: Line,
+        sink: Sink,
+        *,
+        lead_s: float = 0.2,
+        playout: Playout | None = None,
+        said: Callable[[ServerMessage], None] = lambda _: None,
+        heard: Callable[[int, int], None] = lambda _turn, _samples: None,
+    ) -> None:
+        self.lead_s = lead_s
+        self.output_rate = sink.rate
+        self._line = line
+        self._sink = sink
+        self._playout = playout or Playout(sink.rate)
+        self._said = said
+        self._heard = heard
+        self._side: ClientSide | None = None
+        self._news = asyncio.Event()
+        self._over = False
+
+    def attach(self, side: ClientSide) -> None:
+        """The session, which hears from now on what is played."""
+        self._side = side
+
+    # --- the port ---------------------------------------------------------------------------------------------------
+
+    def send_nowait(self, message: ServerMessage) -> None:
+        if not self._over:
+            self._said(message)
+            self._line.send_nowait(message)
+
+    def room(self) -> int:
+        return 0 if self._over else self._playout.room(self._sink.queued())
+
+    def play_nowait(self, turn: int, sample: int, pcm: bytes) -> None:
+        if not self._over:
+            self._playout.play(turn, sample, pcm)
+            self._news.set()
+
+    def hold_nowait(self, turn: int) -> None:
+        if not self._over:
+            self._stopped(turn, self._playout.hold(turn, self._sink.queued()))
+
+    def resume_nowait(self, turn: int, sample: int) -> None:
+        if not self._over:
+            self._playout.resume(turn, sample)
+            self._news.set()
+
+    def clear_nowait(self, turn: int) -> None:
+        if not self._over:
+            self._stopped(turn, self._playout.clear(turn, self._sink.queued()))
+
+    def close_nowait(self, code: int, reason: str) -> None:
+        self._silence()
+        self._line.close_nowait(code, reason)
+
+    # --- the driver -------------------------------------------------------------------------------------------------
+
+    def lost_nowait(self) -> None:
+        """The user is gone. The last word of what they heard comes before the session learns that."""
+        if not self._over:
+            self._report()
+            self._silence()
+
+    async def speak(self) -> None:
+        """Feeds the sink and reports, until the transport is over. Returns sooner when the sink is gone."""
+        while not self._over:
+            self._report()
+            piece = self._playout.take(self._sink.queued())
+            if piece is None:
+                await self._wait()
+                continue
+            try:
+                await self._sink.put(piece)
+            except ConnectionError:
+                return
+
+    def changed_nowait(self) -> None:
+        """The sink played something other than by the clock."""
+        self._news.set()
+
+    # --- inside -----------------------------------------------------------------------------------------------------
+
+    async def _wait(self) -> None:
+        self._news.clear()
+        wait_s = self._playout.next_s(self._sink.queued())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(None if wait_s is None else max(SOON_S, wait_s)):
+                await self._news.wait()
+
+    def _stopped(self, turn: int, heard: int) -> None:
+        self._sink.clear_nowait()
+        self._news.set()
+        self._tell(turn, heard)
+
+    def _report(self) -> None:
+        for turn, samples in self._playout.reports(self._sink.queued()):
+            self._tell(turn, samples)
+
+    def _tell(self, turn: int, samples: int) -> None:
+        self._heard(turn, samples)
+        if self._side is not None:
+            self._side.played_nowait(turn, samples)
+
+    def _silence(self) -> None:
+        self._over = True
+        self._sink.clear_nowait()
+        self._news.set()
