@@ -289,6 +289,7 @@ async def joined(
     options = rtc.RoomOptions(
         auto_subscribe=False,
         connect_timeout=CONNECT_S,
+        single_peer_connection=False,  # left unsaid it is one, and the track is there 100 ms later
         data_stream=rtc.DataStreamOptions(max_payload_byte_length=settings.message_bytes),
     )
     # A connect that is left alone half way would leave a participant that nobody has a hold of.
