@@ -21,9 +21,11 @@ import numpy as np
 import pytest
 
 from antiphon.wavs import read_wav, write_wav
+from antiphon.web_files import ensure_livekit_client
 from base.audio import UPLINK_RATE, StreamResampler
-from tests.support import pulse
+from tests.support import livekit, pulse
 from tests.support.browsers import (
+    LIMIT_S,
     Tab,
     chromium,
     chromium_tab,
@@ -42,9 +44,10 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 VOICE = "en-us"
 """Of the accent that the recogniser was trained on."""
 AUDIBLE = 500
-SCHEDULE_S = {LIBRARY: 3.5, STORY: 10.5, "(cough)": 17.0, NAME: 20.0}
-"""When each begins, from when the microphone is opened. A reply to the question takes about 5 s, the story 20."""
-LENGTH_S = 24.0
+SCHEDULE_S = {LIBRARY: 3.0, STORY: 12.0, "(cough)": 20.5, NAME: 24.0}
+"""When each begins, from when the microphone is opened. The first answer takes 2 s, the story 20; the rest is room for
+a recogniser on a busy machine."""
+LENGTH_S = 27.0
 
 SPIES = """
 window.tape = []; window.story = [];
@@ -149,11 +152,32 @@ async def home(**settings: Any) -> AsyncIterator[House]:
         asr=0,
         responder="tests.support.dialogue:Dialogue",
         voice=VOICE,
-        final_ms=3000,
+        final_ms=5000,
         **settings,
     ) as here:
         await here.asr("ears", engine="pocketsphinx")
         await here.wait_worker("ears")
+        yield here
+
+
+@asynccontextmanager
+async def reached_by(transport: str) -> AsyncIterator[House]:
+    """A home that the page reaches over WebSocket, or through a LiveKit of its own."""
+    if transport == "websocket":
+        async with home() as here:
+            yield here
+        return
+    livekit.require()
+    await ensure_livekit_client()
+    async with (
+        livekit.livekit_server() as server,
+        home(livekit_url=server.url, livekit_key_file=str(server.key_file)) as here,
+        asyncio.timeout(None) as limit,
+    ):
+        limit.reschedule(asyncio.get_running_loop().time() + LIMIT_S)
+        while (await (await here.http.get(f"{here.url}/readyz")).json())["livekit"] != "registered":
+            await asyncio.sleep(0.05)
+        limit.reschedule(None)
         yield here
 
 
@@ -221,14 +245,18 @@ def plain(text: str) -> str:
 
 
 @needs_chromium
-async def test_a_conversation_in_chromium(tmp_path: Path, report: Callable[[str], None]) -> None:
+@pytest.mark.parametrize("transport", ["websocket", "livekit"])
+async def test_a_conversation_in_chromium(tmp_path: Path, report: Callable[[str], None], transport: str) -> None:
     with recording(tmp_path) as (wav, said):
-        async with home() as here, chromium(wav=wav) as browser:
+        async with reached_by(transport) as here, chromium(wav=wav) as browser:
             context = await browser.new_context()
             async with chromium_tab(context, here.url) as tab:
                 await tab.page.evaluate(SPIES)
+                # A busy machine may take its time; that 3 s are enough is not what is tested here.
+                await tab.value("document.querySelector('antiphon-talk').options.media_s = 30")
                 found = await converse(tab, lambda: None)
-    assert {e["type"] for e in found.all("error")} == set()
+                assert await tab.value("document.querySelector('antiphon-talk').client.transport") == transport
+    assert found.all("error") == []
     await judge(found, said, report)
 
 

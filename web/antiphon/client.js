@@ -21,6 +21,7 @@ const WISHES = [...CHOICES, "model", "greeting", "history", "phrases", "interrup
  * @property {string} [key]  an access key. It is a secret: a page for others has a `token` instead
  * @property {"auto" | "livekit" | "websocket"} [transport]
  * @property {string | (() => Promise<any>)} [livekit]  address of the module livekit-client, or who loads it
+ * @property {number} [media_s]  how long LiveKit may take to answer, and then to carry sound; 3
  * @property {"open" | "push"} [mode]  an open microphone, or one that is open while `press` holds it
  * @property {string} [microphone]  a device's id
  * @property {string} [speaker]     a device's id
@@ -141,6 +142,7 @@ export class Antiphon extends EventTarget {
     audio.microphoneId = this.options.microphone ?? "";
     const wishes = Object.fromEntries(WISHES.filter((w) => this.options[w] !== undefined).map((w) => [w, this.options[w]]));
     const talk = (this.talk = new Conversation((way) => this.link(way), audio, { greeting: microphone, ...wishes }));
+    if (this.options.media_s) talk.media_s = this.options.media_s;
     this.listenTo(audio, talk);
     this.attend();
     this.shown({ status: "connecting" });

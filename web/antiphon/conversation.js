@@ -3,7 +3,7 @@
 
 import { PROTOCOL, backoff, mayResume } from "./protocol.js";
 
-/** Seconds in which a LiveKit connection has to carry a session; then it is WebSocket's turn. */
+/** Seconds in which LiveKit has to answer, and from then to carry a session; then it is WebSocket's turn. */
 export const MEDIA_S = 3;
 
 // Events: "status" {status: connecting | open | resuming | closed, reason, code}, "fallback" {reason}, and the server's
@@ -26,6 +26,7 @@ export class Conversation extends EventTarget {
     this.offset = null; // added to the microphone's own count of samples
     this.attempt = 0;
     this.fallback = false; // LiveKit was tried, in vain
+    this.media_s = MEDIA_S;
     this.over = false;
     audio.addEventListener("played", ({ detail }) => this.send({ type: "played", turn: detail.turn, samples: detail.samples }));
     audio.addEventListener("frame", ({ detail }) => this.frame(detail));
@@ -104,6 +105,7 @@ export class Conversation extends EventTarget {
     link.onaudio = ({ turn, sample, pcm }) => link === this.link && this.audio.play(turn, sample, pcm.slice());
     link.onpause = (paused) => link === this.link && this.paused(link, paused);
     link.onclose = (code, reason) => link === this.link && this.closed(code, reason);
+    link.onsignal = () => link === this.link && !this.session && this.expectMedia(link);
     if (link.kind === "livekit") this.expectMedia(link);
     link.listen(this.listening);
     link.open();
@@ -111,7 +113,7 @@ export class Conversation extends EventTarget {
 
   expectMedia(link) {
     clearTimeout(this.media);
-    this.media = setTimeout(() => this.giveUp(link), MEDIA_S * 1000);
+    this.media = setTimeout(() => this.giveUp(link), this.media_s * 1000);
   }
 
   // It mends itself, for as long as one waits for media.
@@ -127,7 +129,7 @@ export class Conversation extends EventTarget {
     if (link !== this.link) return;
     this.link = null; // whatever it still says
     link.close(1000);
-    this.fallBack(`LiveKit carried no sound within ${MEDIA_S} seconds`);
+    this.fallBack(`LiveKit carried no sound within ${this.media_s} seconds`);
     this.connect();
   }
 

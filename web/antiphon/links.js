@@ -5,6 +5,7 @@
 //   onopen()                     session_start may be sent
 //   onmessage(message)           a message of the protocol, as an object
 //   onaudio({turn, sample, pcm}) audio that came as a message
+//   onsignal()                   its server has answered (a room's; media come later)
 //   onpause(paused)              it is mending itself / it is mended
 //   onclose(code, reason)        it is over; nothing comes after
 

@@ -42,6 +42,7 @@ export class LiveKitLink {
       .on(RoomEvent.ParticipantDisconnected, (who) => {
         if (who.identity === this.agent) this.end(this.ended ? ENDED : CLOSED, this.ended ? "" : "The voice left the room.");
       })
+      .on(RoomEvent.SignalConnected, () => this.over || this.onsignal())
       .on(RoomEvent.Reconnecting, () => this.over || this.onpause(true))
       .on(RoomEvent.Reconnected, () => this.over || this.onpause(false))
       .on(RoomEvent.Disconnected, () => this.end(CLOSED, "The connection to LiveKit was lost."));
