@@ -96,14 +96,18 @@ def secure_channel(address: str, roots: bytes | None = None) -> grpc.aio.Channel
     return grpc.aio.secure_channel(address, grpc.ssl_channel_credentials(roots), options=options)
 
 
-def bind(server: grpc.aio.Server, host: str, port: int) -> str:
+def bind(server: grpc.aio.Server, host: str, port: int, *, tls: tuple[bytes, bytes] | None = None) -> str:
     """Binds and returns "host:port" with the port that was got (0 asks for a free one).
 
-    Raises `Misconfigured`: reason PORT_TAKEN where something else listens there, else BAD_ADDRESS.
+    `tls`: certificate with its chain, and its key (PEM). Raises `Misconfigured`: reason PORT_TAKEN where something else
+    listens there, else BAD_ADDRESS.
     """
     address = join_address(host, port)
     try:
-        bound = server.add_insecure_port(address)
+        if tls is None:
+            bound = server.add_insecure_port(address)
+        else:
+            bound = server.add_secure_port(address, grpc.ssl_server_credentials([(tls[1], tls[0])]))
     except RuntimeError as error:
         raise _why_not(host, port, error) from error
     if not bound:
