@@ -165,6 +165,7 @@ async def test_others_listen_and_are_told_once_that_they_are_not_heard(server: L
             await anna.send(m.TextInput(text="hello"))
             await until(lambda: bool(side.messages))
             assert side.messages == [m.TextInput(text="hello")]
+            await until(lambda: bool(bert.got(m.Error)), "bert was not told")
             assert [e.reason for e in bert.got(m.Error)] == ["NOT_THE_USER"]
             assert not side.audio
             assert len(hub.opened) == 1
