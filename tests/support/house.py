@@ -29,6 +29,8 @@ from tts_workers.app import serving as tts_serving
 from tts_workers.settings import ModelSettings, TtsWorkerSettings
 
 SRC = Path(__file__).resolve().parents[2] / "src"
+IMPORTS = os.pathsep.join((str(SRC), str(SRC.parent)))
+"""Of a service: ours, and what a test has for it."""
 LIMIT_S = 20.0
 
 
@@ -190,7 +192,7 @@ class Service:
 @asynccontextmanager
 async def service(command: str, *flags: str) -> AsyncIterator[Service]:
     """`antiphon COMMAND` as a process, once it is ready; killed at the end."""
-    env = {k: v for k, v in os.environ.items() if not k.startswith("ANTIPHON_")} | {"PYTHONPATH": str(SRC)}
+    env = {k: v for k, v in os.environ.items() if not k.startswith("ANTIPHON_")} | {"PYTHONPATH": IMPORTS}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "antiphon", command, "--announce-ready", *flags),
         stdin=asyncio.subprocess.DEVNULL,

@@ -11,7 +11,7 @@ export class MicrophoneError extends Error {
   }
 }
 
-// Events: "frame" {sample, pcm, level} of the microphone, "playing" {level} and "played" {turn, samples} of the
+// Events: "frame" {sample, pcm, level} of the microphone, "playing" {level, at (s)} by the same clock and "played" {turn, samples} of the
 // loudspeaker, "microphone" {label} another one is open, "unplugged", "silenced" {silenced} by the system (a call),
 // "context" {state}, "devices" the list changed.
 export class AudioDevice extends EventTarget {
@@ -49,14 +49,15 @@ export class AudioDevice extends EventTarget {
     await Promise.all(files.map((f) => this.context.audioWorklet.addModule(new URL(f, import.meta.url))));
     const node = new AudioWorkletNode(this.context, "antiphon-player", { numberOfInputs: 0, outputChannelCount: [1] });
     node.port.onmessage = ({ data }) =>
-      data.type === "level" ? this.remote || this.tell("playing", { level: data.level }) : this.tell("played", data);
+      data.type === "level" ? this.remote || this.tell("playing", data) : this.tell("played", data);
     node.connect(this.output);
     this.post = (message, transfer) => node.port.postMessage(message, transfer);
   }
 
   playWithoutWorklet() {
     const queue = new PlayQueue(this.rate, (turn, samples) => this.tell("played", { turn, samples }));
-    const meter = new Meter(this.rate, (level) => this.remote || this.tell("playing", { level }));
+    const tell = (level) => this.remote || this.tell("playing", { level, at: this.context.currentTime });
+    const meter = new Meter(this.rate, tell);
     const node = this.context.createScriptProcessor(512, 0, 1);
     node.onaudioprocess = ({ outputBuffer }) => {
       queue.read(outputBuffer.getChannelData(0));
@@ -92,7 +93,7 @@ export class AudioDevice extends EventTarget {
     this.remote = { track, element, source };
     if (!this.context.audioWorklet) return;
     const node = new AudioWorkletNode(this.context, "antiphon-meter", { numberOfOutputs: 0, channelCount: 1 });
-    node.port.onmessage = ({ data }) => this.tell("playing", { level: data });
+    node.port.onmessage = ({ data }) => this.tell("playing", data);
     source.connect(node);
     this.remote.node = node;
   }
@@ -106,7 +107,7 @@ export class AudioDevice extends EventTarget {
     node?.port.postMessage("close");
     if (node) node.port.onmessage = null;
     this.remote = null;
-    this.tell("playing", { level: 0 });
+    this.tell("playing", { level: 0, at: this.context.currentTime });
   }
 
   // "" is the system's own choice. False where the browser leaves it to the system.

@@ -395,15 +395,16 @@ export class Antiphon extends EventTarget {
     for (const type of ["transcript", "mark", "notice", "explain"]) on(type, pass);
 
     const heard = (type, take) => audio.addEventListener(type, ({ detail }) => audio === this.audio && take(detail));
-    heard("frame", ({ level }) => {
+    // Times of sound are those of the audio thread: a busy page does not falsify them.
+    heard("frame", ({ level, sample }) => {
       const open = this.microphone === "open";
-      if (open) latency.microphone(level, clock());
+      if (open) latency.microphone(level, sample / audio.rate);
       this.tell("level", { side: "you", level: open ? level : 0 });
     });
-    heard("playing", ({ level }) => {
+    heard("playing", ({ level, at }) => {
       const now = clock();
       this.speaking = level > 0.001;
-      this.measured(latency.reply(level, now));
+      this.measured(latency.reply(level, at));
       this.tell("level", { side: "it", level });
       if (!this.track) return;
       this.track.sound(level, now);

@@ -99,6 +99,7 @@ export const STYLE = `
     --on-accent: var(--antiphon-on-accent, #06231e);
     --alarm: var(--antiphon-alarm, #ffab9f);
     --alarm-wash: var(--antiphon-alarm-wash, #38201d);
+    --lift: 22%;
   }
 }
 :host([theme="light"]) { color-scheme: light; }
@@ -115,6 +116,7 @@ export const STYLE = `
   --on-accent: var(--antiphon-on-accent, #06231e);
   --alarm: var(--antiphon-alarm, #ffab9f);
   --alarm-wash: var(--antiphon-alarm-wash, #38201d);
+  --lift: 22%;
 }
 
 * { box-sizing: border-box; }
@@ -272,7 +274,7 @@ svg { fill: none; stroke: currentColor; stroke-width: 1.8; stroke-linecap: round
 #modes label { position: relative; }
 #modes input { position: absolute; inset: 0; margin: 0; opacity: 0; cursor: pointer; }
 #modes span { display: block; padding: .3rem .95rem; border-radius: 2rem; color: var(--soft); }
-#modes input:checked + span { background: var(--raised); color: var(--ink); box-shadow: 0 1px 3px rgb(0 0 0 / .12); }
+#modes input:checked + span { background: color-mix(in srgb, var(--raised), var(--soft) var(--lift, 0%)); color: var(--ink); box-shadow: 0 1px 3px rgb(0 0 0 / .12); }
 #modes input:focus-visible + span { outline: 2px solid var(--accent); outline-offset: 2px; }
 
 #typing { position: relative; width: min(34rem, 100%); margin-top: 1.1rem; }

@@ -167,7 +167,7 @@ if (globalThis.AudioWorkletProcessor) {
       super();
       const rate = globalThis.sampleRate;
       this.queue = new PlayQueue(rate, (turn, samples) => this.port.postMessage({ type: "played", turn, samples }));
-      this.meter = new Meter(rate, (level) => this.port.postMessage({ type: "level", level }));
+      this.meter = new Meter(rate, (level) => this.port.postMessage({ type: "level", level, at: globalThis.currentTime }));
       this.port.onmessage = (event) => obey(this.queue, event.data);
     }
 
@@ -185,7 +185,7 @@ if (globalThis.AudioWorkletProcessor) {
   class Watch extends globalThis.AudioWorkletProcessor {
     constructor() {
       super();
-      this.meter = new Meter(globalThis.sampleRate, (level) => this.port.postMessage(level));
+      this.meter = new Meter(globalThis.sampleRate, (level) => this.port.postMessage({ level, at: globalThis.currentTime }));
       this.closed = false;
       this.port.onmessage = () => (this.closed = true);
     }
