@@ -5,7 +5,7 @@
         async for event in session.events():         # Transcript, Reply, TurnFinished, …
             ...
 
-An address grpc://host:port means gRPC; what is under a session is in `antiphon.lines`.
+An address grpc://host:port means gRPC, grpcs:// with TLS; what is under a session is in `antiphon.lines`.
 
 Whoever owns a loudspeaker takes what is to be heard from `session.player.read(samples)`, steadily: it is the last
 queue, it is silent from a hold on, and what is read there is what the server takes as heard. Without a loudspeaker,
@@ -286,7 +286,7 @@ def _words(error: BaseException) -> str:
 
 def _dial(url: str) -> AbstractAsyncContextManager[Opener]:
     """Who is not called is not loaded."""
-    if url.startswith("grpc://"):
+    if url.startswith(("grpc://", "grpcs://")):
         from antiphon.lines.grpc import line as over_grpc
 
         return over_grpc.dial(url)

@@ -17,6 +17,7 @@ calls too. Anything else raised is logged and becomes INTERNAL. `error_from_rpc`
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 from collections.abc import Iterable
@@ -33,7 +34,7 @@ from base.errors import BY_GRPC_CODE, AntiphonError, BadRequest, Internal, Misco
 from base.rpc_guard import ErrorGuard, maker
 from base.rpc_token import NONE as NONE
 from base.rpc_token import Token as Token
-from base.rpc_token import TokenChannel, TokenGuard
+from base.rpc_token import TokenChannel, TokenGuard, is_loopback
 from base.rpc_token import read_token as read_token
 
 DOMAIN = "antiphon"
@@ -95,14 +96,18 @@ def secure_channel(address: str, roots: bytes | None = None) -> grpc.aio.Channel
     return grpc.aio.secure_channel(address, grpc.ssl_channel_credentials(roots), options=options)
 
 
-def bind(server: grpc.aio.Server, host: str, port: int) -> str:
+def bind(server: grpc.aio.Server, host: str, port: int, *, tls: tuple[bytes, bytes] | None = None) -> str:
     """Binds and returns "host:port" with the port that was got (0 asks for a free one).
 
-    Raises `Misconfigured`: reason PORT_TAKEN where something else listens there, else BAD_ADDRESS.
+    `tls`: certificate with its chain, and its key (PEM). Raises `Misconfigured`: reason PORT_TAKEN where something else
+    listens there, else BAD_ADDRESS.
     """
     address = join_address(host, port)
     try:
-        bound = server.add_insecure_port(address)
+        if tls is None:
+            bound = server.add_insecure_port(address)
+        else:
+            bound = server.add_secure_port(address, grpc.ssl_server_credentials([(tls[1], tls[0])]))
     except RuntimeError as error:
         raise _why_not(host, port, error) from error
     if not bound:
@@ -117,20 +122,30 @@ def join_address(host: str, port: int) -> str:
 def reachable_address(bound: str, advertise: str = "") -> str:
     """What to tell others: `advertise` (host or host:port) if set; a wildcard becomes this host's own address.
 
-    The host's address is the one it would use towards another network; no packet is sent to find it.
+    The host's address is the one it would use towards another network; no packet is sent to find it. In a network that
+    leads nowhere else (a container's internal one) it is the one that the host's own name stands for.
     """
     host, port = split_address(bound)
     if advertise:
         return advertise if advertise.rpartition(":")[2].isdigit() else join_address(advertise, port)
     if host not in {"0.0.0.0", "::"}:
         return bound
-    probe = ("192.0.2.1", 9) if host == "0.0.0.0" else ("2001:db8::1", 9)
-    with socket.socket(socket.AF_INET if host == "0.0.0.0" else socket.AF_INET6, socket.SOCK_DGRAM) as found:
+    family, probe = (socket.AF_INET, "192.0.2.1") if host == "0.0.0.0" else (socket.AF_INET6, "2001:db8::1")
+    with socket.socket(family, socket.SOCK_DGRAM) as found:
         try:
-            found.connect(probe)
+            found.connect((probe, 9))
             return join_address(str(found.getsockname()[0]), port)
         except OSError:
-            return join_address("127.0.0.1" if host == "0.0.0.0" else "::1", port)
+            return join_address(_named_address(family), port)
+
+
+def _named_address(family: socket.AddressFamily) -> str:
+    """What the host's own name stands for, which in a container is its address; loopback where it is nothing."""
+    with contextlib.suppress(OSError):
+        for *_, address in socket.getaddrinfo(socket.gethostname(), None, family, socket.SOCK_DGRAM):
+            if not is_loopback(str(address[0])):
+                return str(address[0])
+    return "127.0.0.1" if family is socket.AF_INET else "::1"
 
 
 def _why_not(host: str, port: int, error: Exception | None) -> Misconfigured:

@@ -32,7 +32,7 @@ from orchestrator.messages import (
     decode_base64,
 )
 from orchestrator.outbox import Outbox, OutboxStatistics
-from orchestrator.ports import ClientSide, Hub, Peer
+from orchestrator.ports import ClientSide, Hub, Peer, Transport
 from orchestrator.resend import Unplayed
 from orchestrator.wishes import check_formats
 
@@ -215,7 +215,7 @@ class Incoming:
         link: Link[Any],
         peer: Peer,
         limits: Limits,
-        transport: Callable[[SessionStart], ClientTransport],
+        transport: Callable[[SessionStart], Transport],
         clock: Callable[[], float],
     ) -> None:
         self._hub = hub
@@ -227,7 +227,7 @@ class Incoming:
         self._messages = Allowance(limits.messages_per_s, limits.message_burst, now)
         self._bytes = Allowance(limits.bytes_per_s, limits.byte_burst, now)
         self._errors = Allowance(limits.errors_per_s, limits.error_burst, now)
-        self._transport: ClientTransport | None = None
+        self._transport: Transport | None = None
         self._side: ClientSide | None = None
         self._audio: InputAudio | None = None
         self.refused = 0
@@ -286,7 +286,7 @@ class Incoming:
         elif isinstance(message, AudioInput):
             self._push(side, message.sample, decode_base64(message.data), now)
         elif isinstance(message, Played):
-            if self._transport is not None:
+            if isinstance(self._transport, ClientTransport):
                 self._transport.played(message.turn, message.samples)
             side.played_nowait(message.turn, message.samples)
         else:
@@ -300,25 +300,38 @@ class Incoming:
     def _start(self, start: SessionStart) -> None:
         if self._side is not None:
             raise WrongState("session_start came twice; use session_update, or open another connection")
-        if start.protocol != PROTOCOL:
-            raise Malformed(
-                f"protocol {start.protocol} is not spoken here; this server speaks {PROTOCOL}",
-                where="protocol",
-                reason="BAD_PROTOCOL",
-            )
-        check_formats(start)
+        check_start(start)
         self._link.tune(start.output_rate)
-        transport = self._make(start)
+        side = self._open(start, self._make(start))
+        if side is not None:
+            begin = side.next_input_sample * start.input_rate // UPLINK_RATE
+            self._audio = InputAudio(start.input_rate, begin)
+
+    def _open(self, start: SessionStart, transport: Transport) -> ClientSide | None:
+        """The session, which is this connection's from now on. None: that was the end of the connection.
+
+        Raises BadRequest for what another session_start can put right.
+        """
         try:
-            self._side = self._hub.open_nowait(start, transport, self._peer)
+            side = self._hub.open_nowait(start, transport, self._peer)
         except BadRequest:
             raise
         except AntiphonError as e:
             self._link.fail_nowait(error_message(e, fatal=True), _close_code(e))
-            return
-        self._transport = transport
-        begin = self._side.next_input_sample * start.input_rate // UPLINK_RATE
-        self._audio = InputAudio(start.input_rate, begin)
+            return None
+        self._side, self._transport = side, transport
+        return side
+
+
+def check_start(start: SessionStart) -> None:
+    """Raises BadRequest when it asks for what is not spoken here."""
+    if start.protocol != PROTOCOL:
+        raise Malformed(
+            f"protocol {start.protocol} is not spoken here; this server speaks {PROTOCOL}",
+            where="protocol",
+            reason="BAD_PROTOCOL",
+        )
+    check_formats(start)
 
 
 def error_message(e: AntiphonError, *, fatal: bool) -> Error:

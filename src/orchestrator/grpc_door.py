@@ -1,12 +1,18 @@
-"""The gRPC door: `antiphon.v1.Conversation` on a port of its own, with health and reflection."""
+"""The gRPC door: `antiphon.v1.Conversation` on a port of its own, with health and reflection.
+
+It is where plain HTTP is, and speaks TLS where HTTPS has taken that one's place.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from base import rpc
+from orchestrator.access import networks
 from orchestrator.ports import Hub
 from orchestrator.settings import OrchestratorSettings
 from orchestrator.transports.grpc import wire
@@ -34,16 +40,24 @@ async def grpc_door(settings: OrchestratorSettings, hub: Hub) -> AsyncIterator[G
         yield GrpcDoor("", _nothing)
         return
     server = rpc.server(at_once=2 * settings.max_sessions + SPARE_CALLS)
-    servicer = ConversationServicer(hub, lead_s=settings.lead_ms / 1000)
+    trusted = networks(settings.trusted_proxies, "trusted_proxies")
+    servicer = ConversationServicer(hub, lead_s=settings.lead_ms / 1000, trusted=trusted)
     conversation_pb2_grpc.add_ConversationServicer_to_server(servicer, server)
     health = await rpc.add_standard_services(server, [wire.SERVICE])
-    address = rpc.bind(server, settings.host, settings.grpc_port)
+    address = rpc.bind(server, settings.host, settings.grpc_port, tls=await asyncio.to_thread(_tls, settings))
     await server.start()
     try:
         await health.set_serving(True)
         yield GrpcDoor(address, lambda: health.set_serving(False))
     finally:
         await server.stop(GOODBYE_S)
+
+
+def _tls(settings: OrchestratorSettings) -> tuple[bytes, bytes] | None:
+    """Certificate and key, which were found good before."""
+    if not settings.tls_cert or settings.tls_port >= 0:
+        return None
+    return Path(settings.tls_cert).read_bytes(), Path(settings.tls_key).read_bytes()
 
 
 async def _nothing() -> None:

@@ -39,6 +39,8 @@ class HubStatistics:
     opened: int
     resumed: int
     refused: int
+    denied: int
+    """Requests without a right, over HTTP, too."""
 
 
 class SessionHub:
@@ -124,9 +126,7 @@ class SessionHub:
         choice = settled_choice(wish, self._services.usual, workers.language_of)
         workers.check_voice(choice)
         workers.check_ear(choice.ear)
-        if grant is not None and self._gate is not None:
-            self._gate.open(grant)
-        session = Session(secrets.token_hex(8), start, self._policy(start, choice), choice, self._services)
+        session = self._made(start, choice, grant)
         self._sessions[session.id] = session
         if grant is not None:
             self._grants[session.id] = grant
@@ -142,6 +142,21 @@ class SessionHub:
             session.notice_nowait("cannot_speak", NO_VOICE)
         log.info("session_opened", session=session.id, transport=peer.kind, language=choice.language)
         return session
+
+    def _made(self, start: m.SessionStart, choice: VoiceChoice, grant: Grant | None) -> Session:
+        """Counted in what the grant's limits count; one that cannot be made after all is not."""
+        if grant is not None and self._gate is not None:
+            try:
+                self._gate.open(grant)
+            except AtCapacity:
+                self._refused += 1
+                raise
+        try:
+            return Session(secrets.token_hex(8), start, self._policy(start, choice), choice, self._services)
+        except BaseException:
+            if grant is not None and self._gate is not None:
+                self._gate.close(grant)
+            raise
 
     def _policy(self, start: m.SessionStart, choice: VoiceChoice) -> Policy:
         s = self._settings
@@ -237,6 +252,7 @@ class SessionHub:
             opened=self._opened,
             resumed=self._resumed,
             refused=self._refused,
+            denied=self._gate.denied if self._gate is not None else 0,
         )
 
 

@@ -74,6 +74,7 @@ class Measures(Collector):
             yield _gauge("antiphon_sessions_opened", "Sessions opened since the start.", hub.opened)
             yield _gauge("antiphon_sessions_resumed", "Sessions resumed since the start.", hub.resumed)
             yield _gauge("antiphon_sessions_refused", "Sessions refused at capacity since the start.", hub.refused)
+            yield _gauge("antiphon_requests_denied", "Requests without a right since the start.", hub.denied)
         if self._directory is not None:
             directory = self._directory()
             yield _gauge("antiphon_directory_workers", "Workers known.", directory.workers)

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from base.audio import UPLINK_RATE, StreamResampler
@@ -20,6 +21,8 @@ from tests.support.system import System, running, until
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 LIMIT_S = 60.0
+MOST_BYTES = 250_000_000
+"""Of an orchestrator with LiveKit loaded, by the design."""
 TIME = "what time is it"
 
 
@@ -73,6 +76,9 @@ async def test_a_question_in_a_room_is_answered_there(tmp_path: Path, report: Ca
             await wait_for(lambda: any(f.turn == heard.turn for f in client.got(m.TurnFinished)), "the answer's end")
             assert next(f for f in client.got(m.TurnFinished) if f.turn == heard.turn).reason == "complete"
             assert system.metric("antiphon_livekit_rooms") == 1
+            memory = psutil.Process(system.pid("orchestrator")).memory_info().rss
+            report(f"the orchestrator has {memory / 1e6:.0f} MB, with a room")
+            assert memory < MOST_BYTES
         await wait_for(lambda: system.metric("antiphon_livekit_registered") == 1, "it is registered still")
         assert await asyncio.to_thread(system.stop) == 0
         assert not await asyncio.to_thread(system.wait_gone)

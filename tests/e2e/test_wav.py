@@ -30,6 +30,8 @@ def test_a_question_in_a_file_is_answered_in_a_file(tmp_path: Path, report: Call
         done = antiphon(*chat, "--wav", "q.wav", "--out", "reply.wav", cwd=tmp_path)
         assert done.returncode == 0, done.stderr + system.said()
         report(f"{QUESTION!r} was heard as:\n{done.stdout}{done.stderr}")
+        over_grpc = antiphon(*chat, "--url", f"grpc://{system.grpc}", "--wav", "q.wav", "--out", "g.wav", cwd=tmp_path)
+        assert over_grpc.returncode == 0, over_grpc.stderr + system.said()
         rest = antiphon(*chat, "--wav", "noise.wav", "--out", "nothing.wav", cwd=tmp_path)
         assert rest.returncode == 1, "nothing was understood"
         assert system.stop() == 0
@@ -38,6 +40,7 @@ def test_a_question_in_a_file_is_answered_in_a_file(tmp_path: Path, report: Call
     with wave.open(str(tmp_path / "reply.wav")) as file:
         assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, 48_000)
     reply = read_wav(tmp_path / "reply.wav", UPLINK_RATE)
+    assert len(read_wav(tmp_path / "g.wav", UPLINK_RATE)) > len(reply) / 2
     seconds = len(reply) / 2 / UPLINK_RATE
     assert 1.0 < seconds < 20.0
     assert -35.0 < rms_dbfs(reply) < -10.0

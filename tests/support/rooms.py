@@ -14,9 +14,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from orchestrator.incoming import Allowances, Incoming
-from orchestrator.messages import Audio, ClientMessage, Played, ServerMessage, server_decoder
-from orchestrator.ports import ClientSide, Hub
+from orchestrator.connection import Incoming, Limits
+from orchestrator.messages import Audio, ClientMessage, ServerMessage, server_decoder
+from orchestrator.ports import ClientSide, Hub, Peer
 from orchestrator.transports.livekit.line import Line
 from orchestrator.transports.livekit.playout import Piece
 from orchestrator.transports.livekit.room import serve_room
@@ -24,7 +24,7 @@ from orchestrator.transports.livekit.settings import CLOSED_TOPIC, PROTOCOL_ATTR
 from orchestrator.transports.livekit.transport import LiveKitTransport
 from orchestrator.transports.memory import Listener
 from tests.support.livekit import LiveKitServer
-from tests.support.transports import until
+from tests.support.transports import RecordingHub, until
 
 RATE = 48_000
 NATIVE = {PROTOCOL_ATTRIBUTE: "1"}
@@ -117,6 +117,8 @@ class RoomClient:
         from livekit import rtc
 
         def data(packet: rtc.DataPacket) -> None:
+            if packet.participant is None or packet.participant.kind != rtc.ParticipantKind.PARTICIPANT_KIND_AGENT:
+                return
             if packet.topic == TOPIC:
                 self.messages.append(server_decoder.decode(packet.data))
             elif packet.topic == CLOSED_TOPIC:
@@ -225,11 +227,9 @@ class SinkIncoming(Incoming):
     """The reading half for a transport that is there already."""
 
     def __init__(self, line: Line, transport: LiveKitTransport, side: ClientSide) -> None:
-        super().__init__(line, Allowances(), time.monotonic)
+        hub, peer = RecordingHub(), Peer(kind="livekit", admitted=True)
+        super().__init__(hub, line, peer, Limits(), lambda _: transport, time.monotonic)
         self._transport, self._side = transport, side
-
-    def _played(self, side: ClientSide, message: Played) -> None:
-        pass
 
 
 @dataclass

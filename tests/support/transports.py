@@ -40,6 +40,23 @@ async def until(condition: Callable[[], bool], what: str = "the condition") -> N
         await asyncio.sleep(0.002)
 
 
+async def fill(transport: Transport, turn: int = 1) -> tuple[int, int]:
+    """Plays silence for as long as there is room, or a while; returns the samples taken and the least room there was.
+
+    One whose connection has ended takes everything and has room for ever.
+    """
+    sample, least = 0, transport.room()
+    for _ in range(200):
+        for _ in range(20):
+            if transport.room() < 960:
+                break
+            transport.play_nowait(turn, sample, bytes(1920))
+            sample += 960
+        least = min(least, transport.room())
+        await asyncio.sleep(0.001)
+    return sample, least
+
+
 @dataclass
 class RecordingSide:
     """A session that writes down what its transport tells it."""

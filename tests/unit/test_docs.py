@@ -14,13 +14,13 @@ from grpc_health.v1 import health_pb2
 
 from antiphon.sections import sections
 from base.settings import SECTIONS, describe, nested
-from pb.antiphon.v1 import recognition_pb2, registry_pb2, synthesis_pb2
+from pb.antiphon.v1 import conversation_pb2, recognition_pb2, registry_pb2, synthesis_pb2
 
 pytestmark = pytest.mark.unit
 
 ROOT = Path(__file__).parents[2]
 GRPC = (ROOT / "docs" / "grpc.md").read_text(encoding="utf-8")
-PROTOS = (synthesis_pb2, recognition_pb2, registry_pb2)
+PROTOS = (conversation_pb2, synthesis_pb2, recognition_pb2, registry_pb2)
 
 
 def script(name: str) -> types.ModuleType:

@@ -19,6 +19,7 @@ from orchestrator.messages import (
     SessionStart,
     SessionStarted,
     TextInput,
+    parse_client,
     server_decoder,
 )
 from orchestrator.ports import Transport
@@ -137,8 +138,8 @@ async def sink_rig() -> AsyncIterator[Rig]:
     tasks[1].add_done_callback(lambda _: incoming.lost_nowait())
 
     def say(message: object) -> None:
-        with incoming.answering(0.0):
-            incoming.text(msgspec.json.encode(message), 0.0)
+        data = msgspec.json.encode(message)
+        incoming.take(len(data), lambda: parse_client(data))
 
     def closed() -> tuple[int, str] | None:
         return line.closing if tasks[1].done() else None

@@ -5,8 +5,13 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -35,6 +40,7 @@ from pb.antiphon.v1 import registry_pb2, registry_pb2_grpc
 pytestmark = pytest.mark.integration
 
 NAME = "antiphon.v1.Registry"
+SRC = Path(rpc.__file__).parents[1]
 
 
 class Servicer(registry_pb2_grpc.RegistryServicer):
@@ -273,3 +279,17 @@ def test_addresses() -> None:
     assert rpc.reachable_address("0.0.0.0:7", "gpu1:9") == "gpu1:9"
     host, port = rpc.split_address(rpc.reachable_address("0.0.0.0:7"))
     assert (host != "0.0.0.0", port) == (True, 7)
+
+
+def test_in_a_network_that_leads_nowhere_the_hosts_own_name_says_its_address(tmp_path: Path) -> None:
+    """As in a container on an internal network: no route, and /etc/hosts has the container's name and address."""
+    hosts = tmp_path / "hosts"
+    hosts.write_text("127.0.0.1 localhost\n172.30.77.5 container\n")
+    code = "from base import rpc; print(rpc.reachable_address('0.0.0.0:7'))"
+    namespace = ["unshare", "--net", "--mount", "--uts", "--map-root-user"]
+    inside = f'mount --bind {hosts} /etc/hosts && hostname container && exec {sys.executable} -c "{code}"'
+    if shutil.which("unshare") is None or subprocess.run([*namespace, "true"], capture_output=True).returncode:
+        pytest.skip("no namespaces here")
+    env = {"PYTHONPATH": str(SRC), "PATH": os.environ["PATH"]}
+    done = subprocess.run([*namespace, "sh", "-c", inside], env=env, capture_output=True, text=True, timeout=60)
+    assert (done.stdout.strip(), done.returncode) == ("172.30.77.5:7", 0), done.stderr

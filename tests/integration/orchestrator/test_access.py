@@ -239,6 +239,32 @@ async def test_wrong_keys_are_slowed_down(front: Front) -> None:
     assert (await front.ask("/v1/voices", key=key))[0] == 200
 
 
+async def test_a_session_that_cannot_be_made_takes_no_place(front: Front) -> None:
+    key = front.add(sessions=1)
+    await front.wait("/v1/voices", 401)
+    async with raw(front.url) as client:
+        for n in range(3):
+            await client.send(type="session_start", key=key, responder="nobody")
+            assert (await client.wait("error", n + 1))["code"] == "not_found"
+        await client.start(key=key)
+
+
+async def test_denials_are_counted(front: Front) -> None:
+    watcher = front.add("watcher", scopes=frozenset({"monitor"}))
+    await front.wait("/v1/voices", 401)
+
+    async def count() -> float:
+        status, text, _ = await front.ask("/metrics", key=watcher)
+        assert status == 200
+        (line,) = [x for x in text.splitlines() if x.startswith("antiphon_requests_denied ")]
+        return float(line.split()[1])
+
+    before = await count()
+    assert await front.why("/v1/voices", key=watcher) == (403, "KEY_SCOPE")
+    assert await front.why("/v1/voices") == (401, "KEY_MISSING")
+    assert await count() == before + 2
+
+
 # --- tokens ----------------------------------------------------------------------------------------------------------
 
 
@@ -339,7 +365,8 @@ async def test_with_livekit_the_token_is_livekits(tmp_path: Path, monkeypatch: p
             assert got["server_url"] == url
             found = verify(Signer(SECRET, issuer="APIx"), got["participant_token"], now=time.time(), room="r")
             assert found.identity == got["participant_identity"]
-            assert (await here.token(X_Forwarded_For="192.0.2.7"))["server_url"] == elsewhere
+            away = await here.token(X_Forwarded_For="192.0.2.7", Host="192.168.1.4:8765")
+            assert away["server_url"] == elsewhere
 
 
 # --- devices ---------------------------------------------------------------------------------------------------------

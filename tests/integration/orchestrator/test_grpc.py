@@ -40,7 +40,7 @@ from pb.antiphon.v1 import conversation_pb2 as pb
 from pb.antiphon.v1 import conversation_pb2_grpc
 from tests.support.grpc_client import METHOD, SMALL_WINDOW, CallClient, call_of, code_of, grpc_channel, grpc_serving
 from tests.support.house import house
-from tests.support.transports import RecordingHub, RecordingSide, started, until
+from tests.support.transports import RecordingHub, RecordingSide, fill, started, until
 
 pytestmark = pytest.mark.integration
 
@@ -365,17 +365,6 @@ async def test_a_client_that_closes_its_side_is_answered_to_the_end() -> None:
 # --- who does not read -----------------------------------------------------------------------------------------------
 
 
-async def fill(transport: Any, turn: int = 1) -> int:
-    """Plays into `transport` as long as it has room; returns the samples that it took."""
-    sample = 0
-    for _ in range(200):
-        while transport.room() >= 960:
-            transport.play_nowait(turn, sample, FRAME)
-            sample += 960
-        await asyncio.sleep(0.001)
-    return sample
-
-
 async def test_a_client_that_stops_reading_is_ended_and_the_neighbour_hears_nothing(hub: RecordingHub) -> None:
     async with (
         grpc_serving(hub, Limits(stalled_s=0.5)) as address,
@@ -384,8 +373,8 @@ async def test_a_client_that_stops_reading_is_ended_and_the_neighbour_hears_noth
     ):
         await until(lambda: len(hub.opened) == 2)
         transport, side = hub.opened[1][1], hub.opened[1][3]
-        await fill(transport)
-        assert transport.room() < 960
+        _, least = await fill(transport)
+        assert least < 960
         await until(lambda: side.lost == [transport])
         await still_works(neighbour, hub, 0)
         # Whenever it reads again, it is told.

@@ -170,7 +170,7 @@ async def test_a_bad_client_harms_nobody_else(does: Callable[[House], Awaitable[
 async def test_a_key_is_taken_from_the_metadata_or_the_message(tmp_path: Path) -> None:
     file = tmp_path / "keys"
     file.write_text("first-key\n", encoding="utf-8")
-    async with house(access_key_file=str(file), grace_s=0.2) as here:
+    async with house(access_key_file=str(file), grace_s=0.2, key="first-key") as here:
         async with user(door(here), at_once=True, key="first-key") as u:
             assert (await u.asks("hello")).heard == "hello"
         async with call_of(here.grpc, metadata=(("authorization", "Bearer first-key"),)) as client:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 from aiohttp import ClientSession, WSServerHandshakeError
@@ -152,9 +153,10 @@ async def test_the_real_page_is_complete() -> None:
             seen.add(path)
             status, text, _ = await get(server, path)
             assert status == 200, path
-            todo += [f"/{name}" for name in named_files(text) if not name.startswith("http")]
-        assert {"/app.js", "/antiphon.js", "/player-worklet.js", "/mic-worklet.js", "/style.css"} <= seen
+            todo += [urljoin(path, name) for name in named_files(text)]
+        assert {"/app.js", "/antiphon.js", "/antiphon/player-worklet.js", "/antiphon/mic-worklet.js"} <= seen
 
 
 def named_files(text: str) -> list[str]:
-    return re.findall(r"""["'](?:\./)?([\w-]+\.(?:js|css|svg|png))["']""", text)
+    """What a page or module names relative to itself."""
+    return re.findall(r"""["']((?:\.{1,2}/)*[\w-][\w/-]*\.(?:js|css|svg|png))["']""", text)

@@ -93,3 +93,33 @@ async def test_it_says_whether_it_is_registered_and_serves_meanwhile() -> None:
                 await create(server, "kitchen")
                 await until(lambda: other.joined == ["kitchen"])
             assert await metric(serving.address, "antiphon_livekit_accepted") == 0
+
+
+async def test_each_human_of_a_room_has_a_session_where_that_is_wanted_and_it_ends_with_them() -> None:
+    livekit.require()
+    from tests.support.rooms import room_client
+
+    async with livekit_server() as server, asyncio.timeout(LIMIT_S):
+        settings = OrchestratorSettings(
+            port=0,
+            registry=NOBODY,
+            livekit_url=server.url,
+            livekit_key_file=str(server.key_file),
+            livekit_per_participant=True,
+            grace_s=0.5,
+        )
+
+        async with orchestrator(settings) as serving:
+
+            async def comes_to(**wanted: int) -> None:
+                while any([await metric(serving.address, f"antiphon_{n}") != count for n, count in wanted.items()]):
+                    await asyncio.sleep(0.05)
+
+            await comes_to(livekit_registered=1)
+            async with room_client(server, "kitchen", "anna", native=False):
+                await comes_to(sessions=1, livekit_rooms=1, livekit_reserved=0)
+                async with room_client(server, "kitchen", "ben", native=False):
+                    await comes_to(sessions=2, livekit_rooms=2, livekit_reserved=0)
+                await comes_to(sessions=1, livekit_rooms=1)
+            await comes_to(sessions=0, livekit_rooms=0)
+            assert await metric(serving.address, "antiphon_livekit_failed") == 0

@@ -30,7 +30,7 @@ from orchestrator.messages import (
     unpack_audio,
 )
 from orchestrator.transports.websocket import serve_websocket
-from tests.support.transports import RecordingHub, SocketClient, client_of, serving, until
+from tests.support.transports import RecordingHub, SocketClient, client_of, fill, serving, until
 
 pytestmark = pytest.mark.integration
 
@@ -282,24 +282,13 @@ async def deaf(server: TestServer) -> tuple[asyncio.StreamReader, asyncio.Stream
     return reader, writer
 
 
-async def fill(transport: Any, turn: int = 1) -> int:
-    """Plays into `transport` as long as it has room; returns the samples that it took."""
-    sample = 0
-    for _ in range(200):
-        while transport.room() >= 960:
-            transport.play_nowait(turn, sample, FRAME)
-            sample += 960
-        await asyncio.sleep(0.001)
-    return sample
-
-
 async def test_a_client_that_stops_reading_is_closed_and_the_neighbour_hears_nothing(hub: RecordingHub) -> None:
     async with serving(hub, Limits(stalled_s=0.5)) as server, client_of(server) as neighbour:
         _reader, writer = await deaf(server)
         await until(lambda: len(hub.opened) == 2)
         transport, side = hub.opened[1][1], hub.opened[1][3]
-        await fill(transport)
-        assert transport.room() < 960
+        _, least = await fill(transport)
+        assert least < 960
         await until(lambda: side.lost == [transport])
         await still_works(neighbour, hub, 0)
         writer.close()
@@ -322,7 +311,7 @@ async def test_a_hold_overtakes_the_audio_that_waits(server: TestServer, hub: Re
     await until(lambda: len(hub.opened) == 1)
     transport = hub.opened[0][1]
     transport.holds = True
-    sent = await fill(transport)
+    sent, _ = await fill(transport)
     transport.hold_nowait(1)
     writer.transport.resume_reading()
     before_hold = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -209,6 +209,7 @@ class KeysOverTime(RuleBasedStateMachine):
 
 
 TestKeysOverTime = KeysOverTime.TestCase
+TestKeysOverTime.settings = settings(max_examples=30, stateful_step_count=30)
 
 
 def test_a_record_is_a_value() -> None:

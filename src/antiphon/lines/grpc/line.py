@@ -61,7 +61,7 @@ def _why(failed: grpc.aio.AioRpcError) -> str:
 
 
 def target(url: str) -> str:
-    """ "host:port" of grpc://host:port. Raises BadRequest."""
+    """ "host:port" of grpc://host:port and grpcs://host:port. Raises BadRequest."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -74,8 +74,9 @@ def target(url: str) -> str:
 
 @asynccontextmanager
 async def dial(url: str) -> AsyncIterator[Opener]:
+    """grpcs:// is TLS. Certificates are those that gRPC trusts: GRPC_DEFAULT_SSL_ROOTS_FILE_PATH names others."""
     address = target(url)
-    async with rpc.channel(address) as channel:
+    async with rpc.secure_channel(address) if url.startswith("grpcs://") else rpc.channel(address) as channel:
         yield lambda: _open(url, channel)
 
 

@@ -12,14 +12,14 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 from urllib.parse import unquote
 
 from base.audio import BYTES_PER_SAMPLE
 from base.errors import AntiphonError, AtCapacity, Denied, Internal, TimedOut, Unavailable, WrongState
 from base.log import get_logger
-from orchestrator.access import seen
+from orchestrator.access import Network, seen
 from orchestrator.connection import ClientTransport, Incoming, Limits, Link
 from orchestrator.messages import Audio, CloseCode, Error, InputState, ServerMessage, SessionEnd, SessionStart, State
 from orchestrator.ports import Hub, Peer
@@ -38,7 +38,7 @@ RETRY_S = 1.0
 
 
 class ConversationServicer(conversation_pb2_grpc.ConversationServicer):
-    """`hub` has the sessions."""
+    """`hub` has the sessions; `trusted` are the proxies whose x-forwarded-for is believed."""
 
     def __init__(
         self,
@@ -46,9 +46,11 @@ class ConversationServicer(conversation_pb2_grpc.ConversationServicer):
         *,
         limits: Limits | None = None,
         lead_s: float = 0.2,
+        trusted: Sequence[Network] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._hub = hub
+        self._trusted = trusted
         self._limits = limits or Limits()
         self._lead_s = lead_s
         self._clock = clock
@@ -205,14 +207,16 @@ async def _last_words(incoming: Incoming, link: _Link) -> None:
     incoming.message_nowait(SessionEnd())
 
 
-def peer_of(context: Any) -> Peer:
+def peer_of(context: Any, trusted: Sequence[Network] = ()) -> Peer:
     """Who calls, as far as gRPC and the metadata know."""
     metadata: dict[str, str] = {}
+    forwarded: list[str] = []
     for key, value in context.invocation_metadata() or ():
         metadata[key] = value if isinstance(value, str) else ""
+        if key == "x-forwarded-for":
+            forwarded.append(metadata[key])
     scheme, _, key = metadata.get("authorization", "").partition(" ")
-    # No proxy is believed here about where a call came from.
-    address, proxied = seen(_address(context.peer()), metadata, (), ())
+    address, proxied = seen(_address(context.peer()), metadata, forwarded, trusted)
     return Peer(
         kind="grpc",
         address=address,

@@ -16,9 +16,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 from orchestrator.messages import CloseCode
-from orchestrator.transports.livekit.settings import RoomSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,27 @@ READY_S = 1.0
 Command = Begin | Open | End | Leave
 
 
+class Patience(Protocol):
+    """See RoomSettings, which is one."""
+
+    @property
+    def participant(self) -> str: ...
+
+    @property
+    def grace_s(self) -> float: ...
+
+    @property
+    def empty_s(self) -> float: ...
+
+    @property
+    def moved_s(self) -> float: ...
+
+    @property
+    def start_s(self) -> float: ...
+
+
 class Attendance:
-    def __init__(self, settings: RoomSettings, now: float) -> None:
+    def __init__(self, settings: Patience, now: float) -> None:
         self._settings = settings
         self._here: dict[str, Person] = {}
         """Whom could be talked with, in the order they came."""
@@ -93,10 +112,6 @@ class Attendance:
         known = self._visit and person.identity == self.user
         self._here[person.identity] = person
         return [] if known else self._look(now)
-
-    def knows(self, identity: str) -> bool:
-        """Whether LiveKit told of somebody whom one could talk with."""
-        return identity in self._here
 
     def ready(self, person: Person, now: float) -> list[Command]:
         """They can be sent to."""

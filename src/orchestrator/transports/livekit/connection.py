@@ -10,7 +10,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from typing import Protocol
 
 from livekit import rtc
 from livekit.rtc.participant import PublishTrackError
@@ -67,7 +67,9 @@ class Events(Protocol):
         """Something about somebody's tracks changed."""
         ...
 
-    def data_nowait(self, identity: str, data: bytes) -> None: ...
+    def data_nowait(self, identity: str, data: bytes) -> None:
+        """`identity` is empty when LiveKit has not told yet of who sent it."""
+        ...
 
     def stream_nowait(self, identity: str, stream: TextStream) -> None: ...
 
@@ -124,25 +126,10 @@ class Microphone:
             self._publication.set_subscribed(True)
 
 
-class _Room(rtc.Room):
-    """Knows whose data packet it is that it emits.
-
-    LiveKit tells of participants who publish nothing up to three seconds late; the SDK (1.1.21) has no name for who
-    sends something before that.
-    """
-
-    sender = ""
-
-    def _on_room_event(self, event: Any) -> None:
-        if event.WhichOneof("message") == "data_packet_received":
-            self.sender = event.data_packet_received.participant_identity
-        super()._on_room_event(event)
-
-
 class Connection:
     """A room that was joined, with the agent's track published in it."""
 
-    def __init__(self, room: _Room, source: rtc.AudioSource, events: Events, clock: Callable[[], float]) -> None:
+    def __init__(self, room: rtc.Room, source: rtc.AudioSource, events: Events, clock: Callable[[], float]) -> None:
         self._room = room
         self._source = source
         self._events = events
@@ -159,6 +146,11 @@ class Connection:
     @property
     def identity(self) -> str:
         return self._room.local_participant.identity
+
+    @property
+    def token(self) -> str:
+        """What the room can be joined with again: LiveKit renews it while we are in."""
+        return self._room._token or ""
 
     @property
     def track(self) -> str:
@@ -268,8 +260,8 @@ class Connection:
         room.register_text_stream_handler(CHAT, lambda reader, who: self._stream(reader, who, chat=True))
 
     def _data(self, packet: rtc.DataPacket) -> None:
-        if packet.topic == TOPIC and self._room.sender:
-            self._events.data_nowait(self._room.sender, packet.data)
+        if packet.topic == TOPIC:
+            self._events.data_nowait(packet.participant.identity if packet.participant else "", packet.data)
 
     def _stream(self, reader: rtc.TextStreamReader, identity: str, *, chat: bool) -> None:
         self._events.stream_nowait(identity, TextStream(reader, chat=chat))
@@ -283,13 +275,14 @@ async def joined(
     url: str, token: str, events: Events, settings: RoomSettings, clock: Callable[[], float] = time.monotonic
 ) -> AsyncIterator[Connection]:
     """In the room while the block runs. Raises Denied for a token that LiveKit refuses, Unavailable for all else."""
-    room = _Room()
+    room = rtc.Room()
     source = rtc.AudioSource(RATE, 1, queue_size_ms=round(QUEUE_S * 1000))
     connection = Connection(room, source, events, clock)
     options = rtc.RoomOptions(
         auto_subscribe=False,
         connect_timeout=CONNECT_S,
-        data_stream=rtc.DataStreamOptions(max_payload_byte_length=settings.message_bytes),
+        single_peer_connection=False,  # left unsaid it is one, and the track is there 100 ms later
+        data_stream=rtc.DataStreamOptions(max_payload_byte_length=settings.limits.message_bytes),
     )
     # A connect that is left alone half way would leave a participant that nobody has a hold of.
     connecting = asyncio.ensure_future(room.connect(url, token, options))

@@ -6,57 +6,35 @@ spoke the protocol is sent none of it.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
-from base.errors import TimedOut
-from orchestrator.messages import CloseCode, Error, ServerMessage, encoded
-from orchestrator.outbox import Outbox
+from orchestrator.connection import Link
+from orchestrator.messages import ServerMessage, encoded
 
 
-class Line:
+class Line(Link[bytes]):
     """`publish` sends one message; it raises ConnectionError when nothing can be sent any more."""
 
     def __init__(self, publish: Callable[[bytes], Awaitable[None]], *, speaks: bool) -> None:
-        self.closing: tuple[int, str] | None = None
+        super().__init__()
         self.speaks = speaks
         """Whether the client knows the protocol."""
         self._publish = publish
-        self._outbox: Outbox[bytes] = Outbox()
-        self._news = asyncio.Event()
-        self._gone = False
 
     def send_nowait(self, message: ServerMessage) -> None:
-        if self.closing is not None or self._gone or not self.speaks:
-            return
-        data = encoded(message)
-        if not self._outbox.put_control(data, len(data)):
-            self._outbox.drop_control()
-            reason = "the client does not read what it is sent"
-            error = Error(code=TimedOut.code, message=reason, fatal=True, reason="NOT_READING")
-            self.fail_nowait(error, CloseCode.POLICY)
-        self._news.set()
+        if self.speaks:
+            data = encoded(message)
+            self._put(data, len(data))
 
-    def close_nowait(self, code: int, reason: str) -> None:
-        """What was sent before still goes out."""
-        if self.closing is None:
-            self.closing = (code, reason)
-            self._news.set()
-
-    def fail_nowait(self, error: Error, code: CloseCode) -> None:
-        self.send_nowait(error)
-        self.close_nowait(code, error.message)
-
-    def gone_nowait(self) -> None:
-        """The user is."""
-        self._gone = True
-        self._news.set()
+    def room(self, rate: int) -> int:
+        """Audio goes another way."""
+        return 0
 
     async def write(self) -> None:
         """Returns when a close was asked for and all else is sent, or when nothing can be sent any more."""
         try:
             while not self._gone:
-                item = self._outbox.pop()
+                item = self.outbox.pop()
                 if isinstance(item, bytes):
                     await self._publish(item)
                 elif self.closing is not None:

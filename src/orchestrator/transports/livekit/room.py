@@ -10,12 +10,13 @@ import asyncio
 import contextlib
 import random
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from base.errors import AntiphonError, BadRequest, Denied, Unavailable
 from base.log import get_logger
-from orchestrator.incoming import told
+from orchestrator.connection import error_message
 from orchestrator.messages import CloseCode, encoded
 from orchestrator.ports import Hub
 from orchestrator.transports.livekit.attendance import Attendance, Begin, Command, End, Leave, Open, Person
@@ -30,6 +31,10 @@ __all__ = ["RoomSettings", "serve_room", "warm_up"]
 log = get_logger("livekit")
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.2, 5.0
+NAMELESS, NAMELESS_S = 32, 5.0
+"""Packets kept, and how long, of whom LiveKit has not told yet: they are the next one's to join. Of somebody who
+publishes nothing it tells up to three seconds late, and until then the SDK has no name for them.
+"""
 STRANGERS = 100
 """Others than the user who are told that they are not listened to; more are not."""
 
@@ -75,6 +80,7 @@ class RoomAgent:
         self._visit: Visit | None = None
         self._visits: set[asyncio.Task[None]] = set()
         self._strangers: set[str] = set()
+        self._nameless: deque[tuple[float, bytes]] = deque(maxlen=NAMELESS)
         self._news = asyncio.Event()
         self._over: str | None = None
         self._gone = False
@@ -107,6 +113,7 @@ class RoomAgent:
                     log.info("livekit.joined", room=connection.name, identity=connection.identity)
                     known, wait_s = True, FIRST_WAIT_S
                     await self._stay(connection)
+                    token = connection.token or token
             except Denied:
                 if not known:
                     raise
@@ -213,7 +220,13 @@ class RoomAgent:
     # --- what happens in the room -----------------------------------------------------------------------------------
 
     def joined_nowait(self, person: Person) -> None:
-        self._do(self._attendance.joined(person, self._clock()))
+        now, before = self._clock(), self._visit
+        self._do(self._attendance.joined(person, now))
+        if self._visit is not before and self._visit is not None and person.native:
+            for at, data in self._nameless:
+                if now - at < NAMELESS_S:
+                    self._visit.data_nowait(data)
+            self._nameless.clear()
 
     def ready_nowait(self, person: Person) -> None:
         self._do(self._attendance.ready(person, self._clock()))
@@ -231,9 +244,9 @@ class RoomAgent:
             visit.tracks_nowait()
 
     def data_nowait(self, identity: str, data: bytes) -> None:
-        if not self._attendance.knows(identity) and identity not in self._strangers:
-            # LiveKit takes its time to tell of who publishes nothing; who writes to us is there.
-            self.joined_nowait(Person(identity, native=True))
+        if not identity:
+            self._nameless.append((self._clock(), data))
+            return
         visit = self._visit
         if visit is not None and visit.person.identity == identity:
             visit.data_nowait(data)
@@ -274,7 +287,7 @@ class RoomAgent:
             return
         self._strangers.add(identity)
         error = BadRequest("the agent talks with another participant of this room", reason="NOT_THE_USER")
-        self._tasks.create_task(self._tell(connection, identity, encoded(told(error, fatal=False))))
+        self._tasks.create_task(self._tell(connection, identity, encoded(error_message(error, fatal=False))))
 
     async def _tell(self, connection: Connection, identity: str, data: bytes) -> None:
         with contextlib.suppress(ConnectionError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from orchestrator.incoming import Allowances
+from orchestrator.connection import Limits
 
 PROTOCOL_ATTRIBUTE = "antiphon.protocol"
 """A participant who has it speaks docs/protocol.md, and begins with session_start."""
@@ -34,10 +34,8 @@ class RoomSettings:
     """How long what was written last may take to go out before the agent leaves."""
     parting_s: float = 0.3
     """How long the agent stays after its last packet: nothing tells when one has arrived, and leaving drops it."""
-    allowances: Allowances = field(default_factory=Allowances)
+    limits: Limits = field(default_factory=Limits)
     packet_bytes: int = 14_000
     """A longer message goes as a text stream."""
-    message_bytes: int = 1 << 20
-    """Longest message that is read."""
     readers: int = 4
     """Text streams that are read at once."""

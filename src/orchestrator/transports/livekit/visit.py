@@ -19,7 +19,7 @@ import msgspec
 from base.errors import BadRequest, NotFound, WrongState
 from base.log import get_logger
 from orchestrator import messages as m
-from orchestrator.incoming import Incoming, check_start, told
+from orchestrator.connection import Incoming, Voice, check_start, error_message
 from orchestrator.ports import ClientSide, Hub, Peer
 from orchestrator.transports.livekit.attendance import Person
 from orchestrator.transports.livekit.captioner import Captioner
@@ -100,7 +100,7 @@ class Visit:
         self._soon(self._open_default)
 
     def data_nowait(self, data: bytes) -> None:
-        self._soon(lambda: self._incoming.take(data))
+        self._soon(lambda: self._incoming.packet(data))
 
     def stream_nowait(self, stream: TextStream) -> None:
         """One more than are read at once is not read."""
@@ -205,7 +205,7 @@ class Visit:
         await self._connection.publish(data, self.person.identity, self._settings.packet_bytes)
 
     async def _read(self, stream: TextStream) -> None:
-        most = LONGEST_CHAT * 4 if stream.chat else self._settings.message_bytes
+        most = LONGEST_CHAT * 4 if stream.chat else self._settings.limits.message_bytes
         try:
             text = await stream.read(most)
         finally:
@@ -215,7 +215,7 @@ class Visit:
         elif stream.chat:
             self._incoming.chat(text)
         else:
-            self._incoming.take(text.encode(errors="replace"))
+            self._incoming.packet(text.encode(errors="replace"))
 
     async def _last_words(self, captions: asyncio.Task[None], code: int, reason: str) -> None:
         self._captioner.end_nowait()
@@ -245,39 +245,28 @@ class RoomIncoming(Incoming):
         settings: RoomSettings,
         clock: Callable[[], float],
     ) -> None:
-        super().__init__(line, settings.allowances, clock)
+        peer = Peer(kind="livekit", address=room, admitted=True)
+        super().__init__(hub, line, peer, settings.limits, lambda _: visit.transport(), clock)
         self._visit = visit
         self._out = line
-        self._hub = hub
-        self._peer = Peer(kind="livekit", address=room, admitted=True)
         self._memory = memory
         self._automatic = False
         """The session is one that the client did not ask for."""
 
-    def take(self, data: bytes) -> None:
+    def packet(self, data: bytes) -> None:
         """One message of the protocol."""
-        if self._out.closing is not None:
-            return
         self._out.speaks = True
-        now = self._clock()
-        if self.allowed(len(data), now):
-            with self.answering(now):
-                self.text(data, now)
+        self.take(len(data), lambda: m.parse_client(data))
 
     def chat(self, text: str) -> None:
         """What a person typed in LiveKit's own chat."""
-        now = self._clock()
-        if self._out.closing is not None or not self.allowed(len(text), now):
-            return
-        with self.answering(now):
-            if self._side is None:
-                raise WrongState("chat came before the session began")
-            if text.strip():
-                self._side.message_nowait(m.TextInput(text=text[:LONGEST_CHAT]))
+        self.take(len(text), lambda: m.TextInput(text=text[:LONGEST_CHAT]) if text.strip() else None)
 
     def refuse(self, error: BadRequest) -> None:
-        with self.answering(self._clock()):
+        def read() -> None:
             raise error
+
+        self.take(0, read)
 
     def lost_nowait(self) -> None:
         if isinstance(self._transport, LiveKitTransport):
@@ -293,7 +282,7 @@ class RoomIncoming(Incoming):
                 self._memory.forget()
                 self._begin(m.SessionStart())
         except BadRequest as e:
-            self._out.fail_nowait(told(e, fatal=True), m.CloseCode.POLICY)
+            self._out.fail_nowait(error_message(e, fatal=True), m.CloseCode.POLICY)
         self._automatic = self.started
 
     def _start(self, start: m.SessionStart) -> None:
@@ -313,15 +302,15 @@ class RoomIncoming(Incoming):
                 before.message_nowait(m.SessionEnd())
         self._automatic = False
         transport = self._visit.transport()
-        side = self._open(self._hub, start, transport, self._peer)
+        side = self._open(start, transport)
         if side is not None:
             self._visit.started_nowait(transport, side, resumed=bool(start.resume))
 
-    def _audio(self, side: ClientSide, message: m.AudioInput, now: float) -> None:
-        raise WrongState("over LiveKit, audio is the microphone's track: publish one", reason="AUDIO_IS_A_TRACK")
-
-    def _played(self, side: ClientSide, message: m.Played) -> None:
-        """What counts is where the track's own queue is."""
+    def _carry(self, side: ClientSide, message: m.ClientMessage | Voice, now: float) -> None:
+        if isinstance(message, m.AudioInput):
+            raise WrongState("over LiveKit, audio is the microphone's track: publish one", reason="AUDIO_IS_A_TRACK")
+        if not isinstance(message, m.Played):  # what counts is where the track's own queue is
+            super()._carry(side, message, now)
 
 
 STATES = {

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import serialization
 from antiphon.lan.addresses import lan_addresses
 from antiphon.lan.authority import Pair, make_authority, make_server
 from antiphon.lan.files import Certificates, certificates
+from base import rpc
 from base.errors import Misconfigured
 from orchestrator.app import orchestrator
 from orchestrator.checks import check
@@ -177,3 +178,17 @@ def test_what_is_no_certificate_is_told_of(tmp_path: Path, wrong: str) -> None:
     with pytest.raises(Misconfigured) as refused:
         check(OrchestratorSettings(tls_cert=cert, tls_key=key, tls_ca=ca))
     assert refused.value.reason == "BAD_TLS"
+
+
+async def test_grpc_speaks_tls_where_https_took_http_s_place(tmp_path: Path) -> None:
+    found = made(tmp_path / "lan")
+    files = {"tls_cert": str(found.cert), "tls_key": str(found.key)}
+    for tls_port, is_tls in ((-1, True), (0, False)):
+        settings = OrchestratorSettings(port=0, grpc_port=0, tls_port=tls_port, **files)
+        async with plainly(), orchestrator(settings) as serving:
+            address = serving.others["grpc"]
+            # BoringSSL knows no name constraints for addresses, which the CA of `--lan` has: the certificate is pinned.
+            async with rpc.secure_channel(address, found.cert.read_bytes()) as channel:
+                assert await rpc.answers(channel, timeout_s=5.0) is is_tls
+            async with rpc.channel(address) as channel:
+                assert await rpc.answers(channel, timeout_s=5.0) is not is_tls

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import numpy as np
 import pytest
@@ -13,11 +13,12 @@ import pytest_asyncio
 
 from base.errors import AtCapacity, Denied, NotFound
 from orchestrator import messages as m
-from orchestrator.incoming import Allowances
+from orchestrator.connection import Limits
+from orchestrator.transports.livekit.room import serve_room
 from orchestrator.transports.livekit.settings import RoomSettings
 from tests.support.livekit import LiveKitServer, livekit_server
 from tests.support.rooms import RATE, RoomClient, agent_in, agent_token, room_client
-from tests.support.transports import RecordingHub, RecordingSide, until
+from tests.support.transports import PATIENCE_S, RecordingHub, RecordingSide, until
 
 pytestmark = pytest.mark.integration
 
@@ -65,6 +66,13 @@ async def begun(client: RoomClient, hub: RecordingHub, **start: object) -> Recor
     await client.send(m.SessionStart(greeting=False, **start))  # type: ignore[arg-type]
     await until(lambda: bool(client.got(m.SessionStarted)), "session_started")
     return hub.opened[-1][3]
+
+
+def left_over() -> tuple[set[asyncio.Task[object]], int]:
+    """Tasks, and what listens to LiveKit's library."""
+    from livekit.rtc._ffi_client import FfiClient
+
+    return asyncio.all_tasks(), len(FfiClient.instance.queue._subscribers)
 
 
 def level(audio: list[tuple[int, bytes]]) -> float:
@@ -157,6 +165,7 @@ async def test_others_listen_and_are_told_once_that_they_are_not_heard(server: L
             await anna.send(m.TextInput(text="hello"))
             await until(lambda: bool(side.messages))
             assert side.messages == [m.TextInput(text="hello")]
+            await until(lambda: bool(bert.got(m.Error)), "bert was not told")
             assert [e.reason for e in bert.got(m.Error)] == ["NOT_THE_USER"]
             assert not side.audio
             assert len(hub.opened) == 1
@@ -230,17 +239,23 @@ async def test_a_microphone_that_goes_and_comes_back_is_heard_on_in_media_time(
         assert side.audio[-1][0] / 16_000 > passed - 2.5
 
 
-async def test_without_a_microphone_one_can_type_at_once(server: LiveKitServer, room: str) -> None:
+async def test_without_a_microphone_one_can_type_and_nothing_said_early_is_lost(
+    server: LiveKitServer, room: str
+) -> None:
     """LiveKit tells of such a participant seconds late, if it comes after the agent."""
     hub = RecordingHub()
-    async with agent_in(server, room, hub), room_client(server, room, "bert", native=False) as first:
-        await until(lambda: first.agent() is not None)
-    hub.opened.clear()
-    async with agent_in(server, room, hub), room_client(server, room) as client:
-        side = await begun(client, hub)
-        await client.send(m.TextInput(text="hello"))
-        await until(lambda: side.messages == [m.TextInput(text="hello")])
-        assert not side.audio
+    async with (
+        room_client(server, room, "bert", native=False) as bert,
+        agent_in(server, room, hub, RoomSettings(participant="anna")),
+    ):
+        await until(lambda: bert.tracks == 1)
+        async with room_client(server, room) as client:
+            side = await begun(client, hub)
+            # Its own, not the one that it would get for saying nothing.
+            assert hub.opened[0][0].greeting is False
+            await client.send(m.TextInput(text="hello"))
+            await until(lambda: side.messages == [m.TextInput(text="hello")])
+            assert not side.audio
 
 
 async def test_video_is_not_even_sent_to_us(server: LiveKitServer, room: str) -> None:
@@ -378,7 +393,7 @@ async def test_what_is_no_message_is_answered_as_on_a_websocket(server: LiveKitS
 
 async def test_a_flood_ends_that_clients_session_and_the_agent_leaves(server: LiveKitServer, room: str) -> None:
     hub = RecordingHub()
-    settings = RoomSettings(allowances=Allowances(messages_per_s=10, message_burst=30))
+    settings = RoomSettings(limits=Limits(messages_per_s=10, message_burst=30))
     async with room_client(server, room) as client, agent_in(server, room, hub, settings) as serving:
         side = await begun(client, hub)
         for n in range(60):
@@ -443,18 +458,17 @@ async def test_a_session_that_is_over_meanwhile_is_followed_by_a_new_one(server:
             assert hub.opened[1][0].resume == ""
 
 
-async def test_the_agent_leaves_when_the_user_stays_away_and_turns_to_the_next_if_there_is_one(
+async def test_the_agent_turns_to_the_next_when_the_user_stays_away_and_leaves_when_there_is_none(
     server: LiveKitServer, room: str
 ) -> None:
     hub = RecordingHub()
-    async with agent_in(server, room, hub, RoomSettings(grace_s=0.5)) as serving:
+    async with agent_in(server, room, hub, RoomSettings(grace_s=0.5)) as serving, AsyncExitStack() as bert:
         async with visitor(server, room):
             await opened(hub)
-            async with visitor(server, room, "bert") as bert:
-                await until(lambda: bert.tracks == 1)
-        async with visitor(server, room, "bert"):
-            await opened(hub, 2)
-            assert hub.opened[1][0].resume == ""
+            await bert.enter_async_context(visitor(server, room, "bert"))
+        await opened(hub, 2)
+        assert hub.opened[1][0].resume == ""
+        await bert.aclose()
         assert "the user" in await serving.over()
 
 
@@ -516,7 +530,7 @@ async def test_a_room_that_is_deleted_is_left_and_nothing_is_kept(server: LiveKi
     from livekit import api
 
     hub = RecordingHub()
-    before = asyncio.all_tasks()
+    before = left_over()
     async with room_client(server, room) as client, agent_in(server, room, hub) as serving:
         side = await begun(client, hub)
         await client.publish_microphone()
@@ -525,7 +539,34 @@ async def test_a_room_that_is_deleted_is_left_and_nothing_is_kept(server: LiveKi
             await lk.room.delete_room(api.DeleteRoomRequest(room=room))
         await serving.over()
         assert side.lost == [hub.opened[0][1]]
-    await until(lambda: asyncio.all_tasks() == before, "tasks are left")
+    await until(lambda: left_over() == before, "something is left")
+
+
+@pytest.mark.parametrize("moment_s", [0.0, 0.03, 0.1, 0.2, 0.4, 0.8])
+async def test_cancelled_at_any_moment_it_is_gone_from_the_room_and_leaves_nothing(
+    server: LiveKitServer, room: str, moment_s: float
+) -> None:
+    from livekit import api
+
+    async def people() -> list[str]:
+        async with server.api() as lk:
+            found = await lk.room.list_participants(api.ListParticipantsRequest(room=room))
+            return [each.identity for each in found.participants]
+
+    before = left_over()
+    async with visitor(server, room) as client:
+        stop = asyncio.Event()
+        work = serve_room(server.url, agent_token(server, room), RecordingHub(), stop=stop)
+        serving = asyncio.create_task(work)
+        await asyncio.sleep(moment_s)
+        serving.cancel()
+        with suppress(asyncio.CancelledError):
+            await serving
+        await until(lambda: client.agent() is None)
+        async with asyncio.timeout(PATIENCE_S):
+            while await people() != ["anna"]:
+                await asyncio.sleep(0.05)
+    await until(lambda: left_over() == before, "something is left")
 
 
 async def test_livekit_that_is_restarted_midway_is_joined_again_and_the_session_goes_on() -> None:

@@ -93,7 +93,7 @@ async def test_who_speaks_over_the_reply_silences_it(server: LiveKitServer, hubs
         assert cut.reason == "barge_in"
         assert cut.unheard
         await until(lambda: any(c.final and c.sender == "agent" for c in client.captions))
-        said = [c for c in client.captions if c.sender == "agent" and c.final][0]
+        said = next(c for c in client.captions if c.sender == "agent" and c.final)
         assert said.text == cut.heard
 
 
