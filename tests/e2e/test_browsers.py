@@ -58,22 +58,23 @@ window.tape = []; window.story = [];
   for (const type of told) {
     client.addEventListener(type, ({ detail }) => story.push({ at: performance.now(), type, ...detail }));
   }
-  let tapped = null, recorder = null;
+  // The microphone's own worklet cuts what is played as well: on the audio thread, so that nothing is lost.
+  let tapped = null;
   setInterval(() => {
     const { output } = client;
-    if (!output || output === tapped) return;
+    if (!output || output === tapped || client.status !== "open") return;
     tapped = output;
-    recorder = output.context.createScriptProcessor(4096, 1, 1);
-    recorder.onaudioprocess = ({ inputBuffer }) => {
-      const samples = inputBuffer.getChannelData(0).slice();
-      tape.push({ at: performance.now(), rate: inputBuffer.sampleRate, samples });
+    const { context } = output;
+    const begun = performance.now() - context.currentTime * 1000;
+    const recorder = new AudioWorkletNode(context, "antiphon-microphone", { numberOfOutputs: 0, channelCount: 1 });
+    recorder.port.onmessage = ({ data: { sample, pcm } }) => {
+      tape.push({ at: begun + (sample / context.sampleRate) * 1000, rate: context.sampleRate, pcm });
     };
-    output.connect(recorder).connect(output.context.destination);
+    output.connect(recorder);
   }, 50);
 })();
 """
-TAPE = """tape.map(({ at, rate, samples }) => {
-  const pcm = Int16Array.from(samples, (x) => Math.max(-1, Math.min(1, x)) * 32767);
+TAPE = """tape.map(({ at, rate, pcm }) => {
   return { at, rate, pcm: btoa(String.fromCharCode(...new Uint8Array(pcm.buffer))) };
 })"""
 SHOWN = """[...document.querySelector("antiphon-talk").shadowRoot.querySelectorAll("#captions .entry")].map((e) => ({

@@ -114,7 +114,7 @@ async def chromium_tab(
     await page.goto(url)
     await page.locator("html[data-ready]").wait_for(state="attached")
     yield tab
-    assert tab.problems == []
+    assert tab.problems == [], tab.problems
 
 
 # --- Firefox ---------------------------------------------------------------------------------------------------------
