@@ -6,6 +6,7 @@ import { Conversation } from "../../web/antiphon/conversation.js";
 import { PlayPosition, ReplyCaption, TrackPosition } from "../../web/antiphon/captions.js";
 import { FrameCutter } from "../../web/antiphon/mic-worklet.js";
 import { Latency } from "../../web/antiphon/latency.js";
+import { LiveKitLink } from "../../web/antiphon/livekit-link.js";
 import { WebSocketLink } from "../../web/antiphon/links.js";
 import { backoff, mayResume, packAudio, unpackAudio } from "../../web/antiphon/protocol.js";
 import { Transcript } from "../../web/antiphon/transcript.js";
@@ -402,4 +403,25 @@ test("a LiveKit that is lost midway is followed by a WebSocket with the same ses
   await until(() => FakeSocket.made.length === 1);
   FakeSocket.made[0].open();
   assert.equal(FakeSocket.made[0].sent[0].resume, "token");
+});
+
+test("a room that is lost is a pause from the first sign of it, and its limit counts from there", async () => {
+  const handlers = {};
+  const room = { state: "disconnected", remoteParticipants: new Map(), registerTextStreamHandler() {}, disconnect() {} };
+  room.on = (type, take) => ((handlers[type] = take), room);
+  room.connect = () => new Promise(() => {});
+  const names = ["SignalConnected", "SignalReconnecting", "Reconnecting", "Reconnected"];
+  const sdk = { Room: class { constructor() { return room; } }, RoomEvent: Object.fromEntries(names.map((n) => [n, n])), Track: {} };
+  const audio = Object.assign(new FakeAudio(), { stopRemote() {} });
+  talk = new Conversation(() => new LiveKitLink(sdk, "ws://room", "token", audio), audio);
+  await talk.start();
+  talk.link.onmessage(started);
+  handlers.SignalReconnecting();
+  assert.equal(talk.status, "resuming");
+  const { media } = talk;
+  handlers.Reconnecting();
+  assert.equal(talk.media, media);
+  handlers.Reconnected();
+  assert.equal(talk.status, "open");
+  talk.end();
 });

@@ -47,6 +47,8 @@ export class LiveKitLink {
         if (who.identity === this.agent) this.end(this.ended ? ENDED : CLOSED, this.ended ? "" : "The voice left the room.");
       })
       .on(RoomEvent.SignalConnected, () => this.over || this.onsignal())
+      // Of a lost LiveKit this comes at once, and `Reconnecting` only when coming back has failed a few times.
+      .on(RoomEvent.SignalReconnecting, () => this.over || this.onpause(true))
       .on(RoomEvent.Reconnecting, () => this.over || this.onpause(true))
       .on(RoomEvent.Reconnected, () => this.over || this.onpause(false))
       .on(RoomEvent.Disconnected, () => this.end(CLOSED, "The connection to LiveKit was lost."));
