@@ -405,17 +405,24 @@ test("a LiveKit that is lost midway is followed by a WebSocket with the same ses
   assert.equal(FakeSocket.made[0].sent[0].resume, "token");
 });
 
-test("a room that is lost is a pause from the first sign of it, and its limit counts from there", async () => {
+// A LiveKitLink in a room that the test plays: `handlers` are what it listens to.
+async function inSdkRoom() {
   const handlers = {};
-  const room = { state: "disconnected", remoteParticipants: new Map(), registerTextStreamHandler() {}, disconnect() {} };
+  const room = { state: "connected", remoteParticipants: new Map(), registerTextStreamHandler() {}, disconnect() {} };
   room.on = (type, take) => ((handlers[type] = take), room);
   room.connect = () => new Promise(() => {});
-  const names = ["SignalConnected", "SignalReconnecting", "Reconnecting", "Reconnected"];
-  const sdk = { Room: class { constructor() { return room; } }, RoomEvent: Object.fromEntries(names.map((n) => [n, n])), Track: {} };
-  const audio = Object.assign(new FakeAudio(), { stopRemote() {} });
+  const names = ["SignalConnected", "SignalReconnecting", "Reconnecting", "Reconnected", "TrackSubscribed", "Disconnected"];
+  const RoomEvent = Object.fromEntries(names.map((name) => [name, name]));
+  const sdk = { Room: class { constructor() { return room; } }, RoomEvent, Track: { Kind: { Audio: "audio" } } };
+  const audio = Object.assign(new FakeAudio(), { stopRemote() {}, playRemote() {} });
   talk = new Conversation(() => new LiveKitLink(sdk, "ws://room", "token", audio), audio);
   await talk.start();
-  talk.link.onmessage(started);
+  talk.link.take(JSON.stringify(started));
+  return handlers;
+}
+
+test("a room that is lost is a pause from the first sign of it, and its limit counts from there", async () => {
+  const handlers = await inSdkRoom();
   handlers.SignalReconnecting();
   assert.equal(talk.status, "resuming");
   const { media } = talk;
@@ -423,5 +430,26 @@ test("a room that is lost is a pause from the first sign of it, and its limit co
   assert.equal(talk.media, media);
   handlers.Reconnected();
   assert.equal(talk.status, "open");
+  talk.end();
+});
+
+test("a voice whose packets no longer come is a pause, and none when they come again", async (t) => {
+  t.mock.timers.enable({ apis: ["setInterval"] });
+  const handlers = await inSdkRoom();
+  let bytesReceived = 0;
+  handlers.TrackSubscribed({ kind: "audio", getReceiverStats: async () => ({ bytesReceived }) }, null, { isAgent: true });
+  const looks = async (count, more) => {
+    for (; count > 0; count--) {
+      bytesReceived += more;
+      t.mock.timers.tick(500);
+      await settled();
+    }
+    return talk.status;
+  };
+  assert.equal(await looks(9, 0), "open"); // nothing was ever said
+  assert.equal(await looks(4, 56), "open");
+  assert.equal(await looks(2, 0), "open");
+  assert.equal(await looks(1, 0), "resuming");
+  assert.equal(await looks(1, 56), "open");
   talk.end();
 });
