@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from base.errors import Misconfigured
 from orchestrator.hub import SessionHub
+from orchestrator.leaving import Stop
 from orchestrator.livekit_keys import livekit_keys
 from orchestrator.measures import Measures
 from orchestrator.ports import Hub
@@ -61,7 +62,7 @@ def _dispatch(settings: OrchestratorSettings, hub: SessionHub) -> Dispatch | Non
     warm_up()
     room = RoomSettings(lead_s=settings.lead_ms / 1000, grace_s=settings.grace_s)
 
-    async def serve(url: str, token: str, hub: Hub, *, participant: str, stop: asyncio.Event) -> str:
+    async def serve(url: str, token: str, hub: Hub, *, participant: str, stop: Stop) -> str:
         return await serve_room(url, token, hub, settings=dataclasses.replace(room, participant=participant), stop=stop)
 
     server = Server(

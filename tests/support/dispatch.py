@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from orchestrator.leaving import Stop
 from orchestrator.messages import SessionStart
 from orchestrator.ports import ClientSide, Hub, Peer, Transport
 from tests.support.livekit import LiveKitServer
@@ -36,7 +37,7 @@ class Rooms:
     left: list[str] = field(default_factory=list)
     fault: Exception | None = None
 
-    async def serve(self, url: str, token: str, hub: Hub, *, participant: str, stop: asyncio.Event) -> str:
+    async def serve(self, url: str, token: str, hub: Hub, *, participant: str, stop: Stop) -> str:
         from livekit import rtc
 
         if self.fault is not None:

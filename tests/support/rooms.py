@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from orchestrator.connection import Incoming, Limits
+from orchestrator.leaving import Stop
 from orchestrator.messages import Audio, ClientMessage, ServerMessage, server_decoder
 from orchestrator.ports import ClientSide, Hub, Peer
 from orchestrator.transports.livekit.line import Line
@@ -234,7 +235,7 @@ class SinkIncoming(Incoming):
 
 @dataclass
 class Serving:
-    stop: asyncio.Event
+    stop: Stop
     task: asyncio.Task[str]
 
     async def over(self) -> str:
@@ -248,7 +249,7 @@ async def agent_in(
     server: LiveKitServer, room: str, hub: Hub, settings: RoomSettings | None = None, *, token: str = ""
 ) -> AsyncIterator[Serving]:
     """The agent serves the room while the block runs."""
-    stop = asyncio.Event()
+    stop = Stop()
     token = token or agent_token(server, room)
     task = asyncio.create_task(serve_room(server.url, token, hub, settings=settings, stop=stop))
     try:

@@ -29,8 +29,11 @@ globalThis.AudioWorkletNode = class {
 };
 
 globalThis.AudioContext = class {
-  sampleRate = 48000;
   audioWorklet = { addModule: async () => {} };
+
+  constructor({ sampleRate = 44100 }) {
+    this.sampleRate = sampleRate;
+  }
 
   async resume() {}
 
@@ -100,4 +103,11 @@ test("a microphone that was allowed when all is over is shut at once", async () 
   device.close();
   await opening;
   assert.deepEqual([device.microphone, tracks.at(-1).readyState], [false, "ended"]);
+});
+
+test("sound has LiveKit's rate, so that its sessions can go on over WebSocket; but for Firefox, whose microphone decides", () => {
+  assert.equal(new AudioDevice().rate, 48000);
+  navigator.userAgent = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
+  assert.equal(new AudioDevice().rate, 44100);
+  delete navigator.userAgent;
 });

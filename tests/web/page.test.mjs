@@ -6,6 +6,7 @@ import { Conversation } from "../../web/antiphon/conversation.js";
 import { PlayPosition, ReplyCaption, TrackPosition } from "../../web/antiphon/captions.js";
 import { FrameCutter } from "../../web/antiphon/mic-worklet.js";
 import { Latency } from "../../web/antiphon/latency.js";
+import { LiveKitLink } from "../../web/antiphon/livekit-link.js";
 import { WebSocketLink } from "../../web/antiphon/links.js";
 import { backoff, mayResume, packAudio, unpackAudio } from "../../web/antiphon/protocol.js";
 import { Transcript } from "../../web/antiphon/transcript.js";
@@ -402,4 +403,53 @@ test("a LiveKit that is lost midway is followed by a WebSocket with the same ses
   await until(() => FakeSocket.made.length === 1);
   FakeSocket.made[0].open();
   assert.equal(FakeSocket.made[0].sent[0].resume, "token");
+});
+
+// A LiveKitLink in a room that the test plays: `handlers` are what it listens to.
+async function inSdkRoom() {
+  const handlers = {};
+  const room = { state: "connected", remoteParticipants: new Map(), registerTextStreamHandler() {}, disconnect() {} };
+  room.on = (type, take) => ((handlers[type] = take), room);
+  room.connect = () => new Promise(() => {});
+  const names = ["SignalConnected", "SignalReconnecting", "Reconnecting", "Reconnected", "TrackSubscribed", "Disconnected"];
+  const RoomEvent = Object.fromEntries(names.map((name) => [name, name]));
+  const sdk = { Room: class { constructor() { return room; } }, RoomEvent, Track: { Kind: { Audio: "audio" } } };
+  const audio = Object.assign(new FakeAudio(), { stopRemote() {}, playRemote() {} });
+  talk = new Conversation(() => new LiveKitLink(sdk, "ws://room", "token", audio), audio);
+  await talk.start();
+  talk.link.take(JSON.stringify(started));
+  return handlers;
+}
+
+test("a room that is lost is a pause from the first sign of it, and its limit counts from there", async () => {
+  const handlers = await inSdkRoom();
+  handlers.SignalReconnecting();
+  assert.equal(talk.status, "resuming");
+  const { media } = talk;
+  handlers.Reconnecting();
+  assert.equal(talk.media, media);
+  handlers.Reconnected();
+  assert.equal(talk.status, "open");
+  talk.end();
+});
+
+test("a voice whose packets no longer come is a pause, and none when they come again", async (t) => {
+  t.mock.timers.enable({ apis: ["setInterval"] });
+  const handlers = await inSdkRoom();
+  let bytesReceived = 0;
+  handlers.TrackSubscribed({ kind: "audio", getReceiverStats: async () => ({ bytesReceived }) }, null, { isAgent: true });
+  const looks = async (count, more) => {
+    for (; count > 0; count--) {
+      bytesReceived += more;
+      t.mock.timers.tick(500);
+      await settled();
+    }
+    return talk.status;
+  };
+  assert.equal(await looks(9, 0), "open"); // nothing was ever said
+  assert.equal(await looks(4, 56), "open");
+  assert.equal(await looks(2, 0), "open");
+  assert.equal(await looks(1, 0), "resuming");
+  assert.equal(await looks(1, 56), "open");
+  talk.end();
 });

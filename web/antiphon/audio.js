@@ -3,6 +3,12 @@
 import { RATES } from "./protocol.js";
 import { Meter, PlayQueue, obey } from "./player-worklet.js";
 
+/** LiveKit's. A session keeps its rate: one that began there goes on over WebSocket in a context of this rate only. */
+const RATE = 48000;
+
+// Firefox takes no microphone into a context of another rate than the microphone's own.
+const takesAnyMicrophone = () => !navigator.userAgent?.includes("Firefox/");
+
 /** Why there is no microphone, in words for its owner. `code` is a constant: insecure, denied, missing, busy, … */
 export class MicrophoneError extends Error {
   constructor(code, message) {
@@ -19,10 +25,10 @@ export class AudioDevice extends EventTarget {
   constructor() {
     super();
     const Context = globalThis.AudioContext ?? globalThis.webkitAudioContext;
-    this.context = new Context({ latencyHint: "interactive" });
+    this.context = new Context({ latencyHint: "interactive", ...(takesAnyMicrophone() && { sampleRate: RATE }) });
     if (!RATES.includes(this.context.sampleRate)) {
       this.context.close();
-      this.context = new Context({ latencyHint: "interactive", sampleRate: 48000 });
+      this.context = new Context({ latencyHint: "interactive", sampleRate: RATE });
     }
     this.context.resume();
     this.context.onstatechange = () => this.tell("context", { state: this.context.state });

@@ -116,9 +116,9 @@ export class Conversation extends EventTarget {
     this.media = setTimeout(() => this.giveUp(link), this.media_s * 1000);
   }
 
-  // It mends itself, for as long as one waits for media.
+  // It mends itself, for as long as one waits for media, however often it says so meanwhile.
   paused(link, paused) {
-    if (!this.session) return;
+    if (!this.session || paused === (this.status === "resuming")) return;
     if (paused) this.expectMedia(link);
     else clearTimeout(this.media);
     this.tellStatus(paused ? "resuming" : "open");

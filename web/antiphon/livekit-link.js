@@ -4,6 +4,8 @@
 const TOPIC = "antiphon";
 const CLOSED_TOPIC = "antiphon.closed";
 const AGENT_SAYS_NOTHING_MS = 700;
+const LOOK_MS = 500;
+const QUIET_LOOKS = 3; // the voice's packets come every 400 ms or faster, its silence too: after so many without one they are lost
 const CLOSED = 1006; // as a WebSocket says that it was lost
 const ENDED = 1000;
 
@@ -24,6 +26,7 @@ export class LiveKitLink {
     this.on = false;
     this.over = false;
     this.answered = false;
+    this.quiet = 0; // looks in a row at which nothing of the voice had come
     this.publishing = Promise.resolve();
   }
 
@@ -39,16 +42,26 @@ export class LiveKitLink {
         if (topic === CLOSED_TOPIC) this.farewell(text);
       })
       .on(RoomEvent.TrackSubscribed, (track, _publication, who) => {
-        if (track.kind === Track.Kind.Audio && who.isAgent) this.audio.playRemote(track);
+        if (track.kind !== Track.Kind.Audio || !who.isAgent) return;
+        this.audio.playRemote(track);
+        this.watch(track);
       })
-      .on(RoomEvent.TrackUnsubscribed, (track) => this.audio.stopRemote(track))
+      .on(RoomEvent.TrackUnsubscribed, (track) => {
+        if (track.kind === Track.Kind.Audio) clearInterval(this.watching);
+        this.audio.stopRemote(track);
+      })
       .on(RoomEvent.ParticipantActive, (who) => this.met(who))
       .on(RoomEvent.ParticipantDisconnected, (who) => {
         if (who.identity === this.agent) this.end(this.ended ? ENDED : CLOSED, this.ended ? "" : "The voice left the room.");
       })
       .on(RoomEvent.SignalConnected, () => this.over || this.onsignal())
+      // Of a lost LiveKit this comes at once, and `Reconnecting` only when coming back has failed a few times.
+      .on(RoomEvent.SignalReconnecting, () => this.over || this.onpause(true))
       .on(RoomEvent.Reconnecting, () => this.over || this.onpause(true))
-      .on(RoomEvent.Reconnected, () => this.over || this.onpause(false))
+      .on(RoomEvent.Reconnected, () => {
+        this.quiet = 0;
+        if (!this.over) this.onpause(false);
+      })
       .on(RoomEvent.Disconnected, () => this.end(CLOSED, "The connection to LiveKit was lost."));
     room.registerTextStreamHandler(TOPIC, async (reader) => this.take(await reader.readAll()));
     room.connect(this.url, this.token).then(
@@ -59,6 +72,21 @@ export class LiveKitLink {
       },
       (error) => this.end(CLOSED, `LiveKit cannot be reached (${error.message}).`),
     );
+  }
+
+  // A path that is cut without a word is noticed by the SDK after 15 s. What no longer comes is seen sooner.
+  watch(track) {
+    clearInterval(this.watching);
+    let before = 0;
+    this.quiet = 0;
+    this.watching = setInterval(async () => {
+      const { bytesReceived = 0 } = (await track.getReceiverStats().catch(() => null)) ?? {};
+      if (this.over || !this.answered || this.room.state !== "connected") return;
+      const lost = this.quiet >= QUIET_LOOKS;
+      this.quiet = bytesReceived === before && before > 0 ? this.quiet + 1 : 0;
+      before = bytesReceived;
+      if (lost !== this.quiet >= QUIET_LOOKS) this.onpause(!lost);
+    }, LOOK_MS);
   }
 
   // The agent is there. What is sent before it listens is lost, so the greeting is said again until it is answered.
@@ -136,6 +164,7 @@ export class LiveKitLink {
     if (this.over) return;
     this.over = true;
     clearTimeout(this.greeting);
+    clearInterval(this.watching);
     this.audio.stopRemote();
     this.room?.disconnect(false);
     this.onclose(code, reason);

@@ -19,6 +19,7 @@ from base.errors import AntiphonError
 from orchestrator.dispatch import wire
 from orchestrator.dispatch.jobs import Answer, Job, Jobs, Load
 from orchestrator.dispatch.registration import MOST_SAID, Registration, Server
+from orchestrator.leaving import Stop
 from orchestrator.messages import SessionStart
 from orchestrator.ports import ClientSide, Hub, Peer, Transport
 
@@ -39,7 +40,7 @@ class ServeRoom(Protocol):
     `participant`: that one alone; empty: the first human.
     """
 
-    def __call__(self, url: str, token: str, hub: Hub, *, participant: str, stop: asyncio.Event) -> Awaitable[str]: ...
+    def __call__(self, url: str, token: str, hub: Hub, *, participant: str, stop: Stop) -> Awaitable[str]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class DispatchStatistics:
 class _Room:
     job: Job
     task: asyncio.Task[None]
-    stop: asyncio.Event
+    stop: Stop
 
 
 class Dispatch:
@@ -149,6 +150,7 @@ class Dispatch:
                 self._assigned(job_id, url or self._server.url, token)
             case wire.Terminated(job_id):
                 if room := self._rooms.get(job_id):
+                    room.stop.why = "LiveKit ended the agent's job"
                     room.stop.set()
             case _:
                 log.debug("livekit.ignored", what=str(news)[:100])
@@ -189,7 +191,7 @@ class Dispatch:
             log.warning("livekit.assigned_late", job=job_id)
             self._registration.send_nowait(wire.job_over(job_id, "assigned too late"))
             return
-        stop = asyncio.Event()
+        stop = Stop()
         task = self._tasks.create_task(self._serve(job, url, token, stop))
         self._rooms[job_id] = _Room(job, task, stop)
         # Not in the task: one that is cancelled before it runs has no chance to do anything.
@@ -198,7 +200,7 @@ class Dispatch:
 
     # --- rooms --------------------------------------------------------------------------------------------------------
 
-    async def _serve(self, job: Job, url: str, token: str, stop: asyncio.Event) -> None:
+    async def _serve(self, job: Job, url: str, token: str, stop: Stop) -> None:
         """A fault ends its room, never the process."""
         began = self._clock()
         error = why = ""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from base.errors import AntiphonError, BadRequest, Denied, Unavailable
 from base.log import get_logger
 from orchestrator.connection import error_message
+from orchestrator.leaving import Stop
 from orchestrator.messages import CloseCode, encoded
 from orchestrator.ports import Hub
 from orchestrator.transports.livekit.attendance import Attendance, Begin, Command, End, Leave, Open, Person
@@ -55,7 +56,7 @@ async def serve_room(
     hub: Hub,
     *,
     settings: RoomSettings | None = None,
-    stop: asyncio.Event,
+    stop: Stop,
     clock: Callable[[], float] = time.monotonic,
 ) -> str:
     """Joins the room that `token` is for and serves it until it is over or `stop` is set; returns why it left.
@@ -87,7 +88,7 @@ class RoomAgent:
         self._wanted_state = ""
         self._state_news = asyncio.Event()
 
-    async def run(self, url: str, token: str, stop: asyncio.Event) -> str:
+    async def run(self, url: str, token: str, stop: Stop) -> str:
         failure: AntiphonError | None = None
         async with self._tasks as tasks:
             stopping = tasks.create_task(self._stop_when(stop))
@@ -158,9 +159,9 @@ class RoomAgent:
                 async with asyncio.timeout(max(0.001, min(waits)) if waits else None):
                     await self._news.wait()
 
-    async def _stop_when(self, stop: asyncio.Event) -> None:
+    async def _stop_when(self, stop: Stop) -> None:
         await stop.wait()
-        self._leave("the server stops")
+        self._leave(stop.why)
 
     async def _visits_over(self) -> None:
         """They end by themselves; one that LiveKit keeps waiting is not waited for."""

@@ -14,6 +14,7 @@ import pytest_asyncio
 from base.errors import AtCapacity, Denied, NotFound
 from orchestrator import messages as m
 from orchestrator.connection import Limits
+from orchestrator.leaving import Stop
 from orchestrator.transports.livekit.room import serve_room
 from orchestrator.transports.livekit.settings import RoomSettings
 from tests.support.livekit import LiveKitServer, livekit_server
@@ -555,7 +556,7 @@ async def test_cancelled_at_any_moment_it_is_gone_from_the_room_and_leaves_nothi
 
     before = left_over()
     async with visitor(server, room) as client:
-        stop = asyncio.Event()
+        stop = Stop()
         work = serve_room(server.url, agent_token(server, room), RecordingHub(), stop=stop)
         serving = asyncio.create_task(work)
         await asyncio.sleep(moment_s)
