@@ -61,7 +61,7 @@ class ConversationServicer(conversation_pb2_grpc.ConversationServicer):
         await context.send_initial_metadata(())
         link = _Link(context, limits, self._clock)
         transport = functools.partial(_Transport, link, lead_s=self._lead_s)
-        incoming = Incoming(self._hub, link, peer_of(context), limits, transport, self._clock)
+        incoming = Incoming(self._hub, link, peer_of(context, self._trusted), limits, transport, self._clock)
         try:
             async with asyncio.TaskGroup() as group:
                 reader = group.create_task(_read(request_iterator, incoming, link, limits))
