@@ -71,8 +71,9 @@ class ConversationServicer(conversation_pb2_grpc.ConversationServicer):
                     reader.cancel()
         finally:
             incoming.lost_nowait()
-        code, reason = link.closing or (CloseCode.GOING_AWAY, "the client is gone")
-        log.info("connection.closed", code=code, reason=reason, refused=incoming.refused)
+            code, reason = link.closing or (CloseCode.GOING_AWAY, "the client is gone")
+            # Of a client that went away, too: gRPC cancels its call.
+            log.info("connection.closed", code=code, reason=reason, refused=incoming.refused)
         if code != CloseCode.ENDED:
             raise link.failure or _failure(code, reason)
 
