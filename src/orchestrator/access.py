@@ -32,12 +32,12 @@ GUESSES = frozenset({"KEY_UNKNOWN", "TOKEN_FORGED"})
 
 
 PROXY_HEADERS = frozenset({
-    "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port", "x-forwarded-server",
-    "x-forwarded", "forwarded", "forwarded-for", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "x-original-host",
-    "via", "cf-connecting-ip", "cf-ray", "true-client-ip", "fastly-client-ip", "x-envoy-external-address",
-    "x-amzn-trace-id", "tailscale-user-login",
+    "x-forwarded", "forwarded", "forwarded-for", "x-original-forwarded-for", "x-original-host", "x-real-ip",
+    "x-client-ip", "x-cluster-client-ip", "via", "cf-connecting-ip", "cf-ray", "cdn-loop", "true-client-ip",
+    "fastly-client-ip", "fly-client-ip", "x-azure-clientip", "x-envoy-external-address", "x-amzn-trace-id",
+    "tailscale-user-login",
 })  # fmt: skip
-"""What proxies and tunnels add. A client's own request has none of them."""
+"""What proxies and tunnels add, besides whatever begins with x-forwarded-. A client's own request has none of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +93,22 @@ class Access:
     def __init__(self, policy: Policy, signer: Signer, keys: Keys | None = None) -> None:
         self.policy = policy
         self.signer = signer
+        self._keyed = False
+        """Whether there ever was a key: a server that loses its last one does not open itself."""
         self.keys = keys or Keys()
         self.denied = 0
         self._sessions: Counter[str] = Counter()
         """Only what is above zero: bounded by the sessions there are."""
         self._rates: OrderedDict[str, Allowance] = OrderedDict()
+
+    @property
+    def keys(self) -> Keys:
+        return self._keys
+
+    @keys.setter
+    def keys(self, keys: Keys) -> None:
+        self._keys = keys
+        self._keyed = self._keyed or bool(keys.records)
 
     # --- who is it ---------------------------------------------------------------------------------------------------
 
@@ -137,12 +148,12 @@ class Access:
         address = _parsed(caller.address)
         if bucket == LOCAL:
             rule = self.policy.without_key
-            if rule == "loopback" or (rule == "auto" and not self.keys.records):
+            if rule == "loopback" or (rule == "auto" and not self._keyed):
                 return Grant("loopback", bucket, everything)
         elif address is not None and any(address in network for network in self.policy.open_networks):
             return self._limited(Grant("network", bucket, everything), None)
         self.denied += 1
-        raise Denied(_what_to_do(caller, bucket, bool(self.keys.records)), reason="KEY_MISSING", where="key")
+        raise Denied(_what_to_do(caller, bucket, self._keyed), reason="KEY_MISSING", where="key")
 
     def _by_credential(self, text: str, bucket: str, today: float, resuming: Grant | None) -> Grant:
         if looks_like_token(text):
@@ -308,7 +319,7 @@ def seen(remote: str, headers: Iterable[str], forwarded: Iterable[str], trusted:
     """Whose a request is, and whether it came through a proxy. `headers` are the names of those it has, `forwarded`
     what X-Forwarded-For says. The address of a proxy that is not trusted is nobody's: it opens no door, and limits
     count all who come through it together."""
-    if PROXY_HEADERS.isdisjoint(name.lower() for name in headers):
+    if not any(name.lower() in PROXY_HEADERS or name.lower().startswith("x-forwarded-") for name in headers):
         return remote, False
     client = client_address(remote, forwarded, trusted)
     return (client if client != remote else f"proxy:{remote}"), True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
@@ -12,6 +13,7 @@ from orchestrator.access import Network, seen
 from orchestrator.ports import Peer
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+HOST = re.compile(r"[^\s@/?#\\;,'\"]+")
 
 
 def peer_of(request: web.Request, kind: str, trusted: Sequence[Network] = ()) -> Peer:
@@ -41,7 +43,9 @@ def is_secure(request: web.Request) -> bool:
 
 
 def host_name(host: str) -> str:
-    """`host` without port and brackets, in lower case; "" for what is no host."""
+    """`host` without port and brackets, in lower case; "" for what is none, such as user@host."""
+    if not HOST.fullmatch(host):
+        return ""
     try:
         return (urlsplit(f"//{host}").hostname or "").rstrip(".")
     except ValueError:

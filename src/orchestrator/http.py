@@ -19,7 +19,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from base.errors import AntiphonError
 from orchestrator.access import Network
-from orchestrator.callers import LOOPBACK, host_name, peer_of
+from orchestrator.callers import LOOPBACK, host_name, is_secure, peer_of
 from orchestrator.connection import Limits
 from orchestrator.gate import Gate
 from orchestrator.keys import MONITOR, TALK
@@ -226,7 +226,9 @@ def _asking(doors: Doors | None, scope: str, handler: Handler) -> Handler:
 def _certificate(pem: bytes) -> Handler:
     """By this type a phone takes it for a certificate to install."""
 
-    async def serve(_request: web.Request) -> web.Response:
+    async def serve(request: web.Request) -> web.Response:
+        if not is_secure(request):
+            raise web.HTTPNotFound
         return web.Response(body=pem, content_type="application/x-x509-ca-cert", headers={"Cache-Control": "no-cache"})
 
     return serve

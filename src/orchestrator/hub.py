@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from asr.vad import VadSettings
 from base import log as logs
@@ -111,7 +111,7 @@ class SessionHub:
         check_formats(start)
         grant = self._check(start, peer)
         if start.resume:
-            return self._resume(start, transport)
+            return self._resume(start, transport, grant)
         if len(self._sessions) >= self._settings.max_sessions:
             self._refused += 1
             raise AtCapacity(
@@ -203,7 +203,7 @@ class SessionHub:
         self._observe(session.statistics())
         log.info("session_closed", session=session.id)
 
-    def _resume(self, start: m.SessionStart, transport: Transport) -> Session:
+    def _resume(self, start: m.SessionStart, transport: Transport, grant: Grant | None) -> Session:
         session = self._tokens.get(_digest(start.resume))
         if session is None or session.ended:
             raise NotFound(
@@ -218,6 +218,10 @@ class SessionHub:
                 reason="BAD_SAMPLE_RATE",
                 where="output_rate",
             )
+        if grant is not None and session.id not in self._grants:
+            # It began in a room of LiveKit's, which let it in. From here on it is this caller's, and ends with their
+            # key; no limit counts it, so that a fallback is never refused.
+            self._grants[session.id] = replace(grant, held=())
         self._resumed += 1
         session.attach_nowait(transport, self._started(session, start, resumed=True))
         log.info("session_resumed", session=session.id)

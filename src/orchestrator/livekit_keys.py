@@ -77,6 +77,7 @@ def _check(pair: tuple[str, str], source: str, settings: OrchestratorSettings) -
     if pair == DEVELOPMENT:
         for name, host in (
             ("host", settings.host),
+            ("tls_host", settings.tls_host or settings.host),
             ("livekit_url", urlsplit(settings.livekit_url).hostname or ""),
             ("livekit_public_url", urlsplit(settings.livekit_public_url or settings.livekit_url).hostname or ""),
         ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
@@ -23,6 +24,8 @@ R = TypeVar("R", bound=Struct)
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 BODY_BYTES = 16_384
+BODY_S = 10.0
+"""Whoever needs no key to ask (a pairing code is none) is not to hold a connection for as long as they like."""
 NOT_FOR_THIS = frozenset({"KEY_SCOPE", "TOKEN_LISTENS", "TOKEN_NOT_KEY", "NOT_SECURE"})
 """Who asks is known, and may not: 403. Else 401."""
 
@@ -164,10 +167,14 @@ async def _body(request: web.Request, type_: type[R]) -> R:
     if request.content_length is not None and request.content_length > BODY_BYTES:
         raise BadRequest(f"the request has {request.content_length} bytes; {BODY_BYTES} are the most")
     body = bytearray()
-    async for piece in request.content.iter_chunked(BODY_BYTES):
-        body += piece
-        if len(body) > BODY_BYTES:
-            raise BadRequest(f"the request has more than {BODY_BYTES} bytes")
+    try:
+        async with asyncio.timeout(BODY_S):
+            async for piece in request.content.iter_chunked(BODY_BYTES):
+                body += piece
+                if len(body) > BODY_BYTES:
+                    raise BadRequest(f"the request has more than {BODY_BYTES} bytes")
+    except TimeoutError:
+        raise BadRequest(f"the request was not whole within {BODY_S:g} s", reason="TOO_SLOW") from None
     try:
         return msgspec.json.decode(bytes(body).strip() or b"{}", type=type_)
     except (msgspec.MsgspecError, UnicodeError) as error:

@@ -21,7 +21,8 @@ ALGORITHM = "HS256"
 OWN_ISSUER = "antiphon"
 PROTOCOL_ATTRIBUTE = "antiphon.protocol"
 KEY_CLAIM = "antiphon_key"
-"""The id of the access key that asked for the token: a token ends with it."""
+"""The id of the access key that asked for the token: a token ends with it. LiveKit gives whoever is in a room a fresh
+token every few minutes, without claims that it does not know, but with the tags of `roomConfig`: it is there, too."""
 LEEWAY_S = 30.0
 """How far clocks may be apart."""
 MAX_CHARACTERS = 8_192
@@ -79,8 +80,14 @@ def mint(signer: Signer, *, room: str, identity: str, now: float, ttl_s: float, 
         claims["name"] = name
     if key:
         claims[KEY_CLAIM] = key
-    if signer.livekit and signer.agent:
-        claims["roomConfig"] = {"agents": [{"agentName": signer.agent}]}
+    if signer.livekit:
+        room_config: dict[str, Any] = {}
+        if signer.agent:
+            room_config["agents"] = [{"agentName": signer.agent}]
+        if key:
+            room_config["tags"] = {KEY_CLAIM: key}
+        if room_config:
+            claims["roomConfig"] = room_config
     return jwt.encode(claims, signer.secret, algorithm=ALGORITHM)
 
 
@@ -103,8 +110,7 @@ def verify(signer: Signer, token: str, *, now: float, room: str | None = None) -
             reason="TOKEN_EARLY",
             where="key",
         )
-    grants = claims.get("video")
-    grants = grants if isinstance(grants, Mapping) else {}
+    grants = _part(claims, "video")
     of = grants.get("room")
     if grants.get("roomJoin") is not True or not isinstance(of, str) or not of:
         raise _forged("it lets nobody into a room; ours come from POST /v1/token")
@@ -114,14 +120,16 @@ def verify(signer: Signer, token: str, *, now: float, room: str | None = None) -
             reason="TOKEN_OTHER_ROOM",
             where="key",
         )
-    if grants.get("canPublish") is False or grants.get("hidden") is True:
+    sources = grants.get("canPublishSources")
+    silent = isinstance(sources, list) and bool(sources) and "microphone" not in sources
+    if grants.get("canPublish") is False or grants.get("hidden") is True or silent:
         raise Denied("this token lets its holder listen, not speak", reason="TOKEN_LISTENS", where="key")
     return Token(
         room=of,
         identity=_text(claims, "sub"),
         expires=expires,
         name=_text(claims, "name"),
-        key=_text(claims, KEY_CLAIM),
+        key=_text(claims, KEY_CLAIM) or _text(_part(_part(claims, "roomConfig"), "tags"), KEY_CLAIM),
     )
 
 
@@ -160,6 +168,11 @@ def _number(claims: Mapping[str, Any], name: str, default: float | None = None) 
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise _forged(f"its {name} is no time")
     return float(value)
+
+
+def _part(claims: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = claims.get(name)
+    return value if isinstance(value, Mapping) else {}
 
 
 def _text(claims: Mapping[str, Any], name: str) -> str:

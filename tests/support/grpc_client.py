@@ -14,6 +14,7 @@ from antiphon.lines.grpc import wire
 from antiphon.lines.line import Closed, Unknown
 from base import rpc
 from base.errors import AntiphonError
+from orchestrator.access import Network
 from orchestrator.connection import Limits
 from orchestrator.messages import (
     Audio,
@@ -99,10 +100,11 @@ class CallClient:
 
 
 @asynccontextmanager
-async def grpc_serving(hub: Hub, limits: Limits | None = None) -> AsyncIterator[str]:
+async def grpc_serving(hub: Hub, limits: Limits | None = None, trusted: tuple[Network, ...] = ()) -> AsyncIterator[str]:
     """The transport alone, over whatever hub; gives its address."""
     server = rpc.server()
-    conversation_pb2_grpc.add_ConversationServicer_to_server(ConversationServicer(hub, limits=limits), server)
+    servicer = ConversationServicer(hub, limits=limits, trusted=trusted)
+    conversation_pb2_grpc.add_ConversationServicer_to_server(servicer, server)
     address = rpc.bind(server, "127.0.0.1", 0)
     await server.start()
     try:

@@ -89,9 +89,9 @@ async def _outside(site: Site, as_json: bool) -> int:
 
 def _tell(check: Check, failed: str) -> None:
     word = "ok" if check.ok else failed if check.needed else "-"
-    click.echo(f"{word:8}{check.name:18}{printable(check.detail)}")
+    click.echo(f"{word:8}{check.name:20}{printable(check.detail)}")
     if not check.ok and check.help:
-        click.echo(f"{'':26}-> {check.help}")
+        click.echo(f"{'':28}-> {check.help}")
 
 
 def _microphone(wav: Path | None, device: str, seconds: float, keep: Path | None, as_json: bool) -> int:

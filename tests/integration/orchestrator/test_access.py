@@ -38,6 +38,7 @@ PROXIES = [
     {"Via": "1.1 proxy"},
     {"CF-Connecting-IP": "192.0.2.7"},
     {"X-Forwarded-Proto": "https"},
+    {"X-Forwarded-Scheme": "https"},
     {"Host": "talk.example"},
     {"Host": "192.168.1.4:8765"},
 ]

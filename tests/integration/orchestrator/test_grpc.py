@@ -18,6 +18,7 @@ from antiphon.lines.grpc import wire
 from antiphon.lines.line import Closed
 from base import rpc
 from base.errors import AntiphonError, AtCapacity, BadRequest, Denied, Internal, NotFound, TimedOut, Unavailable
+from orchestrator.access import networks
 from orchestrator.connection import Limits
 from orchestrator.messages import (
     AudioInput,
@@ -442,6 +443,13 @@ async def test_the_peer_is_what_channel_and_metadata_say(
 ) -> None:
     async with call_of(address, metadata=metadata):
         assert hub.opened[0][2] == peer
+
+
+async def test_a_trusted_proxy_tells_the_address(hub: RecordingHub) -> None:
+    metadata = (("x-forwarded-for", "198.51.100.7, 192.0.2.7"),)
+    trusted = networks(["127.0.0.1"], "trusted_proxies")
+    async with grpc_serving(hub, trusted=trusted) as address, call_of(address, metadata=metadata):
+        assert hub.opened[0][2] == Peer("grpc", "192.0.2.7", proxied=True)
 
 
 # --- cancelled -------------------------------------------------------------------------------------------------------

@@ -78,7 +78,8 @@ async def test_nothing_else_is_served(server: TestServer, path: str) -> None:
     ("host", "status"),
     [("localhost", 200), ("LOCALHOST:8765", 200), ("127.0.0.1:9", 200), ("[::1]:8765", 200), ("192.168.1.5", 200),
      ("talk.example:443", 200), ("talk.example.", 200), ("evil.example", 421), ("localhost.evil.example", 421),
-     ("127.0.0.1.evil.example", 421), ("talk.example@evil.example", 421)],
+     ("127.0.0.1.evil.example", 421), ("talk.example@evil.example", 421),
+     ("x@localhost", 421), ("x; script-src *@localhost", 421), ("localhost/x", 421)],
 )  # fmt: skip
 async def test_a_name_that_is_not_ours_is_not_answered(server: TestServer, host: str, status: int) -> None:
     got, text, _ = await get(server, "/", Host=host)

@@ -56,6 +56,7 @@ def test_the_pair_that_everybody_knows_is_for_loopback() -> None:
     assert livekit_keys(PLAIN, known) == ("devkey", "secret")
     for outside in (
         {"host": "0.0.0.0"},
+        {"tls_host": "0.0.0.0"},
         {"livekit_url": "ws://livekit:7880"},
         {"livekit_public_url": "wss://talk.example"},
     ):

@@ -84,6 +84,8 @@ def test_a_key_that_was_revoked_or_is_over_leaves_the_door_shut() -> None:
     assert check(door, showing("k-secret"), after=9).key == "k"
     assert why(door, showing("k-secret"), after=10) == "KEY_EXPIRED"
     assert why(door, HERE, after=10) == "KEY_MISSING"
+    door.keys = Keys()  # the file was deleted, or its last key forgotten
+    assert why(door, HERE) == "KEY_MISSING"
 
 
 def test_networks_that_were_opened() -> None:
@@ -138,7 +140,7 @@ def test_a_token_and_the_key_behind_it() -> None:
     assert (door.is_good(grant) or AssertionError()).reason == "KEY_REVOKED"  # type: ignore[union-attr]
     door.keys = Keys()
     assert door.is_good(grant) is not None
-    assert door.is_good(check(door, HERE)) is None
+    assert door.is_good(check(access(), HERE)) is None
 
 
 def test_a_session_is_resumed_with_the_token_that_began_it() -> None:

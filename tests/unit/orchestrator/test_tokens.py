@@ -119,20 +119,35 @@ def test_a_signed_token_that_lacks_something_is_forged(claims: dict[str, object]
     assert why(signed(**claims)) == "TOKEN_FORGED"
 
 
-@pytest.mark.parametrize("grants", [{"canPublish": False}, {"hidden": True}])
-def test_a_listener_may_not_speak(grants: dict[str, bool]) -> None:
+@pytest.mark.parametrize("grants", [{"canPublish": False}, {"hidden": True}, {"canPublishSources": ["camera"]}])
+def test_a_listener_may_not_speak(grants: dict[str, object]) -> None:
     assert why(signed(video={"roomJoin": True, "room": "r", **grants})) == "TOKEN_LISTENS"
+
+
+@pytest.mark.parametrize("sources", [[], ["camera", "microphone"]])
+def test_whoever_may_use_a_microphone_may_speak(sources: list[str]) -> None:
+    video = {"roomJoin": True, "room": "r", "canPublishSources": sources}
+    assert verify(OURS, signed(video=video), now=NOW).room == "r"
 
 
 def test_livekit_is_told_of_the_agent_and_reads_the_token() -> None:
     api = pytest.importorskip("livekit.api", exc_type=ImportError)
     import time
 
-    token = mint(LIVEKIT, room="r", identity="i", name="Ida", now=time.time(), ttl_s=60)
+    token = mint(LIVEKIT, room="r", identity="i", name="Ida", key="k", now=time.time(), ttl_s=60)
     claims = api.TokenVerifier(LIVEKIT.issuer, LIVEKIT.secret).verify(token)
     assert (claims.identity, claims.name, claims.video.room, claims.video.room_join) == ("i", "Ida", "r", True)
     assert claims.attributes == {"antiphon.protocol": "1"}
     assert [a.agent_name for a in claims.room_config.agents] == ["antiphon"]
+
+
+def test_a_token_that_livekit_renewed_is_still_its_keys() -> None:
+    """LiveKit keeps what it knows of a token, and leaves out the rest."""
+    token = mint(LIVEKIT, room="r", identity="i", key="k", now=NOW, ttl_s=60)
+    claims = jwt.decode(token, options={"verify_signature": False})
+    assert claims.pop("antiphon_key") == "k"
+    renewed = jwt.encode({**claims, "identity": "i", "exp": NOW + 600}, LIVEKIT.secret, algorithm="HS256")
+    assert verify(LIVEKIT, renewed, now=NOW + 300).key == "k"
 
 
 def test_what_livekits_own_tools_mint_is_good_here() -> None:

@@ -61,7 +61,7 @@ class ConversationServicer(conversation_pb2_grpc.ConversationServicer):
         await context.send_initial_metadata(())
         link = _Link(context, limits, self._clock)
         transport = functools.partial(_Transport, link, lead_s=self._lead_s)
-        incoming = Incoming(self._hub, link, peer_of(context), limits, transport, self._clock)
+        incoming = Incoming(self._hub, link, peer_of(context, self._trusted), limits, transport, self._clock)
         try:
             async with asyncio.TaskGroup() as group:
                 reader = group.create_task(_read(request_iterator, incoming, link, limits))
@@ -71,8 +71,9 @@ class ConversationServicer(conversation_pb2_grpc.ConversationServicer):
                     reader.cancel()
         finally:
             incoming.lost_nowait()
-        code, reason = link.closing or (CloseCode.GOING_AWAY, "the client is gone")
-        log.info("connection.closed", code=code, reason=reason, refused=incoming.refused)
+            code, reason = link.closing or (CloseCode.GOING_AWAY, "the client is gone")
+            # Of a client that went away, too: gRPC cancels its call.
+            log.info("connection.closed", code=code, reason=reason, refused=incoming.refused)
         if code != CloseCode.ENDED:
             raise link.failure or _failure(code, reason)
 
