@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import select
@@ -88,6 +89,7 @@ class Stack:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._running: list[Process] = []
+        self._numbers = itertools.count()
         self.orchestrator: Process
         self.registry: Process
         self.voice: Process
@@ -107,7 +109,7 @@ class Stack:
         return self._run(name, *arguments).wait_ready()
 
     def _run(self, name: str, *arguments: str) -> Process:
-        log = self._folder / f"{len(self._running)}-{name}.log"
+        log = self._folder / f"{next(self._numbers)}-{name}.log"
         process = Process(name, _popen(arguments, log.open("wb")), log)
         self._running.append(process)
         return process

@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from base.audio import UPLINK_RATE, from_float
 from benchmarks.crowd import say_line
-from benchmarks.rooms.guest import token
+from benchmarks.rooms.guest import OPTIONS, token
 from orchestrator.detection import detection
 from orchestrator.settings import OrchestratorSettings
 
@@ -42,7 +42,7 @@ async def serve(plan: Plan, number: int, stop: asyncio.Event) -> None:
     await room.connect(plan.url, token(plan.key, plan.secret, f"{plan.prefix}-{number}", f"bare-{number}"))
     source = rtc.AudioSource(RATE, 1, queue_size_ms=0 if plan.echo else 200)
     track = rtc.LocalAudioTrack.create_audio_track("bare", source)
-    await room.local_participant.publish_track(track)
+    await room.local_participant.publish_track(track, OPTIONS)
     async with asyncio.TaskGroup() as tasks:
         listening = tasks.create_task(_echo(heard, source) if plan.echo else _listen(heard))
         humming = None if plan.echo else tasks.create_task(_hum(source))

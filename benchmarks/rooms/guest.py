@@ -25,7 +25,8 @@ QUIET_S = 0.15
 """Silence of this length is between two replies, not within one."""
 AGAIN_S = 0.5
 PIECE_BYTES = UPLINK_RATE // 100 * BYTES_PER_SAMPLE
-OPTIONS = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
+OPTIONS = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE, red=False)
+"""As the page does: redundant packets cost 45 ms in the listener's jitter buffer."""
 
 
 def token(key: str, secret: str, room: str, identity: str) -> str:
@@ -73,7 +74,7 @@ class Guest(Listener):
         room.on("track_subscribed", self._track)
         room.on("disconnected", lambda reason: self._gone(f"the room ended ({reason})"))
         self.asked_s = self._clock()
-        await room.connect(address, token)
+        await room.connect(address, token, rtc.RoomOptions(single_peer_connection=False))
         self.joined_s = self._clock()
         track = rtc.LocalAudioTrack.create_audio_track("microphone", self._source)
         await room.local_participant.publish_track(track, OPTIONS)

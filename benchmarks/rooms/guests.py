@@ -39,6 +39,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     scene: str = "barge"
     rooms: Annotated[int, Meta(ge=1)] = 1
     prefix: str = "bench"
+    first: int = 0
+    """Number of the first room."""
     seconds: float = 15.0
     warm_s: float = 3.0
     times: int = 20
@@ -76,7 +78,7 @@ class Guests:
 
     async def _open(self) -> None:
         plan = self.plan
-        for number in range(plan.rooms):
+        for number in range(plan.first, plan.first + plan.rooms):
             guest = Guest(self._start(), clock=time.monotonic, keep_messages=plan.scene != "duplex")
             room = f"{plan.prefix}-{number}"
             made = token(plan.key, plan.secret, room, f"user-{number}")

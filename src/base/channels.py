@@ -7,14 +7,17 @@ Policies when full: `block` (only `put` waits), `drop_oldest` (a live microphone
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from base.errors import AtCapacity
 
 T = TypeVar("T")
+PUT, DROPPED, REJECTED = range(3)
 
 
 class Policy(Enum):
@@ -42,8 +45,48 @@ class ChannelStatistics:
     high_water: int
 
 
+class Book:
+    """All channels of a process, and what those counted that are gone: counters never go back."""
+
+    def __init__(self) -> None:
+        self._live: dict[int, tuple[weakref.ref[Channel[Any]], str, list[int]]] = {}
+        self._gone: dict[str, list[int]] = {}
+
+    def add(self, channel: Channel[Any]) -> None:
+        place = id(channel)
+        self._live[place] = (weakref.ref(channel, lambda _: self._forget(place)), channel.name, channel.counts)
+
+    def live(self) -> Iterator[ChannelStatistics]:
+        """Of those that are neither closed nor gone."""
+        for reference, _, _ in list(self._live.values()):
+            channel = reference()
+            if channel is not None and not channel.closed:
+                yield channel.statistics()
+
+    def totals(self) -> dict[str, tuple[int, int, int]]:
+        """By name: put, dropped, rejected since the start."""
+        out = {name: list(counts) for name, counts in self._gone.items()}
+        for _, name, counts in list(self._live.values()):
+            _add(out.setdefault(name, [0, 0, 0]), counts)
+        return {name: (put, dropped, rejected) for name, (put, dropped, rejected) in out.items()}
+
+    def _forget(self, place: int) -> None:
+        _, name, counts = self._live.pop(place)
+        _add(self._gone.setdefault(name, [0, 0, 0]), counts)
+
+
+def _add(total: list[int], counts: list[int]) -> None:
+    for place, count in enumerate(counts):
+        total[place] += count
+
+
+BOOK = Book()
+
+
 class Channel(Generic[T]):
-    """See the module. `get` raises `ChannelClosed` after `close` once everything in it was taken."""
+    """See the module. `name` is what its numbers are told under: a few names a process, not one a session.
+
+    `get` raises `ChannelClosed` after `close` once everything in it was taken."""
 
     def __init__(self, name: str, capacity: int, policy: Policy = Policy.BLOCK) -> None:
         if capacity < 1:
@@ -55,7 +98,10 @@ class Channel(Generic[T]):
         self._readers: deque[asyncio.Future[None]] = deque()
         self._writers: deque[asyncio.Future[None]] = deque()
         self._closed = False
-        self._put = self._dropped = self._rejected = self._high = 0
+        self._high = 0
+        self.counts = [0, 0, 0]
+        """Items put, dropped, rejected."""
+        BOOK.add(self)
 
     def __len__(self) -> int:
         return len(self._items)
@@ -71,12 +117,12 @@ class Channel(Generic[T]):
         lost: T | None = None
         if len(self._items) >= self.capacity:
             if self.policy is not Policy.DROP_OLDEST:
-                self._rejected += 1
+                self.counts[REJECTED] += 1
                 raise ChannelFull(f"queue {self.name!r} is full ({self.capacity} places); slow down")
             lost = self._items.popleft()
-            self._dropped += 1
+            self.counts[DROPPED] += 1
         self._items.append(item)
-        self._put += 1
+        self.counts[PUT] += 1
         self._high = max(self._high, len(self._items))
         _wake(self._readers)
         return lost
@@ -119,9 +165,8 @@ class Channel(Generic[T]):
                 _wake(waiters)
 
     def statistics(self) -> ChannelStatistics:
-        return ChannelStatistics(
-            self.name, len(self._items), self.capacity, self._put, self._dropped, self._rejected, self._high
-        )
+        put, dropped, rejected = self.counts
+        return ChannelStatistics(self.name, len(self._items), self.capacity, put, dropped, rejected, self._high)
 
 
 def _wake(waiters: deque[asyncio.Future[None]]) -> None:

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest, start_http_server
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from base.channels import ChannelStatistics
+from base.channels import BOOK, Book
 from base.errors import Misconfigured
 
 TICK_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5)
@@ -31,11 +30,12 @@ RATIO = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0)
 
 
 def new_registry() -> CollectorRegistry:
-    """A registry with what every process tells of itself (memory, CPU, file descriptors, garbage collection)."""
+    """A registry with what every process tells of itself (memory, CPU, files, garbage collection, queues)."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
+    registry.register(ChannelMetrics())
     return registry
 
 
@@ -64,42 +64,22 @@ def http_server(registry: CollectorRegistry, *, host: str = "127.0.0.1", port: i
         thread.join(timeout=5)
 
 
-class _HasStatistics(Protocol):
-    def statistics(self) -> ChannelStatistics: ...
-
-
 class ChannelMetrics(Collector):
-    """Exports channels, those of one name summed up. Counters never go back, also when channels come and go.
+    """Exports the channels of a book, those of one name summed up."""
 
-    Register it once: `registry.register(channels)`. Whoever opens a channel calls `add`, and `remove` at its end.
-    """
-
-    def __init__(self) -> None:
-        self._live: dict[int, _HasStatistics] = {}
-        self._gone: dict[str, tuple[int, int, int]] = {}
-
-    def add(self, channel: _HasStatistics) -> None:
-        self._live[id(channel)] = channel
-
-    def remove(self, channel: _HasStatistics) -> None:
-        if self._live.pop(id(channel), None) is not None:
-            s = channel.statistics()
-            put, dropped, rejected = self._gone.get(s.name, (0, 0, 0))
-            self._gone[s.name] = (put + s.put, dropped + s.dropped, rejected + s.rejected)
+    def __init__(self, book: Book = BOOK) -> None:
+        self._book = book
 
     def describe(self) -> Iterator[Metric]:
         yield from self._families().values()
 
     def collect(self) -> Iterator[Metric]:
-        totals = {name: [0, 0, 0, *gone] for name, gone in self._gone.items()}
-        for channel in list(self._live.values()):
-            s = channel.statistics()
+        totals = {name: [0, 0, 0, *counts] for name, counts in self._book.totals().items()}
+        for s in self._book.live():
             total = totals.setdefault(s.name, [0] * 6)
             total[0] += 1
             total[1] += s.length
             total[2] = max(total[2], s.high_water)
-            for place, value in enumerate((s.put, s.dropped, s.rejected), start=3):
-                total[place] += value
         families = self._families()
         for name, values in sorted(totals.items()):
             for family, value in zip(families.values(), values, strict=True):

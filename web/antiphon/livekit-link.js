@@ -2,6 +2,7 @@
 // `sdk` is the module livekit-client, which is loaded only where there is a LiveKit.
 
 const TOPIC = "antiphon";
+const CLOSED_TOPIC = "antiphon.closed";
 const AGENT_SAYS_NOTHING_MS = 700;
 const CLOSED = 1006; // as a WebSocket says that it was lost
 const ENDED = 1000;
@@ -32,7 +33,10 @@ export class LiveKitLink {
     const room = (this.room = new Room({ disconnectOnPageLeave: false, stopLocalTrackOnUnpublish: false }));
     room
       .on(RoomEvent.DataReceived, (bytes, who, _kind, topic) => {
-        if (topic === TOPIC && (!who || who.isAgent)) this.take(new TextDecoder().decode(bytes));
+        if (who && !who.isAgent) return;
+        const text = new TextDecoder().decode(bytes);
+        if (topic === TOPIC) this.take(text);
+        if (topic === CLOSED_TOPIC) this.farewell(text);
       })
       .on(RoomEvent.TrackSubscribed, (track, _publication, who) => {
         if (track.kind === Track.Kind.Audio && who.isAgent) this.audio.playRemote(track);
@@ -79,6 +83,12 @@ export class LiveKitLink {
     this.onmessage(message);
   }
 
+  // The last packet, with what a WebSocket says in its close frame.
+  farewell(text) {
+    const { code, reason } = JSON.parse(text);
+    this.end(code, reason);
+  }
+
   send(message) {
     if (this.over || !this.agent) return false;
     const bytes = new TextEncoder().encode(JSON.stringify(message));
@@ -108,7 +118,8 @@ export class LiveKitLink {
     if (this.over || this.room.state !== "connected" || !track) return;
     if (!this.published) {
       const { Track } = this.sdk;
-      const how = { source: Track.Source.Microphone, name: "microphone", dtx: false, audioPreset: { maxBitrate: 48_000 } };
+      // Redundant packets would cost 45 ms in the other side's jitter buffer.
+      const how = { source: Track.Source.Microphone, name: "microphone", dtx: false, red: false, audioPreset: { maxBitrate: 48_000 } };
       this.published = await this.room.localParticipant.publishTrack(track, how);
     } else if (this.published.track.mediaStreamTrack !== track) {
       await this.published.track.replaceTrack(track, true);

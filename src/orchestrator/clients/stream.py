@@ -22,7 +22,7 @@ class Stream(Generic[Out, In]):
     def __init__(self, call: grpc.aio.StreamStreamCall, name: str, capacity: int = 4096) -> None:
         self._call = call
         self._name = name
-        self._outbox: Channel[Out] = Channel(name, capacity, Policy.REJECT)
+        self._outbox: Channel[Out] = Channel("to_worker", capacity, Policy.REJECT)
         self._left = asyncio.Event()
         self._reason: Exception | None = None
 
