@@ -209,16 +209,17 @@ async def judge(found: Evidence, said: dict[str, bytes], report: Callable[[str],
     assert wrong <= sum(word_errors(a, b) for a, b in zip(questions, alone, strict=True))
     assert picked == [ANSWERS[LIBRARY], ANSWERS[NAME]]
     # A cough: held, and on from there. Words: silent, and what was not heard is struck out.
-    story = found.all("turn_ended", transcript=STORY)[0]["turn"]
-    states = [e["state"] for e in found.all("state")]
+    (told,) = found.all("turn_ended", transcript=STORY)
+    story = told["turn"]
+    states = [e["state"] for e in found.all("state") if e["at"] > told["at"]]
     held = [i for i, state in enumerate(states) if state == "barged_in"]
     assert len(held) == 2, states
     assert states[held[0] + 1] == "speaking", states
     finished = found.all("turn_finished", turn=story)
     assert [e["reason"] for e in finished] == ["barge_in"]
-    (told,) = [entry for entry in found.shown if entry["unheard"]]
-    assert told["heard"].strip() == finished[0]["heard"]
-    assert told["unheard"] == finished[0]["unheard"]
+    cut = [entry for entry in found.shown if entry["unheard"]][-1]
+    assert cut["heard"].strip() == finished[0]["heard"]
+    assert cut["unheard"] == finished[0]["unheard"]
     assert " ".join((finished[0]["heard"], finished[0]["unheard"])) == ANSWERS[STORY]
     (asked,) = found.all("turn_ended", transcript=NAME)
     silent_s = found.silent_s(finished[0]["at"] / 1000, asked["at"] / 1000)
