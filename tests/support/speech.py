@@ -6,8 +6,9 @@ Speech is the espeak engine's own, made when it is asked for; noises are made wi
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -28,6 +29,7 @@ __all__ = [
     "hum",
     "key_click",
     "knock",
+    "pick",
     "speaking",
     "synthetic_speech",
     "white_noise",
@@ -59,6 +61,26 @@ def speaking(voice: str = VOICE, rate: float = 1.0) -> Iterator[Callable[[str], 
         yield say
     finally:
         model.close()
+
+
+def pick(sentences: Sequence[str], pcm: bytes) -> str:
+    """Which of the sentences is said in it; "" for none. A strict grammar: nothing else can be heard.
+
+    In a quiet room: what is digitally silent has no spectrum, and leads the recogniser astray.
+    """
+    from pocketsphinx import Decoder
+
+    quiet = np.resize(np.frombuffer(room(2.0), "<i2"), len(pcm) // BYTES + UPLINK_RATE).astype(np.int32)
+    quiet[UPLINK_RATE // 2 : UPLINK_RATE // 2 + len(pcm) // BYTES] += np.frombuffer(pcm, "<i2")
+    decoder = Decoder(lm=None, loglevel="FATAL", beam=1e-60, pbeam=1e-60, wbeam=1e-40, bestpath=False)
+    spoken = {" ".join(re.findall(r"[a-z']+", sentence.lower())): sentence for sentence in sentences}
+    decoder.add_jsgf_string("sentences", f"#JSGF V1.0; grammar s; public <s> = {' | '.join(spoken)};")
+    decoder.activate_search("sentences")
+    decoder.start_utt()
+    decoder.process_raw(np.clip(quiet, -32768, 32767).astype("<i2").tobytes(), full_utt=True)
+    decoder.end_utt()
+    heard = decoder.hyp()
+    return "" if heard is None else spoken.get(heard.hypstr, "")
 
 
 # --- noises ----------------------------------------------------------------------------------------------------------
