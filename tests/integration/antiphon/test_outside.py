@@ -50,7 +50,7 @@ async def test_something_else_under_the_name_is_no_antiphon() -> None:
     app = web.Application()
     app.router.add_route("*", "/{any:.*}", hello)
     async with TestServer(app) as other:
-        found = await told(Site(f"http://127.0.0.1:{other.port}"))
+        found = await told(Site(f"http://127.0.0.1:{other.port}", grpc=f"127.0.0.1:{other.port}"))
     for name in ("page", "token", "WebSocket"):
         assert not found[name].ok, name
         assert found[name].needed, name

@@ -45,7 +45,7 @@ from orchestrator.app import orchestrator
 from orchestrator.settings import OrchestratorSettings
 
 async def main():
-    async with orchestrator(OrchestratorSettings(port=0, registry={NOBODY!r})):
+    async with orchestrator(OrchestratorSettings(port=0, grpc_port=0, registry={NOBODY!r})):
         print([name for name in sys.modules if name.split(".")[0] == "livekit"])
 
 asyncio.run(main())
@@ -67,7 +67,7 @@ async def test_a_key_without_what_talks_to_livekit_says_what_to_install(
     for name in [n for n in sys.modules if n.startswith("orchestrator.dispatch")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "livekit.protocol", None)
-    settings = OrchestratorSettings(port=0, registry=NOBODY, livekit_key_file=str(key_file))
+    settings = OrchestratorSettings(port=0, grpc_port=0, registry=NOBODY, livekit_key_file=str(key_file))
     with pytest.raises(Misconfigured, match=r"\./antiphon install livekit"):
         async with plainly(), orchestrator(settings):
             pass
@@ -78,7 +78,7 @@ async def test_it_says_whether_it_is_registered_and_serves_meanwhile() -> None:
     async with livekit_server(start=False) as server, asyncio.timeout(LIMIT_S):
         server.key_file.write_text(f"{server.key}: {server.secret}\n")
         settings = OrchestratorSettings(
-            port=0, registry=NOBODY, livekit_url=server.url, livekit_key_file=str(server.key_file)
+            port=0, grpc_port=0, registry=NOBODY, livekit_url=server.url, livekit_key_file=str(server.key_file)
         )
         async with orchestrator(settings) as serving:
             assert (await facts(serving.address))["livekit"] == "connecting"
@@ -102,6 +102,7 @@ async def test_each_human_of_a_room_has_a_session_where_that_is_wanted_and_it_en
     async with livekit_server() as server, asyncio.timeout(LIMIT_S):
         settings = OrchestratorSettings(
             port=0,
+            grpc_port=0,
             registry=NOBODY,
             livekit_url=server.url,
             livekit_key_file=str(server.key_file),

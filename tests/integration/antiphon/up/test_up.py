@@ -185,7 +185,7 @@ def test_a_taken_port_is_passed_over_and_a_crash_survived_and_sigterm_leaves_not
 )
 def test_when_nobody_reads_its_output_it_stops_in_order(tmp_path: Path, sink: str, code: int, says: str) -> None:
     (tmp_path / "my.toml").write_text(CONFIG)
-    flags = "--config my.toml --registry-port 0 --port 0 --llm none --json"
+    flags = "--config my.toml --registry-port 0 --port 0 --grpc-port 0 --llm none --json"
     done = subprocess.run(
         ["bash", "-c", f"'{sys.executable}' -P -m antiphon up {flags} {sink}; exit ${{PIPESTATUS[0]}}"],
         cwd=tmp_path,
