@@ -67,8 +67,10 @@ class Track {
 }
 
 const tracks = [];
-async function getUserMedia() {
+async function getUserMedia({ audio: { deviceId } }) {
+  if (deviceId?.exact === "gone") throw Object.assign(new Error("no such device"), { name: "OverconstrainedError" });
   const track = new Track();
+  track.asked = deviceId;
   tracks.push(track);
   return { getTracks: () => [track], getAudioTracks: () => [track] };
 }
@@ -110,4 +112,13 @@ test("sound has LiveKit's rate, so that its sessions can go on over WebSocket; b
   navigator.userAgent = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
   assert.equal(new AudioDevice().rate, 44100);
   delete navigator.userAgent;
+});
+
+test("the microphone that was chosen is the one that is opened, and the system's where that is gone", async () => {
+  const device = new AudioDevice();
+  await device.openMicrophone("headset");
+  assert.deepEqual(tracks.at(-1).asked, { exact: "headset" });
+  await device.openMicrophone("gone");
+  assert.deepEqual([device.microphone, tracks.at(-1).asked], [true, undefined]);
+  device.close();
 });

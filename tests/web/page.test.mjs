@@ -10,7 +10,7 @@ import { LiveKitLink } from "../../web/antiphon/livekit-link.js";
 import { WebSocketLink } from "../../web/antiphon/links.js";
 import { backoff, mayResume, packAudio, unpackAudio } from "../../web/antiphon/protocol.js";
 import { Transcript } from "../../web/antiphon/transcript.js";
-import { phase, words } from "../../web/antiphon/words.js";
+import { phase, tookOver, words } from "../../web/antiphon/words.js";
 
 const hex = (buffer) => Buffer.from(buffer).toString("hex");
 
@@ -142,6 +142,12 @@ test("what is going on, in a word, and in words", () => {
   assert.deepEqual(told({ status: "closed", secure: false })[0], "insecure");
   assert.deepEqual(told({ paused: true })[0], "paused");
   assert.equal(told({ status: "resuming", state: "speaking" })[0], "reconnecting");
+});
+
+test("that WebSocket took over is told in whole sentences, whatever the reason looks like", () => {
+  assert.equal(tookOver("It was lost."), "It was lost. The conversation goes on over WebSocket.");
+  assert.equal(tookOver("It was lost"), "It was lost. The conversation goes on over WebSocket.");
+  assert.equal(tookOver(""), "LiveKit was lost. The conversation goes on over WebSocket.");
 });
 
 test("a transcript holds what was heard, and what was taken back is not in it", () => {

@@ -137,11 +137,12 @@ export class AudioDevice extends EventTarget {
   async openMicrophone(id = this.microphoneId) {
     if (!navigator.mediaDevices?.getUserMedia) throw isSecureContext ? absent() : insecure();
     const constraints = { echoCancellation: true, noiseSuppression: true, autoGainControl: true, channelCount: 1 };
-    if (id) constraints.deviceId = { ideal: id };
+    const open = (deviceId) => navigator.mediaDevices.getUserMedia({ audio: { ...constraints, ...deviceId } });
     this.closeMicrophone();
     let stream;
     try {
-      stream = await navigator.mediaDevices.getUserMedia({ audio: constraints });
+      // An `ideal` one is not what Chromium opens. For one that is not there any more the system chooses.
+      stream = await (id ? open({ deviceId: { exact: id } }).catch((e) => (ABSENT.includes(e.name) ? open() : Promise.reject(e))) : open());
     } catch (error) {
       const [code, text] = REASONS[error.name] ?? ["failed", `The microphone could not be opened (${error.name}). Typing works.`];
       throw new MicrophoneError(code, text);
@@ -224,6 +225,7 @@ export const INSECURE =
 const insecure = () => new MicrophoneError("insecure", INSECURE);
 const absent = () => new MicrophoneError("absent", "This browser has no microphone to offer. You can type instead.");
 
+const ABSENT = ["OverconstrainedError", "NotFoundError"];
 const REASONS = {
   NotAllowedError: [
     "denied",

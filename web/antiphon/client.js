@@ -8,7 +8,7 @@ import { LiveKitLink } from "./livekit-link.js";
 import { WebSocketLink } from "./links.js";
 import { NeedsKey, mint, socketUrl } from "./token.js";
 import { Transcript } from "./transcript.js";
-import { phase } from "./words.js";
+import { phase, tookOver } from "./words.js";
 
 const VENDORED = new URL("../vendor/livekit-client.esm.mjs", import.meta.url);
 const CHOICES = ["voice", "language", "ear", "responder", "rate", "pitch", "instructions", "endpointing"];
@@ -356,7 +356,7 @@ export class Antiphon extends EventTarget {
       this.shown({ status });
       this.tell("status", { status, reason, transport: this.transport });
     });
-    on("fallback", ({ reason }) => this.notice("fallback", `${reason}. The conversation goes on over WebSocket.`));
+    on("fallback", ({ reason }) => this.notice("fallback", tookOver(reason)));
     on("session_started", (message) => {
       this.session = message;
       if (this.track) this.track.rate = message.output_rate;

@@ -72,3 +72,8 @@ export function announcement(facts) {
 export function seconds(value) {
   return value < 0.1 ? `${Math.max(10, Math.round(value * 100) * 10)} ms` : `${value.toFixed(2)} s`;
 }
+
+/** That WebSocket took over. @param {string} reason  a sentence, with its full stop or without; or nothing */
+export function tookOver(reason) {
+  return `${(reason || "LiveKit was lost").replace(/\.$/, "")}. The conversation goes on over WebSocket.`;
+}
