@@ -37,6 +37,8 @@ class Cost:
 def run(options: Options) -> list[Row]:
     # Rooms without a conversation are on a server of their own: ours goes into every room of the one that it knows.
     with server() as rooms, server() as others, _orchestrator(rooms) as made:
+        options.note("livekit: joining")
+        joins = _guests(made, rooms, rooms=1, scene="join", times=options.pick(20, 6))["track_ms"]
         options.note("livekit: there and back, one room")
         back = _echo(made, others, 1, options.pick(60, 15))
         options.note("livekit: a word over a reply, one room")
@@ -51,7 +53,6 @@ def run(options: Options) -> list[Row]:
         bare = _cost(made, others, None, SOME, seconds)
         ours = _cost(made, rooms, made.orchestrator, SOME, seconds)
         more = _most(made, rooms, options)
-    joins = [*one["track_ms"], *response["track_ms"], *some["track_ms"]]
     beyond = percentile(some["silences_ms"], 95) - percentile(backs["back_ms"], 95) if some["silences_ms"] else None
     return [
         spread("there and back through LiveKit, 1 room", "ms", back["back_ms"], note=_late(back)),

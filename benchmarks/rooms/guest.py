@@ -1,6 +1,6 @@
 """A simulated user in a LiveKit room: the same microphone and scenes as `benchmarks.listener`, over WebRTC.
 
-What it hears is decoded audio as WebRTC gives it, 10 ms at a time: a block sounds when it came. Which turn a sound
+What it hears is decoded audio as WebRTC gives it, `block_ms` at a time: a block sounds when it came. Which turn a sound
 belongs to is not in the audio; the last turn that the server named is taken.
 """
 
@@ -39,7 +39,9 @@ def token(key: str, secret: str, room: str, identity: str) -> str:
 class Guest(Listener):
     """See the module. `joined_s`, `agent_s`: when it had joined, and when it could hear the agent's track."""
 
-    def __init__(self, start: m.SessionStart, *, clock: Callable[[], float], keep_messages: bool = True) -> None:
+    def __init__(
+        self, start: m.SessionStart, *, clock: Callable[[], float], keep_messages: bool = True, block_ms: int = 10
+    ) -> None:
         super().__init__(start, clock=clock, keep_messages=keep_messages)
         self.room_ = rtc.Room()
         self.asked_s = self.joined_s = self.agent_s = 0.0
@@ -51,6 +53,7 @@ class Guest(Listener):
         self._texts: asyncio.Queue[bytes] = asyncio.Queue(1000)
         self._turn = 0
         self._due_s = 0.0
+        self._block_ms = block_ms
         self._audible_s = float("-inf")
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -138,7 +141,7 @@ class Guest(Listener):
             self._tasks.append(asyncio.get_running_loop().create_task(self._hear(track)))
 
     async def _hear(self, track: rtc.Track) -> None:
-        stream = rtc.AudioStream(track, sample_rate=RATE, num_channels=1, frame_size_ms=10, capacity=100)
+        stream = rtc.AudioStream(track, sample_rate=RATE, num_channels=1, frame_size_ms=self._block_ms, capacity=100)
         try:
             async for event in stream:
                 self.heard(bytes(event.frame.data), self._clock())

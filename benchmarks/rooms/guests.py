@@ -30,7 +30,8 @@ ENDPOINT_MS = 500
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """`scene`: barge, response, duplex (sessions in rooms); echo (rooms with somebody who says all again), bare (rooms
+    """`scene`: barge, response, duplex (sessions in rooms); join (a room after another, until the agent's track is
+    there); echo (rooms with somebody who says all again), bare (rooms
     without sessions, for `benchmarks.rooms.bare`)."""
 
     url: str
@@ -56,18 +57,19 @@ class Guests:
         self.guests: list[Guest] = []
 
     async def run(self) -> None:
+        if self.plan.scene == "join":
+            await self._joins()
+            return
         ticking = asyncio.create_task(self.clock.run())
         try:
             await self._open()
             crowd.say_line(ready="guests")
             found = await self._scene()
             late = [x * 1000 for guest in self.guests for x in guest.late] or [0.0]
-            joins = [(g.agent_s - g.joined_s) * 1000 for g in self.guests if g.agent_s]
             crowd.say_line(
                 event="measured",
                 late_ms=[percentile(late, 50), percentile(late, 95)],
                 rooms=sum(1 for g in self.guests if not g.lost),
-                track_ms=joins,
                 **found,
             )
             await asyncio.sleep(0.5)
@@ -79,7 +81,8 @@ class Guests:
     async def _open(self) -> None:
         plan = self.plan
         for number in range(plan.first, plan.first + plan.rooms):
-            guest = Guest(self._start(), clock=time.monotonic, keep_messages=plan.scene != "duplex")
+            coarse = plan.scene in ("duplex", "bare")
+            guest = Guest(self._start(), clock=time.monotonic, keep_messages=not coarse, block_ms=20 if coarse else 10)
             room = f"{plan.prefix}-{number}"
             made = token(plan.key, plan.secret, room, f"user-{number}")
             if plan.native and plan.scene in ("barge", "response", "duplex"):
@@ -89,6 +92,23 @@ class Guests:
             guest.room = crowd.talking(seed=number) if plan.scene in ("duplex", "bare") else crowd.quiet_room()
             self.guests.append(guest)
             self.clock.add([guest])
+
+    async def _joins(self) -> None:
+        """From having joined to having the agent's track, a room at a time."""
+        plan, found = self.plan, []
+        crowd.say_line(ready="guests")
+        for number in range(plan.times):
+            guest = Guest(self._start(), clock=time.monotonic)
+            await guest.join(plan.url, token(plan.key, plan.secret, f"{plan.prefix}-{number}", "user"))
+            deadline = time.monotonic() + 20
+            while not guest.agent_s and time.monotonic() < deadline:  # noqa: ASYNC110
+                await asyncio.sleep(0.002)
+            if guest.agent_s:
+                found.append((guest.agent_s - guest.joined_s) * 1000)
+            await guest.leave()
+            await asyncio.sleep(0.2)
+        crowd.say_line(event="measured", track_ms=found)
+        await asyncio.sleep(0.5)
 
     def _start(self) -> m.SessionStart:
         if self.plan.scene == "barge":
