@@ -52,6 +52,8 @@ def run(options: Options) -> list[Row]:
         seconds = options.pick(20, 6)
         bare = _cost(made, others, None, SOME, seconds)
         ours = _cost(made, rooms, made.orchestrator, SOME, seconds)
+        options.note(f"livekit: what livekit-agents' own session costs in {SOME} rooms")
+        usual = _usual(made, others, SOME, seconds)
         more = _most(made, rooms, options)
     beyond = percentile(some["silences_ms"], 95) - percentile(backs["back_ms"], 95) if some["silences_ms"] else None
     return [
@@ -67,7 +69,9 @@ def run(options: Options) -> list[Row]:
         single(f"orchestrator CPU, of the bare rooms', {SOME} rooms", "×", ours.cpu_s / bare.cpu_s, 1.4),
         single("orchestrator CPU a room-minute", "s", ours.cpu_s, note=_late(ours.found)),
         single("a bare room's CPU a minute", "s", bare.cpu_s, note=_late(bare.found)),
+        single("livekit-agents' AgentSession, CPU a room-minute", "s", usual.cpu_s, note=_late(usual.found)),
         single(f"orchestrator memory with LiveKit, {SOME} rooms", "MB", ours.resident_mb, 250),
+        single(f"memory of AgentSession, {SOME} rooms", "MB", usual.resident_mb),
         *more,
     ]
 
@@ -158,6 +162,17 @@ def _cost(made: Stack, server_: Server, ours: Process | None, number: int, secon
         return _measured(made, ours, server_, prefix, number, **plan)
     with _bare(server_, prefix, number, echo=False) as bare:
         return _measured(made, bare, server_, prefix, number, **plan)
+
+
+def _usual(made: Stack, server_: Server, number: int, seconds: float) -> Cost:
+    """Of livekit-agents' AgentSession in the same rooms, with the same voice and VAD."""
+    prefix = _prefix()
+    plan = _plan(server_, prefix=prefix, rooms=number, voice=made.voice.address)
+    agents = made.start("agents", "-m", "benchmarks.rooms.agents", plan)
+    try:
+        return _measured(made, agents, server_, prefix, number, scene="bare", seconds=seconds, warm_s=3.0 + number)
+    finally:
+        made.stop(agents)
 
 
 def _measured(made: Stack, process: Process, server_: Server, prefix: str, number: int, **plan: object) -> Cost:
