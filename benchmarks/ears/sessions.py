@@ -120,6 +120,10 @@ class Watched(FrameVad):
     def speaking(self) -> bool:
         return self._inner.speaking
 
+    @property
+    def loudest_dbfs(self) -> float:  # type: ignore[override]
+        return self._inner.loudest_dbfs
+
     def set_trigger(self, frames: int) -> None:
         self._inner.set_trigger(frames)
 

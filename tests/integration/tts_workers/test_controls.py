@@ -62,7 +62,7 @@ async def _answered(talk) -> None:
 async def test_stop_ends_a_turn_at_once_and_the_next_one_speaks() -> None:
     async with worker() as stub, talking(stub) as talk:
         await talk.say(1, "one two three " * 100)
-        await talk.until(lambda: talk.samples(1) > 9600)
+        await talk.until(lambda: talk.samples(1) > 24_000)  # a word at least
         await stub.Control(_control(talk.session, 1, "STOP"))
         done = await talk.finished(1)
         assert done.reason == pb.FINISH_REASON_STOPPED

@@ -6,12 +6,12 @@ import asyncio
 from pathlib import Path
 
 import pytest
-import structlog.testing
 from aiohttp import web
 
 from tests.support import livekit
 from tests.support.dispatch import CountingHub, Rooms, agents_in, create, dispatch, until
 from tests.support.livekit import LiveKitServer, livekit_server
+from tests.support.logs import captured
 
 pytestmark = pytest.mark.integration
 
@@ -103,7 +103,7 @@ async def test_a_room_whose_serving_fails_is_told_and_the_next_one_is_served() -
     rooms = Rooms(fault=RuntimeError("the sky fell"))
     async with livekit_server() as server, dispatch(server, rooms) as worker:
         await until(lambda: worker.is_registered)
-        with structlog.testing.capture_logs() as logs:
+        with captured() as logs:
             await create(server, "kitchen")
             await until(lambda: worker.statistics().failed)
         assert any(line["event"] == "livekit.room_failed" for line in logs)
@@ -151,7 +151,7 @@ async def test_a_room_that_is_deleted_is_left() -> None:
 
 async def test_a_server_that_is_down_at_the_start_is_waited_for() -> None:
     rooms = Rooms()
-    with structlog.testing.capture_logs() as logs:
+    with captured() as logs:
         async with livekit_server(start=False) as server, dispatch(server, rooms) as worker:
             await until(lambda: logs)
             assert not worker.is_registered
@@ -196,7 +196,7 @@ async def test_a_server_that_is_restarted_gets_us_back_and_its_rooms_keep_the_on
 
 async def test_a_wrong_secret_is_told_with_what_to_mend_and_not_tried_in_a_hurry() -> None:
     rooms = Rooms()
-    with structlog.testing.capture_logs() as logs:
+    with captured() as logs:
         async with livekit_server() as server, dispatch(server, rooms, secret="x" * 40) as worker:
             await until(lambda: [line for line in logs if line["event"] == "livekit.not_registered"])
             assert not worker.is_registered
@@ -216,7 +216,7 @@ async def test_what_is_no_livekit_is_told_so() -> None:
     port = runner.addresses[0][1]
     server = LiveKitServer(Path("/nowhere"), port, 0, 0, "APIkey", "s" * 32)
     try:
-        with structlog.testing.capture_logs() as logs:
+        with captured() as logs:
             async with dispatch(server, Rooms()):
                 await until(lambda: logs)
     finally:
