@@ -122,9 +122,18 @@ class RoughModel:
             Path(self._goodbye).touch()
 
 
+_OTHERS: set[int] = set()
+
+
+def ignore_others() -> None:
+    """What is dead and not yet waited for by now, another test of this process started."""
+    _OTHERS.clear()
+    _OTHERS.update(isolated_processes())
+
+
 def isolated_processes() -> list[int]:
     """Those of this process, dead or alive."""
     command = ["ps", "-A", "-ww", "-o", "pid=,ppid=,args="]
     listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     rows = [line.split(None, 2) for line in listed.splitlines() if "isolated.child" in line or "defunct" in line]
-    return [int(pid) for pid, parent, _ in rows if int(parent) == os.getpid()]
+    return [int(pid) for pid, parent, _ in rows if int(parent) == os.getpid() and int(pid) not in _OTHERS]

@@ -12,12 +12,18 @@ import pytest
 from orchestrator.clients import tts as tts_client
 from orchestrator.messages import Error
 from tests.support.house import LIMIT_S, House, house, until
-from tests.support.isolated_engines import isolated_processes
+from tests.support.isolated_engines import ignore_others, isolated_processes
 from tests.support.piper_voices import make_voice
 from tests.support.user import QUICK, User, user
 from tts_workers.settings import ModelSettings
 
 pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(autouse=True)
+def _others() -> None:
+    ignore_others()
+
 
 SAYS = "one two three four"
 

@@ -12,7 +12,7 @@ from antiphon.commands import check_config
 from antiphon.sections import sections
 from base.errors import Misconfigured
 from pb.antiphon.v1 import synthesis_pb2 as pb
-from tests.support.isolated_engines import isolated_processes
+from tests.support.isolated_engines import ignore_others, isolated_processes
 from tests.support.tts import talking, worker
 from tts_workers import catalogue
 from tts_workers.app import serving
@@ -21,6 +21,12 @@ from tts_workers.models import inspect, is_isolated
 from tts_workers.settings import ModelSettings, TtsWorkerSettings
 
 pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(autouse=True)
+def _others() -> None:
+    ignore_others()
+
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "buzz_engine.py"
 NAMED = "outside_engines:Buzz"

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from base.errors import AntiphonError, AtCapacity, Internal, Misconfigured, NotFound, TimedOut, Unavailable
-from tests.support.isolated_engines import ESPEAK, MB, ROOT, ROUGH, SINE, isolated_processes
+from tests.support.isolated_engines import ESPEAK, MB, ROOT, ROUGH, SINE, ignore_others, isolated_processes
 from tests.support.tts import LIMIT_S
 from tts_workers.catalogue import ENGINES
 from tts_workers.engine import Audio, Mark, ModelSpec, Request
@@ -36,6 +36,7 @@ on_linux = pytest.mark.skipif(sys.platform != "linux", reason="told by /proc, li
 def nothing_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No process, no open file, no thread."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    ignore_others()
     files, threads = open_files(), threading.active_count()
     yield
     gc.collect()

@@ -10,12 +10,17 @@ import pytest
 
 from pb.antiphon.v1 import synthesis_pb2 as pb
 from pb.antiphon.v1 import synthesis_pb2_grpc
-from tests.support.isolated_engines import ROOT, ROUGH, isolated_processes
+from tests.support.isolated_engines import ROOT, ROUGH, ignore_others, isolated_processes
 from tests.support.tts import LIMIT_S, talking, worker
 from tts_workers.catalogue import ENGINES
 from tts_workers.settings import ModelSettings
 
 pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(autouse=True)
+def _others() -> None:
+    ignore_others()
 
 
 @pytest.fixture(autouse=True)
