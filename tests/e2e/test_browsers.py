@@ -65,9 +65,11 @@ window.tape = []; window.story = [];
     if (!output || output === tapped || client.status !== "open") return;
     tapped = output;
     const { context } = output;
-    const begun = performance.now() - context.currentTime * 1000;
+    let begun = null;
     const recorder = new AudioWorkletNode(context, "antiphon-microphone", { numberOfOutputs: 0, channelCount: 1 });
     recorder.port.onmessage = ({ data: { sample, pcm } }) => {
+      // By its first piece: how long the context was there before, and what it calls now, each browser has its own way.
+      begun ??= performance.now() - ((sample + pcm.length) / context.sampleRate) * 1000;
       tape.push({ at: begun + (sample / context.sampleRate) * 1000, rate: context.sampleRate, pcm });
     };
     output.connect(recorder);
