@@ -115,6 +115,17 @@ class Link(ABC, Generic[Control]):
         self._gone = True
         self._news.set()
 
+    async def next(self) -> Control | Audio | None:
+        """What to write next, waiting for it. None: a close was asked for and all else is written, or the client is
+        gone."""
+        while not self._gone:
+            item = self.outbox.pop()
+            if item is not None or self.closing is not None:
+                return item
+            self._news.clear()
+            await self._news.wait()
+        return None
+
     def _open(self) -> bool:
         return self.closing is None and not self._gone
 

@@ -86,15 +86,8 @@ class _Link(Link[tuple[Kind, bytes]]):
     async def write(self) -> None:
         """Returns when a close was asked for and all else is written, or when nothing can be written any more."""
         try:
-            while not self._gone:
-                item = self.outbox.pop()
-                if item is not None:
-                    await self._write_one(item)
-                elif self.closing is not None:
-                    return
-                else:
-                    self._news.clear()
-                    await self._news.wait()
+            while (item := await self.next()) is not None:
+                await self._write_one(item)
         except ConnectionError:
             self._gone = True
         except TimeoutError:

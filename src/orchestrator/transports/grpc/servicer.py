@@ -142,16 +142,10 @@ class _Link(Link[wire.ConverseResponse]):
     async def write(self) -> None:
         """Returns when a close was asked for and all else is written, or when nothing can be written any more."""
         try:
-            while not self._gone:
-                item = self.outbox.pop()
-                if item is not None:
-                    await self._write_one(item)
-                elif self.closing is not None:
-                    await self._write_one(wire.closing_of(*self.closing))
-                    return
-                else:
-                    self._news.clear()
-                    await self._news.wait()
+            while (item := await self.next()) is not None:
+                await self._write_one(item)
+            if self.closing is not None and not self._gone:
+                await self._write_one(wire.closing_of(*self.closing))
         except TimeoutError:
             self._stalled()
 

@@ -33,14 +33,7 @@ class Line(Link[bytes]):
     async def write(self) -> None:
         """Returns when a close was asked for and all else is sent, or when nothing can be sent any more."""
         try:
-            while not self._gone:
-                item = self.outbox.pop()
-                if isinstance(item, bytes):
-                    await self._publish(item)
-                elif self.closing is not None:
-                    return
-                else:
-                    self._news.clear()
-                    await self._news.wait()
+            while isinstance(item := await self.next(), bytes):
+                await self._publish(item)
         except ConnectionError:
             self._gone = True
