@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from urllib.parse import urlsplit
 
 from base.errors import Misconfigured
@@ -13,6 +14,20 @@ def split_address(address: str) -> tuple[str, int]:
     if not host or not port.isascii() or not port.isdigit() or int(port) > 65_535 or (":" in host and host[0] != "["):
         raise Misconfigured(f"address {address!r} is not host:port, such as 127.0.0.1:50051", reason="BAD_ADDRESS")
     return host.strip("[]"), int(port)
+
+
+def is_loopback(host: str) -> bool:
+    """Of a host name or an address in figures, brackets, zone and final dot or not: whether it is this machine's own.
+    A name other than localhost may be anybody's."""
+    host = host.strip("[]").rstrip(".").lower()
+    if host == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback
 
 
 def check_address(address: str) -> None:

@@ -29,12 +29,13 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from base.address import is_loopback
 from base.address import split_address as split_address
 from base.errors import BY_GRPC_CODE, AntiphonError, BadRequest, Internal, Misconfigured, Unavailable
 from base.rpc_guard import ErrorGuard, maker
 from base.rpc_token import NONE as NONE
 from base.rpc_token import Token as Token
-from base.rpc_token import TokenChannel, TokenGuard, is_loopback
+from base.rpc_token import TokenChannel, TokenGuard
 from base.rpc_token import read_token as read_token
 
 DOMAIN = "antiphon"

@@ -11,7 +11,6 @@ network that encrypts (docs/deployment.md).
 from __future__ import annotations
 
 import hmac
-import ipaddress
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any, NoReturn
 
 import grpc
 
+from base.address import is_loopback
 from base.errors import Misconfigured, Unauthenticated
 
 HEADER = "authorization"
@@ -81,16 +81,6 @@ def read_token(path: str, *, host: str = "", source: str = "worker_token_file") 
                 reason="BAD_TOKEN_FILE",
             )
     return Token(tokens, source)
-
-
-def is_loopback(host: str) -> bool:
-    """Of an address to serve on: whether only this machine reaches it. A name other than localhost may be anybody's."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 class TokenGuard:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from base import lifecycle, log, metrics, rpc
+from base.address import is_loopback
 from orchestrator.catalogue import Catalogue
 from orchestrator.clients.workers import Workers
 from orchestrator.detection import Detection, detection
@@ -17,7 +18,6 @@ from orchestrator.grpc_door import grpc_door
 from orchestrator.http_door import House, http_door, what_doors_ask
 from orchestrator.hub import SessionHub
 from orchestrator.livekit_door import livekit_door
-from orchestrator.livekit_keys import is_loopback
 from orchestrator.measures import Measures
 from orchestrator.session import Services
 from orchestrator.settings import OrchestratorSettings

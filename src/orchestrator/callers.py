@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from base.address import is_loopback
 from orchestrator.access import Network, seen
 from orchestrator.ports import Peer
 
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 HOST = re.compile(r"[^\s@/?#\\;,'\"]+")
 
 
@@ -21,7 +20,7 @@ def peer_of(request: web.Request, kind: str, trusted: Sequence[Network] = ()) ->
     loopback, was brought here by a proxy, too, whether it says so or not."""
     remote = request.remote or ""
     address, proxied = seen(remote, request.headers, request.headers.getall("X-Forwarded-For", []), trusted)
-    if _is_loopback(remote) and not _is_loopback(host_name(request.headers.get("Host", ""))):
+    if is_loopback(remote) and not is_loopback(host_name(request.headers.get("Host", ""))):
         proxied = True
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     return Peer(
@@ -38,7 +37,7 @@ def is_secure(request: web.Request) -> bool:
     return (
         request.secure
         or request.headers.get("X-Forwarded-Proto", "").lower() == "https"
-        or _is_loopback(request.remote or "")
+        or is_loopback(request.remote or "")
     )
 
 
@@ -50,14 +49,3 @@ def host_name(host: str) -> str:
         return (urlsplit(f"//{host}").hostname or "").rstrip(".")
     except ValueError:
         return ""
-
-
-def _is_loopback(name: str) -> bool:
-    if name in LOOPBACK:
-        return True
-    try:
-        address = ipaddress.ip_address(name.partition("%")[0])
-    except ValueError:
-        return False
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return (mapped or address).is_loopback

@@ -17,9 +17,10 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from base.address import is_loopback
 from base.errors import AntiphonError
 from orchestrator.access import Network
-from orchestrator.callers import LOOPBACK, host_name, is_secure, peer_of
+from orchestrator.callers import host_name, is_secure, peer_of
 from orchestrator.connection import Limits
 from orchestrator.gate import Gate
 from orchestrator.keys import MONITOR, TALK
@@ -78,7 +79,7 @@ class Guard:
     def host_ok(self, host: str) -> bool:
         """An address in figures cannot be rebound, so any is right; a name must be loopback's or configured."""
         name = host_name(host)
-        if name in LOOPBACK or name in {h.lower() for h in self.hosts}:
+        if is_loopback(name) or name in {h.lower() for h in self.hosts}:
             return True
         try:
             ipaddress.ip_address(name)

@@ -5,12 +5,12 @@ They sign the tokens with which people join rooms, and let our agent in. Read on
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from base.address import is_loopback
 from base.errors import Misconfigured
 from orchestrator.settings import OrchestratorSettings
 
@@ -93,14 +93,3 @@ def _check(pair: tuple[str, str], source: str, settings: OrchestratorSettings) -
             f"{source}: the secret has {len(pair[1])} characters; LiveKit wants {SECRET_CHARACTERS} or more",
             reason="SHORT_SECRET",
         )
-
-
-def is_loopback(host: str) -> bool:
-    """Of a host name or an address in figures."""
-    host = host.strip("[]").rstrip(".").lower()
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
-    except ValueError:
-        return False

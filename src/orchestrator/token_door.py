@@ -13,12 +13,12 @@ import msgspec
 from aiohttp import web
 from msgspec import Struct
 
+from base.address import is_loopback
 from base.errors import AntiphonError, AtCapacity, BadRequest, Denied, Unavailable
 from orchestrator.access import LOCAL, Network, checked_text, require_named
 from orchestrator.callers import host_name, is_secure, peer_of
 from orchestrator.gate import Gate
 from orchestrator.keys import TALK, TOKEN
-from orchestrator.livekit_keys import is_loopback
 
 R = TypeVar("R", bound=Struct)
 Handler = Callable[[web.Request], Awaitable[web.Response]]

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from base.address import is_loopback
 from base.errors import Misconfigured
-from base.rpc_token import NONE, Token, is_loopback, read_token
+from base.rpc_token import NONE, Token, read_token
 
 pytestmark = pytest.mark.unit
 
