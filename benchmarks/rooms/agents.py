@@ -8,7 +8,7 @@ worker.
 from __future__ import annotations
 
 import asyncio
-import signal
+import functools
 import sys
 import time
 from typing import Any
@@ -23,7 +23,7 @@ from msgspec import Struct
 from antiphon.speech.client import speak
 from asr.vad import SpeechStarted
 from base.audio import UPLINK_RATE
-from benchmarks.crowd import say_line
+from benchmarks.rooms.bare import serve_rooms
 from benchmarks.rooms.guest import token
 from benchmarks.scenes import LONG
 from orchestrator.detection import detection
@@ -122,15 +122,11 @@ async def serve(plan: Plan, number: int, stop: asyncio.Event) -> None:
     await room.disconnect()
 
 
-async def main(plan: Plan) -> None:
-    stop = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    async with asyncio.TaskGroup() as tasks:
-        for number in range(plan.rooms):
-            tasks.create_task(serve(plan, number, stop))
-        say_line(ready="agents", kind="agents")
+def main() -> None:
+    plan = msgspec.json.decode(sys.argv[1], type=Plan)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve_rooms("agents", plan.rooms, functools.partial(serve, plan)))
 
 
 if __name__ == "__main__":
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main(msgspec.json.decode(sys.argv[1], type=Plan)))
+    main()

@@ -7,8 +7,11 @@ With `echo` it says again what it hears, 10 ms at a time, as soon as it hears it
 from __future__ import annotations
 
 import asyncio
+import functools
 import signal
 import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -75,15 +78,21 @@ async def _hum(source: rtc.AudioSource) -> None:
         await source.capture_frame(rtc.AudioFrame(tone, RATE, 1, PIECE))
 
 
-async def main(plan: Plan) -> None:
+async def serve_rooms(kind: str, rooms: int, serve: Callable[[int, asyncio.Event], Coroutine[Any, Any, None]]) -> None:
+    """`serve` each of so many rooms until SIGTERM."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     async with asyncio.TaskGroup() as tasks:
-        for number in range(plan.rooms):
-            tasks.create_task(serve(plan, number, stop))
-        say_line(ready="bare", kind="bare")
+        for number in range(rooms):
+            tasks.create_task(serve(number, stop))
+        say_line(ready=kind, kind=kind)
+
+
+def main() -> None:
+    plan = msgspec.json.decode(sys.argv[1], type=Plan)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve_rooms("bare", plan.rooms, functools.partial(serve, plan)))
 
 
 if __name__ == "__main__":
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main(msgspec.json.decode(sys.argv[1], type=Plan)))
+    main()
