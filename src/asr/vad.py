@@ -118,6 +118,12 @@ class _Sound:
         self.loudest = max(self.loudest, level)
         self.end = sample + BLOCK_SAMPLES
 
+    def pause(self, blocks: int) -> None:
+        """So many blocks that are not loud."""
+        self._gap += blocks
+        if self._levels:
+            self._levels.extend([SILENT_DBFS] * blocks)
+
     def take(self, sample: int) -> None:
         """The detector takes the frame that begins at `sample` for speech."""
         self.frames += 1
@@ -185,7 +191,7 @@ class Vad:
             self._sound.clear()
         self._next = sample + FRAME_SAMPLES
         speech = probability >= self._settings.threshold
-        sounding = self._listen(sample, levels)
+        sounding = self._listen(sample, levels, loudest)
         self.sounding = speech and sounding
         news = self._go_on(self.sounding, levels) if self._speaking else self._begin(self.sounding, levels)
         if sounding:
@@ -193,12 +199,16 @@ class Vad:
         self._noise.hear(loudest, speech=self._speaking or self.sounding)
         return news
 
-    def _listen(self, sample: int, levels: Sequence[float]) -> bool:
+    def _listen(self, sample: int, levels: Sequence[float], loudest: float) -> bool:
         """Whether the frame has part in a sound."""
         limit = self._limit()
+        if loudest < limit:
+            self._sound.pause(len(levels))
+            return False
+        jump_db = self._settings.jump_db
         for number, level in enumerate(levels):
-            self._sound.block(sample + number * BLOCK_SAMPLES, level, level >= limit, self._settings.jump_db)
-        return max(levels) >= limit
+            self._sound.block(sample + number * BLOCK_SAMPLES, level, level >= limit, jump_db)
+        return True
 
     def _limit(self) -> float:
         s, noise = self._settings, self._noise

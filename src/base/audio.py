@@ -65,7 +65,8 @@ def from_float(samples: NDArray[np.float32]) -> bytes:
     np.rint(scaled, out=scaled)
     if (none := np.isnan(scaled)).any():
         scaled[none] = 0.0
-    np.clip(scaled, -32768, 32767, out=scaled)
+    np.minimum(scaled, 32767, out=scaled)
+    np.maximum(scaled, -32768, out=scaled)
     return bytes(scaled.astype("<i2").tobytes())
 
 

@@ -124,6 +124,8 @@ class PeakLimiter:
         """Samples from the first block on whose output is still to come."""
         self._needs = np.ones(self.HOLD + self.AHEAD + 1, dtype=np.float64)
         """Gains needed by the blocks before the first waiting one."""
+        self._calm = True
+        """None of them needs one."""
 
     def process(self, samples: Samples) -> Samples:
         return self._run(samples, last=False)
@@ -141,6 +143,10 @@ class PeakLimiter:
         if not ready:
             self._waiting = x
             return np.zeros(0, dtype=np.float32)
+        if self._calm and not last and max(x.max(), -x.min()) <= self._ceiling:
+            # What most sound is like: nothing needs a gain, nor did what came before.
+            self._waiting = x[ready * size :]
+            return x[: ready * size]
         padded = np.zeros(whole * size, dtype=np.float32)
         padded[: min(len(x), len(padded))] = x[: len(padded)]
         peaks = np.abs(padded).reshape(whole, size).max(axis=1).astype(np.float64)
@@ -149,6 +155,7 @@ class PeakLimiter:
         if needs.min() < 1.0:
             out = out * self._gains(np.concatenate((needs, np.ones(ahead + 1))), ready)
         self._needs = needs[ready : ready + len(self._needs)]
+        self._calm = bool(self._needs.min() == 1.0)
         self._waiting = x[ready * size :]
         return out[: len(x)] if last else out
 

@@ -65,6 +65,7 @@ class Limits:
 # --- writing ---------------------------------------------------------------------------------------------------------
 
 Control = TypeVar("Control")
+T = TypeVar("T")
 
 
 class Link(ABC, Generic[Control]):
@@ -252,8 +253,9 @@ class Incoming:
         if side is not None and self._transport is not None:
             side.lost_nowait(self._transport)
 
-    def take(self, size: int, read: Callable[[], ClientMessage | Voice | None]) -> None:
-        """One message, of `size` bytes; `read` gives it (None: nothing to do), or raises BadRequest.
+    def take(self, size: int, read: Callable[[T], ClientMessage | Voice | None], received: T) -> None:
+        """One message, of `size` bytes; `read` makes it of what was received (None: nothing to do), or raises
+        BadRequest.
 
         Errors of the client's making are answered, not raised.
         """
@@ -270,7 +272,7 @@ class Incoming:
             self._link.fail_nowait(error, CloseCode.POLICY)
             return
         try:
-            self._dispatch(read(), now)
+            self._dispatch(read(received), now)
         except BadRequest as e:
             self.refused += 1
             if self._errors.take(now):
@@ -282,19 +284,22 @@ class Incoming:
             self._side.message_nowait(message)
 
     def _dispatch(self, message: ClientMessage | Voice | None, now: float) -> None:
-        if isinstance(message, SessionStart):
+        if isinstance(message, Voice) and self._side is not None:
+            # Nearly all that ever comes.
+            self._push(self._side, message.sample, message.pcm, now)
+        elif isinstance(message, SessionStart):
             self._start(message)
+        elif isinstance(message, Voice):
+            raise WrongState("audio came before session_start; send session_start first")
         elif message is not None:
             side = self._side
             if side is None:
-                what = "audio" if isinstance(message, Voice) else str(message.__struct_config__.tag)
+                what = str(message.__struct_config__.tag)
                 raise WrongState(f"{what} came before session_start; send session_start first")
             self._carry(side, message, now)
 
-    def _carry(self, side: ClientSide, message: ClientMessage | Voice, now: float) -> None:
-        if isinstance(message, Voice):
-            self._push(side, message.sample, message.pcm, now)
-        elif isinstance(message, AudioInput):
+    def _carry(self, side: ClientSide, message: ClientMessage, now: float) -> None:
+        if isinstance(message, AudioInput):
             self._push(side, message.sample, decode_base64(message.data), now)
         elif isinstance(message, Played):
             if isinstance(self._transport, ClientTransport):

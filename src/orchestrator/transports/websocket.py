@@ -26,7 +26,6 @@ from orchestrator.callers import peer_of
 from orchestrator.connection import ClientTransport, Incoming, Limits, Link, Voice
 from orchestrator.messages import (
     Audio,
-    ClientMessage,
     CloseCode,
     Error,
     ServerMessage,
@@ -130,19 +129,19 @@ def _read_binary(data: bytes) -> Voice:
     return Voice(audio.sample, audio.pcm)
 
 
+def _nothing(_: object) -> None:
+    """What aiohttp deals with."""
+
+
 def _take(incoming: Incoming, link: _Link, message: WSMessage) -> None:
-    size = len(message.data) if isinstance(message.data, str | bytes) else 0
-
-    def read() -> ClientMessage | Voice | None:
-        if message.type is WSMsgType.TEXT:
-            return parse_client(message.data)
-        if message.type is WSMsgType.BINARY:
-            return _read_binary(message.data)
-        if message.type is WSMsgType.PING:
-            link.pong_nowait(message.data)
-        return None
-
-    incoming.take(size, read)
+    if message.type is WSMsgType.BINARY:
+        incoming.take(len(message.data), _read_binary, message.data)
+    elif message.type is WSMsgType.TEXT:
+        incoming.take(len(message.data), parse_client, message.data)
+    elif message.type is WSMsgType.PING:
+        incoming.take(len(message.data), link.pong_nowait, message.data)
+    else:
+        incoming.take(0, _nothing, None)
 
 
 async def serve_websocket(

@@ -27,7 +27,9 @@ Directives in the text, spoken in no time:
 
 from __future__ import annotations
 
+import functools
 import itertools
+import math
 import os
 import re
 import time
@@ -37,6 +39,7 @@ from typing import Annotated
 
 import numpy as np
 from msgspec import Meta
+from numpy.typing import NDArray
 
 from base.audio import from_float
 from base.errors import AntiphonError, NotFound, Unavailable
@@ -221,14 +224,32 @@ class SineBatch:
 
 def _wave(hertz: float, start: int, end: int, total: int) -> Audio:
     """Samples [start, end) of a tone of `total`, faded at both of its ends."""
-    n = np.arange(start, end)
+    if start < _FADE or end > total - _FADE:
+        n = np.arange(start, end)
+        return Audio(
+            from_float(_tone(hertz, n) * np.clip(np.minimum(n + 1, total - n) / _FADE, 0.0, 1.0, dtype=np.float32))
+        )
+    if hertz.is_integer():
+        period = SAMPLE_RATE // math.gcd(int(hertz), SAMPLE_RATE)
+        first = start % period
+        pcm = _steady(int(hertz))[2 * first : 2 * (first + end - start)]
+        if len(pcm) == 2 * (end - start):
+            return Audio(pcm)
+    return Audio(from_float(_tone(hertz, np.arange(start, end))))
+
+
+def _tone(hertz: float, n: NDArray[np.int64]) -> NDArray[np.float32]:
     # In turns first, so that single precision is enough for the sine: it costs a fifth.
     turns = n * (hertz / SAMPLE_RATE)
-    wave = np.sin(((turns - np.floor(turns)) * (2.0 * np.pi)).astype(np.float32))
+    wave: NDArray[np.float32] = np.sin(((turns - np.floor(turns)) * (2.0 * np.pi)).astype(np.float32))
     wave *= np.float32(AMPLITUDE)
-    if start < _FADE or end > total - _FADE:
-        wave *= np.clip(np.minimum(n + 1, total - n) / _FADE, 0.0, 1.0).astype(np.float32)
-    return Audio(from_float(wave))
+    return wave
+
+
+@functools.lru_cache(maxsize=8)
+def _steady(hertz: int) -> bytes:
+    """Two seconds of it, whose first sample is that of any of its periods: most of a tone is only cut from there."""
+    return from_float(_tone(float(hertz), np.arange(2 * SAMPLE_RATE)))
 
 
 def _pieces(text: str) -> Iterator[_Piece]:

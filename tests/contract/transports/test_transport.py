@@ -139,7 +139,7 @@ async def sink_rig() -> AsyncIterator[Rig]:
 
     def say(message: object) -> None:
         data = msgspec.json.encode(message)
-        incoming.take(len(data), lambda: parse_client(data))
+        incoming.take(len(data), parse_client, data)
 
     def closed() -> tuple[int, str] | None:
         return line.closing if tasks[1].done() else None

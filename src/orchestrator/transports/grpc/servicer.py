@@ -171,7 +171,7 @@ async def _read(requests: AsyncIterator[wire.ConverseRequest], incoming: Incomin
         async with asyncio.timeout(limits.start_s) as deadline:
             taken = 0
             async for request in requests:
-                incoming.take(wire.size_of(request), functools.partial(wire.message_from, request))
+                incoming.take(wire.size_of(request), wire.message_from, request)
                 if link.closing is not None:
                     return
                 if incoming.started and deadline.when() is not None:

@@ -19,7 +19,7 @@ import msgspec
 from base.errors import BadRequest, NotFound, WrongState
 from base.log import get_logger
 from orchestrator import messages as m
-from orchestrator.connection import Incoming, Voice, check_start, error_message
+from orchestrator.connection import Incoming, check_start, error_message
 from orchestrator.ports import ClientSide, Hub, Peer
 from orchestrator.transports.livekit.attendance import Person
 from orchestrator.transports.livekit.captioner import Captioner
@@ -256,17 +256,14 @@ class RoomIncoming(Incoming):
     def packet(self, data: bytes) -> None:
         """One message of the protocol."""
         self._out.speaks = True
-        self.take(len(data), lambda: m.parse_client(data))
+        self.take(len(data), m.parse_client, data)
 
     def chat(self, text: str) -> None:
         """What a person typed in LiveKit's own chat."""
-        self.take(len(text), lambda: m.TextInput(text=text[:LONGEST_CHAT]) if text.strip() else None)
+        self.take(len(text), _typed, text)
 
     def refuse(self, error: BadRequest) -> None:
-        def read() -> None:
-            raise error
-
-        self.take(0, read)
+        self.take(0, _refused, error)
 
     def lost_nowait(self) -> None:
         if isinstance(self._transport, LiveKitTransport):
@@ -306,7 +303,7 @@ class RoomIncoming(Incoming):
         if side is not None:
             self._visit.started_nowait(transport, side, resumed=bool(start.resume))
 
-    def _carry(self, side: ClientSide, message: m.ClientMessage | Voice, now: float) -> None:
+    def _carry(self, side: ClientSide, message: m.ClientMessage, now: float) -> None:
         if isinstance(message, m.AudioInput):
             raise WrongState("over LiveKit, audio is the microphone's track: publish one", reason="AUDIO_IS_A_TRACK")
         if not isinstance(message, m.Played):  # what counts is where the track's own queue is
@@ -322,3 +319,11 @@ STATES = {
     "terminated": "idle",
 }
 """A session's states in the words of LiveKit's components."""
+
+
+def _typed(text: str) -> m.TextInput | None:
+    return m.TextInput(text=text[:LONGEST_CHAT]) if text.strip() else None
+
+
+def _refused(error: BadRequest) -> None:
+    raise error
