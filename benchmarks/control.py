@@ -1,8 +1,9 @@
 """From a control's request to the last frame that the client gets, at a TTS worker of its own.
 
-One session is controlled, alone and with 39 others being spoken to at real time; all in one process beside the
-worker's, whose reading of forty streams is in the figures. What is measured is an upper bound of the worker's own
-time: the later of the answer and the last frame of audio, as the client got them. For RESUME it is the first frame.
+One session is controlled, alone and with 39 others being spoken to at real time, each at its own phase; all in one
+process beside the worker's, whose reading of forty streams is in the figures. What is measured is an upper bound of the
+worker's own time: the later of the answer and the last frame of audio, as the client got them. For RESUME it is the
+first frame.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ async def _measure(address: str, sessions: int, times: int) -> dict[str, list[fl
     found: dict[str, list[float]] = {"PAUSE → last frame": [], "RESUME → first frame": [], "STOP → last frame": []}
     async with rpc.channel(address) as channel, asyncio.TaskGroup() as tasks:
         stub = synthesis_pb2_grpc.TextToSpeechStub(channel)
-        listeners = [await _open(stub) for _ in range(sessions)]
+        # Each at its own phase: people do not begin to be spoken to at one instant.
+        listeners = [await _open(stub, FULL_STEP_S * n / sessions) for n in range(sessions)]
         running = [tasks.create_task(listener.run()) for listener in listeners]
         first = listeners[0]
         first.step_s = QUICK_STEP_S
@@ -81,6 +83,8 @@ class _Listener:
     stub: Any
     session: str
     call: Any
+    phase_s: float
+    """It begins so much later than the first."""
     step_s: float = FULL_STEP_S
     turn: int = 0
     credit: int = 0
@@ -133,6 +137,7 @@ class _Listener:
 
     async def _grant(self) -> None:
         """Turn after turn; credit as time passes."""
+        await asyncio.sleep(self.phase_s)
         while True:
             self.turn += 1
             self.credit = RATE // 5
@@ -150,9 +155,9 @@ class _Listener:
         await self.call.write(pb.TextChunk(session_id=self.session, turn=self.turn, **body))
 
 
-async def _open(stub: Any) -> _Listener:
+async def _open(stub: Any, phase_s: float) -> _Listener:
     started = await stub.StartSession(pb.StartSessionRequest(format=pb.AudioFormat(sample_rate=RATE)))
-    return _Listener(stub, started.session_id, stub.Synthesize())
+    return _Listener(stub, started.session_id, stub.Synthesize(), phase_s)
 
 
 if __name__ == "__main__":

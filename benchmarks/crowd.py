@@ -24,6 +24,9 @@ from benchmarks.rows import percentile
 from benchmarks.websocket import connect
 from orchestrator import messages as m
 
+BEGIN_S = 1.0
+"""Over so long replies without end begin."""
+
 
 class Plan(Struct, frozen=True, kw_only=True):
     """What a crowd does. `scene`: duplex (all talk and are talked to), barge, or floor (a server without sessions)."""
@@ -91,8 +94,10 @@ class Crowd:
                 await self._open_bare()
             else:
                 await self._open(start(interruptible=False), keep_messages=False)
+                # Each at its own phase: people are not all answered at one instant.
                 for listener in self.listeners:
                     scenes.endless(listener)
+                    await asyncio.sleep(BEGIN_S / plan.sessions)
             await asyncio.sleep(plan.warm_s)
             found = await self._duplex()
         late = [x * 1000 for x in self.clock.lateness]
