@@ -7,6 +7,7 @@ what was found. Between the two whoever started it reads the clocks of what is m
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import random
 import sys
@@ -94,10 +95,7 @@ class Crowd:
                 await self._open_bare()
             else:
                 await self._open(start(interruptible=False), keep_messages=False)
-                # Each at its own phase: people are not all answered at one instant.
-                for listener in self.listeners:
-                    scenes.endless(listener)
-                    await asyncio.sleep(BEGIN_S / plan.sessions)
+                await self._begin()
             await asyncio.sleep(plan.warm_s)
             found = await self._duplex()
         late = [x * 1000 for x in self.clock.lateness]
@@ -106,15 +104,25 @@ class Crowd:
 
     async def _open(self, start: m.SessionStart, *, keep_messages: bool) -> None:
         rng = random.Random(1)
-        frames = [talking(seed=seed) for seed in range(4)] if self.plan.scene == "duplex" else [quiet_room()]
-        for number in range(self.plan.sessions):
+        room = quiet_room()
+        for _ in range(self.plan.sessions):
             listener = Listener(start, clock=time.monotonic, keep_messages=keep_messages)
             await listener.open(self.plan.address)
-            room = frames[number % len(frames)]
-            turn = rng.randrange(len(room))
-            listener.room = room[turn:] + room[:turn]
+            listener.room = _from(room, rng)
             self.listeners.append(listener)
         self.clock.add(self.listeners)
+
+    async def _begin(self) -> None:
+        """Each is talked to, from a moment of its own on: people are not all answered at one instant; then all talk."""
+        for listener in self.listeners:
+            scenes.endless(listener)
+            await asyncio.sleep(BEGIN_S / len(self.listeners))
+        for listener in self.listeners:
+            await listener.until(functools.partial(bool, listener.log.first_frame_s), "the reply")
+        rng = random.Random(2)
+        frames = [talking(seed=seed) for seed in range(4)]
+        for number, listener in enumerate(self.listeners):
+            listener.room = _from(frames[number % len(frames)], rng)
 
     async def _open_bare(self) -> None:
         frames = [talking(seed=seed) for seed in range(4)]
@@ -170,6 +178,12 @@ class Crowd:
         if self.plan.synthetic:
             return [speech.synthetic_speech(0.3, seed=seed) for seed in range(4)]
         return [speech.say(text, voice) for text in self.plan.words for voice in self.plan.voices]
+
+
+def _from(room: list[bytes], rng: random.Random) -> list[bytes]:
+    """It, begun anywhere."""
+    at = rng.randrange(len(room))
+    return room[at:] + room[:at]
 
 
 def quiet_room() -> list[bytes]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import ssl
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import CollectorRegistry
 
 from base import metrics, rpc
@@ -26,6 +29,7 @@ from orchestrator.hub import SessionHub
 from orchestrator.livekit_keys import livekit_keys
 from orchestrator.messages import PROTOCOL, VoiceDescription
 from orchestrator.settings import OrchestratorSettings
+from orchestrator.silent import Silent
 from orchestrator.tls import certificate
 from registry.directory import Directory
 from registry.records import WorkerKind, WorkerRecord
@@ -34,6 +38,8 @@ if TYPE_CHECKING:
     from orchestrator.dispatch.worker import Dispatch
 
 WEB_DIR = Path(__file__).resolve().parent.parent.parent / "web"
+
+SWEEP_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +81,8 @@ async def http_door(
         doors=doors,
         lead_s=settings.lead_ms / 1000,
     )
+    silent: Silent[asyncio.BaseProtocol] = Silent(settings.request_s)
+    app.middlewares.insert(0, _noticing(silent))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
     await runner.setup()
     try:
@@ -83,9 +91,34 @@ async def http_door(
         if beside:
             await _serve(runner, settings.tls_host or settings.host, settings.tls_port, secure)
         host, port = runner.addresses[0][:2]
-        yield rpc.join_address(host, port)
+        async with asyncio.TaskGroup() as tasks:
+            sweeping = tasks.create_task(_sweep(runner, silent))
+            try:
+                yield rpc.join_address(host, port)
+            finally:
+                sweeping.cancel()
     finally:
         await runner.cleanup()
+
+
+def _noticing(silent: Silent[asyncio.BaseProtocol]) -> Middleware:
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        silent.asked(request.protocol)
+        return await handler(request)
+
+    return middleware
+
+
+async def _sweep(runner: web.AppRunner, silent: Silent[asyncio.BaseProtocol]) -> None:
+    """Ends the connections that ask for nothing."""
+    while True:
+        await asyncio.sleep(SWEEP_S)
+        server = runner.server
+        for connection in silent.overdue(server.connections if server is not None else [], time.monotonic()):
+            transport = getattr(connection, "transport", None)
+            if transport is not None:
+                transport.abort()
 
 
 async def _serve(runner: web.AppRunner, host: str, port: int, secure: ssl.SSLContext | None) -> None:

@@ -38,6 +38,9 @@ class OrchestratorSettings:
     allowed_hosts: Annotated[
         tuple[str, ...], Meta(description="Host names besides loopback under which we may be addressed.")
     ] = ()
+    request_s: Annotated[
+        float, Meta(description="A connection that has not sent a whole request by then is closed.", gt=0)
+    ] = 10.0
     access_key_file: Annotated[
         str,
         Meta(description="File with access keys as they are, one a line; keys_file is the better way; empty: none."),
