@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 
 import grpc
@@ -92,6 +93,24 @@ async def test_a_session_has_one_stream_and_a_stream_one_session() -> None:
         assert (error.grpc_code, error.reason) == ("INVALID_ARGUMENT", "OTHER_SESSION")
         await other.say(1, "Undisturbed.")
         assert (await other.finished(1)).reason == pb.FINISH_REASON_COMPLETED
+
+
+async def test_a_call_that_ends_during_its_first_write_gets_its_status() -> None:
+    """The first message and the one that ends the call come at every distance: one of them meets that write."""
+    async with worker() as stub:
+        for number in range(60):
+            session = (await stub.StartSession(pb.StartSessionRequest())).session_id
+            call = stub.Synthesize()
+            with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+                await call.write(pb.TextChunk(session_id=session, turn=1, credit=pb.Credit(until_sample=48_000)))
+                await call.write(pb.TextChunk(session_id=session, turn=1, text=pb.Text(text="Hello there.")))
+                await asyncio.sleep(0.0002 * (number % 15))
+                await call.write(pb.TextChunk(session_id="another", turn=1, text=pb.Text(text="x")))
+            async with asyncio.timeout(LIMIT_S):
+                with contextlib.suppress(grpc.aio.AioRpcError):
+                    while await call.read() is not grpc.aio.EOF:
+                        pass
+                assert await call.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
 async def test_a_session_that_nobody_takes_up_lapses() -> None:
