@@ -35,6 +35,7 @@ lock *args:
     ./antiphon dev uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q "$@" -o requirements.lock requirements.in
     ./antiphon dev uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q "$@" -o requirements-piper.lock requirements-piper.in
     ./antiphon dev uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q "$@" -o requirements-whisper.lock requirements-whisper.in
+    ./antiphon dev uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q "$@" -o requirements-moonshine.lock requirements-moonshine.in
     ./antiphon dev uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q "$@" -o requirements-livekit.lock requirements-livekit.in
     ./antiphon dev uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q "$@" -o requirements-dev.lock requirements-dev.in
     ./antiphon dev uv pip compile --python-version 3.13 --python-platform linux --generate-hashes --no-header --no-annotate -q "$@" -o deploy/requirements-cuda.lock deploy/requirements-cuda.in

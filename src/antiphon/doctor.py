@@ -40,7 +40,7 @@ PACKAGES: tuple[tuple[str, str, str, bool], ...] = (
 
 
 async def examine() -> list[Check]:
-    checks = [_python(), *(_package(*p) for p in PACKAGES), _detector(), *_livekit(), *_sound()]
+    checks = [_python(), *(_package(*p) for p in PACKAGES), _ears(), _detector(), *_livekit(), *_sound()]
     checks += await asyncio.gather(_page(), _registry(), _brains())
     return checks
 
@@ -60,6 +60,21 @@ def _package(package: str, module: str, what: str, needed: bool) -> Check:
     except (ImportError, OSError) as error:
         return Check(package, False, f"{what}: {error}", "./antiphon up installs what is locked", needed)
     return Check(package, True, f"{version}, {what}", needed=needed)
+
+
+def _ears() -> Check:
+    """What `up` hears with where nothing is set."""
+    from asr.engines.moonshine.files import HOW, bundled, find_model, is_installed
+
+    name = "ears"
+    if not is_installed():
+        help = f"{HOW} brings better ones" if bundled() is None else "./antiphon install moonshine again"
+        return Check(name, False, "PocketSphinx alone, a demonstrator", help, False)
+    try:
+        found = find_model("", "")
+    except AntiphonError as error:
+        return Check(name, False, error.message, f"{HOW} again", False)
+    return Check(name, True, f"Moonshine ({found.name}, {found.size / 2**20:.0f} MiB, English)", needed=False)
 
 
 def _detector() -> Check:

@@ -17,7 +17,8 @@ from pathlib import Path
 import msgspec
 
 from antiphon.fetching import Fetched, Progress, Told, digest, fetch_file, is_remote, is_there, licence_on, opened
-from base.errors import BadRequest, Internal, NotFound, Unavailable
+from asr.engines.moonshine import files as moonshine
+from base.errors import AntiphonError, BadRequest, Internal, NotFound, Unavailable
 
 STORE = "https://huggingface.co"
 SUMS = "SHA256SUMS"
@@ -76,6 +77,7 @@ class Here:
     size: int
     licence: str
     missing: tuple[str, ...]
+    engine: str = "whisper"
 
 
 def local_name(name: str) -> str:
@@ -89,6 +91,18 @@ def here(folder: Path) -> list[Here]:
         return []
     places = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
     return [_here(place) for place in places]
+
+
+def packaged() -> list[Here]:
+    """What an extra brings: Moonshine's model, which needs no `model` to be set."""
+    folder = moonshine.bundled()
+    if folder is None:
+        return []
+    try:
+        found = moonshine.find_model("", "")
+    except AntiphonError:
+        return [Here(folder.name, folder, 0, moonshine.LICENCE, ("a part of it, or ONNX Runtime,",), "moonshine")]
+    return [Here(found.name, folder, found.size, found.licence, (), "moonshine")]
 
 
 def _here(place: Path) -> Here:

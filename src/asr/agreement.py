@@ -26,6 +26,8 @@ WORD_S = 18.0
 FORCED_S = 24.0
 """From this on, wherever it may be; the last seconds (`KEPT_S`) stay."""
 KEPT_S = 4.0
+_OLD = 3 * UPLINK_RATE // 2
+"""A cut is better made where so much is known of what follows: the times of a clip's last words are the least sure."""
 _NEAR = 4 * UPLINK_RATE
 """How far before its end stable text is compared with a decode."""
 _ECHO = UPLINK_RATE * 3 // 10
@@ -79,18 +81,23 @@ class Agreement:
         self._loose = new[agreed:]
 
     def settle(self, decoded: Sequence[Heard] | None) -> None:
-        """The last decode; None: the one before was the last. All its words are stable."""
+        """The last decode; None: the one before was the last. All its words are stable; times never go back."""
         self._settled += self._loose if decoded is None else self._new(decoded)
         self._loose = []
+        at = 0
+        for number, word in enumerate(self._settled):
+            at = max(at, word.start)
+            self._settled[number] = replace(word, start=at, end=max(at, word.end))
 
     def trim(self, end: int) -> None:
         """Moves `cut`, where what lies between it and `end` got long."""
         length_s = (end - self.cut) / UPLINK_RATE
         at = 0
         if length_s >= SENTENCE_S:
-            at = max((w.end for w in self._settled[:-1] if w.text[-1] in _SENTENCE_ENDS), default=0)
+            ends = (w.end for w in self._settled[:-1] if w.text[-1] in _SENTENCE_ENDS)
+            at = max((sample for sample in ends if sample <= end - _OLD), default=0)
         if length_s >= WORD_S and at <= self.cut and self._settled:
-            at = self._settled[-1].end
+            at = max((w.end for w in self._settled if w.end <= end - _OLD), default=self._settled[-1].end)
         if length_s >= FORCED_S and (at - self.cut) < UPLINK_RATE:
             at = self._force(end - round(KEPT_S * UPLINK_RATE))
         self.cut = min(max(self.cut, at), end)
@@ -114,7 +121,16 @@ class Agreement:
             last = self._settled[-1]
             ending = found[after - 1].text.removeprefix(_letters(found[after - 1].text))
             self._settled[-1] = replace(last, text=_letters(last.text) + ending)
+        self._retime(len(known), found[:after])
         return found[after:]
+
+    def _retime(self, count: int, found: Sequence[Heard]) -> None:
+        """The newer decode knows better when the last stable words were said: it heard more of what follows them."""
+        for back, word in enumerate(reversed(found[-count:]), 1):
+            old = self._settled[-back]
+            if _key(old) != _key(word):
+                break
+            self._settled[-back] = replace(old, start=word.start, end=max(word.end, self.cut + 1))
 
 
 def _after(known: Sequence[Heard], found: Sequence[Heard]) -> int:

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, Gauge
 from asr import wire
 from asr.capacity import available_bytes, decoders_for, usable_cores
 from asr.ears import Ears
+from asr.engines.moonshine import files as moonshine
 from asr.engines.scripted import ScriptedRecognizer
 from asr.engines.whisper.files import find_model
 from asr.house import Check, EarsLoading, LeasedEars, Opens
@@ -43,7 +44,9 @@ LOADS = 4
 STOP_S = 2.0
 FACTORY = "asr.engines.pocketsphinx:PocketSphinxRecognizer"
 WHISPER = "asr.engines.whisper.model:WhisperTranscriber"
-WHISPER_MOST = 64
+MOONSHINE = "asr.engines.moonshine.model:MoonshineTranscriber"
+SHARED_MOST = 64
+"""Utterances at once over a shared model, where nobody says how many."""
 
 
 async def run(settings: AsrWorkerSettings, *, ready: Callable[[str], None] | None = None) -> int:
@@ -132,6 +135,8 @@ async def _engine(settings: AsrWorkerSettings) -> _Engine:
         return _Engine("scripted", recognizer().info, lambda: in_process_ears(recognizer(), slots=slots), slots)
     if settings.engine == "whisper":
         return await asyncio.to_thread(_whisper, settings)
+    if settings.engine == "moonshine":
+        return await asyncio.to_thread(_moonshine, settings)
     return await _pocketsphinx(settings)
 
 
@@ -154,7 +159,7 @@ def _whisper(settings: AsrWorkerSettings) -> _Engine:
     files = find_model(settings.model, settings.models_dir)
     licence = files.licence or "unknown"
     info = RecognizerInfo(files.name, files.languages, licence, phrases=True, detection=len(files.languages) > 1)
-    most = settings.decoders or WHISPER_MOST
+    most = settings.decoders or SHARED_MOST
     limits = SharedLimits(most, settings.behind_s, load_s=settings.load_s, stall_s=settings.stall_s)
     options = {
         "folder": str(files.folder),
@@ -164,6 +169,22 @@ def _whisper(settings: AsrWorkerSettings) -> _Engine:
     }
     spec = SharedSpec(info, WHISPER, options)
     return _Engine("whisper", info, lambda: shared_ears(spec, limits), most, size=files.size, device=settings.device)
+
+
+def _moonshine(settings: AsrWorkerSettings) -> _Engine:
+    """Raises what is wrong with the model's directory, or with the device."""
+    moonshine.check_device(settings.device)
+    files = moonshine.find_model(settings.model, settings.models_dir)
+    info = RecognizerInfo(files.name, moonshine.LANGUAGES, files.licence or "unknown")
+
+    def check(config: RecognizerConfig) -> tuple[str, ...]:
+        phrases = len(config.phrases)
+        return (f"Moonshine takes no prompt: {phrases} phrases help it in nothing",) if phrases else ()
+
+    most = settings.decoders or SHARED_MOST
+    limits = SharedLimits(most, settings.behind_s, load_s=settings.load_s, stall_s=settings.stall_s)
+    spec = SharedSpec(info, MOONSHINE, {"folder": str(files.folder), "threads": settings.threads}, check)
+    return _Engine("moonshine", info, lambda: shared_ears(spec, limits), most, check, files.size)
 
 
 @asynccontextmanager

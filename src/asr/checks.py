@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from asr.engines.whisper.files import find_model
+from asr.engines.moonshine import files as moonshine
+from asr.engines.whisper import files as whisper
 from asr.settings import AsrWorkerSettings
 from base import rpc
 
@@ -11,4 +12,7 @@ def check(settings: AsrWorkerSettings) -> None:
     """Raises Misconfigured."""
     rpc.read_token(settings.worker_token_file, host=settings.host)
     if settings.engine == "whisper":
-        find_model(settings.model, settings.models_dir)
+        whisper.find_model(settings.model, settings.models_dir)
+    if settings.engine == "moonshine":
+        moonshine.check_device(settings.device)
+        moonshine.find_model(settings.model, settings.models_dir)

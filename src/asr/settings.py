@@ -24,23 +24,36 @@ class AsrWorkerSettings:
         Meta(description="File with the token that all services share; needed to serve others than this machine."),
     ] = ""
     id: Annotated[str, Meta(description="Name of this worker; empty: made from host and process.")] = ""
-    engine: Annotated[Literal["pocketsphinx", "whisper", "scripted"], Meta(description="What recognises.")] = (
-        "pocketsphinx"
-    )
+    engine: Annotated[
+        Literal["pocketsphinx", "moonshine", "whisper", "scripted"], Meta(description="What recognises.")
+    ] = "pocketsphinx"
     model: Annotated[
-        str, Meta(description="Engine whisper: directory of a model as CTranslate2 reads it; see `antiphon ears`.")
+        str,
+        Meta(
+            description="Directory of a model. Engine whisper: as CTranslate2 reads it, see `antiphon ears`; engine "
+            "moonshine: empty is the one that its package brings."
+        ),
     ] = ""
     models_dir: Annotated[
-        str, Meta(description="Engine whisper: where `model` is looked for; empty: where the worker is started.")
+        str,
+        Meta(description="Engines whisper and moonshine: where `model` is looked for; empty: where the worker starts."),
     ] = ""
-    device: Annotated[Literal["cpu", "cuda"], Meta(description="Engine whisper: what computes. Never another.")] = "cpu"
+    device: Annotated[
+        Literal["cpu", "cuda"],
+        Meta(description="Engine whisper: what computes. Never another. Engine moonshine: cpu alone."),
+    ] = "cpu"
     compute_type: Annotated[
         str, Meta(description="Engine whisper: int8, float16, …; empty: int8 on the CPU, float16 with CUDA.")
     ] = ""
-    threads: Annotated[int, Meta(description="Engine whisper: threads of a decode; 0: up to 4.", ge=0, le=256)] = 0
+    threads: Annotated[
+        int, Meta(description="Engines whisper and moonshine: threads of a decode; 0: up to 4.", ge=0, le=256)
+    ] = 0
     behind_s: Annotated[
         float,
-        Meta(description="Engine whisper: as many are heard at once as can be decoded once within so long.", gt=0),
+        Meta(
+            description="Engines whisper and moonshine: as many are heard at once as can be decoded once in so long.",
+            gt=0,
+        ),
     ] = 3.0
     decoders: Annotated[int, Meta(description="Utterances decoded at once; 0: by cores and memory.", ge=0, le=256)] = 0
     confidence: Annotated[float, Meta(description="Posterior that a word needs to count.", ge=0, le=1)] = 0.1

@@ -30,16 +30,17 @@ def list_(folder: str, registry: str, as_json: bool) -> int:
     from antiphon import ear_files
     from antiphon.places import registry_of, var_dir
 
-    found = ear_files.here(Path(folder) if folder else var_dir() / "ears")
+    found = [*ear_files.here(Path(folder) if folder else var_dir() / "ears"), *ear_files.packaged()]
     running = asyncio.run(_running(registry_of(registry)))
     if as_json:
         print_json({"here": [_plain(h) for h in found], "running": [{"worker": w, "model": m} for w, m, *_ in running]})
     else:
-        rows = [(h.name, f"{h.size / 2**20:.0f} MiB", h.licence or "not stated", _state(h)) for h in found]
+        rows = [(h.name, h.engine, f"{h.size / 2**20:.0f} MiB", h.licence or "not stated", _state(h)) for h in found]
         if rows:
-            click.echo(table(("model", "size", "licence", ""), rows))
+            click.echo(table(("model", "engine", "size", "licence", ""), rows))
         else:
-            click.echo(f"no models are here; there are {', '.join(ear_files.MODELS)}: ./antiphon ears get base")
+            click.echo("no models are here: ./antiphon install moonshine brings one for English")
+            click.echo(f"Whisper's are {', '.join(ear_files.MODELS)}: ./antiphon ears get base")
         if running:
             click.echo("")
             click.echo(table(("worker", "hears with", "engine", "state", "languages"), running))
@@ -53,6 +54,7 @@ def _state(here: Here) -> str:
 def _plain(here: Here) -> dict[str, object]:
     return {
         "model": here.name,
+        "engine": here.engine,
         "path": str(here.path),
         "bytes": here.size,
         "licence": here.licence,

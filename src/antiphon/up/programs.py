@@ -91,11 +91,13 @@ class Layout:
     tts_workers: int = 1
     asr_workers: int = 1
     livekit: LiveKit | None = None
+    ears: tuple[str, ...] = ()
+    """Flags of the ASR workers: what `up.ears` found for them."""
 
     def programs(self) -> list[Program]:
         workers = [
             *self._workers("tts-worker", self.tts_workers),
-            *self._workers("asr-worker", self.asr_workers),
+            *self._workers("asr-worker", self.asr_workers, self.ears),
         ]
         # Not a need: the orchestrator goes on without LiveKit, and looks for it until it is there.
         livekit = (
@@ -145,17 +147,19 @@ class Layout:
     def _excuse(self, code: int) -> bool:
         return any(place.excuse(code) for place in (self.page, self.lan, self.grpc) if place is not None)
 
-    def _workers(self, command: str, count: int) -> list[Program]:
+    def _workers(self, command: str, count: int, flags: Sequence[str] = ()) -> list[Program]:
         made = []
         for number in range(count):
             name = command if number == 0 else f"{command}-{number + 1}"
             # Several cannot share a port that was set for one; nobody needs to know a worker's port beforehand.
             port = [] if number == 0 and self._is_set(command, "port") else ["--port", "0"]
-            made.append(Program(Service(name, needs=("registry",)), functools.partial(self._worker, command, port)))
+            made.append(
+                Program(Service(name, needs=("registry",)), functools.partial(self._worker, command, [*port, *flags]))
+            )
         return made
 
-    def _worker(self, command: str, port: list[str], addresses: Mapping[str, str]) -> Sequence[str]:
-        return self._command(command, *port, "--registry", addresses["registry"])
+    def _worker(self, command: str, flags: list[str], addresses: Mapping[str, str]) -> Sequence[str]:
+        return self._command(command, *flags, "--registry", addresses["registry"])
 
     def _command(self, name: str, *flags: str) -> list[str]:
         """-P: what lies in the user's folder must not stand in for our packages."""

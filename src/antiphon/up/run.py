@@ -21,6 +21,7 @@ from antiphon.places import Running, RunningFile, keys_file, own_command, var_di
 from antiphon.settings import UpSettings
 from antiphon.up.brains import NONE, Brain, Memory, choose
 from antiphon.up.devices import ANY, LanWelcome
+from antiphon.up.ears import FoundEars, find_ears
 from antiphon.up.keyboard import Keyboard, is_somebody_there, open_keyboard
 from antiphon.up.logs import log_folder
 from antiphon.up.plan import Policy
@@ -68,6 +69,7 @@ async def up(settings: UpSettings, page: OrchestratorSettings, *, config: Path |
         front = await _front(settings, page, config, screen)
         brain = await _brain(settings, page, config, keyboard, screen)
         livekit = _livekit(settings, screen, stack) if settings.livekit else None
+        ears = find_ears(config) if settings.asr_workers else FoundEars()
         layout = Layout(
             page=Place("page", page.host, page.port, screen.say),
             registry=Place("registry", "127.0.0.1", settings.registry_port, screen.say),
@@ -80,6 +82,7 @@ async def up(settings: UpSettings, page: OrchestratorSettings, *, config: Path |
             tts_workers=settings.tts_workers,
             asr_workers=settings.asr_workers,
             livekit=livekit,
+            ears=ears.flags,
         )
         supervisor = Supervisor(
             layout.programs(), screen, log_dir=log_dir, policy=Policy(stop_s=settings.stop_s), cwd=None
@@ -89,7 +92,7 @@ async def up(settings: UpSettings, page: OrchestratorSettings, *, config: Path |
             screen.on_gone = supervisor.stop_nowait
         async with asyncio.TaskGroup() as tasks:
             lan = LanWelcome(front, layout.lan, screen) if front is not None and layout.lan is not None else None
-            welcome = _Welcome(settings, screen, keyboard, brain, log_dir, supervisor, running, livekit, lan)
+            welcome = _Welcome(settings, screen, keyboard, brain, log_dir, supervisor, running, livekit, lan, ears)
             screen.on_ready = welcome.ready
             helpers = [tasks.create_task(welcome.run())]
             if livekit is not None:
@@ -215,7 +218,9 @@ class _Welcome:
         running: RunningFile,
         livekit: LiveKit | None,
         lan: LanWelcome | None,
+        ears: FoundEars,
     ) -> None:
+        self._ears = ears
         self._running = running
         self._livekit = livekit
         self._lan = lan
@@ -303,6 +308,8 @@ class _Welcome:
         say(f"\nAntiphon is at {self.url}")
         if brain:
             say(f"  brain  {brain}")
+        if self._ears.words:
+            say(f"  ears   {self._ears.words}")
         if self.grpc:
             say(f"  gRPC   {self.grpc}")
         if self._livekit is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -157,13 +158,37 @@ def test_long_noise_without_words_is_cut_off_as_well() -> None:
 
 def test_the_rest_of_a_word_that_was_cut_off_is_not_heard_again() -> None:
     agreement = Agreement()
-    words = " ".join(f"w{n}" for n in range(36))
+    words = " ".join(f"w{n}" for n in range(33))
     for _ in range(2):
         agreement.hear(said(words))
     agreement.trim(round(WORD_S * RATE))
     at = agreement.cut
-    agreement.settle([Heard(" w35", at, at + 2_000, 0.3), Heard(" and", at + 4_000, at + 9_000, 0.9)])
+    assert at == agreement.words[-1].end
+    agreement.settle([Heard(" w32", at, at + 2_000, 0.3), Heard(" and", at + 4_000, at + 9_000, 0.9)])
     assert agreement.text == f"{words} and"
+
+
+def test_it_is_cut_at_a_word_whose_time_is_sure() -> None:
+    agreement = Agreement()
+    for _ in range(2):
+        agreement.hear(said(" ".join(["one two three."] * 9)))
+    agreement.trim(round(13.5 * RATE))
+    assert agreement.cut == 12 * RATE
+    other = Agreement()
+    for _ in range(2):
+        other.hear(said(" ".join(["word"] * 36)))
+    other.trim(round(WORD_S * RATE))
+    assert other.cut == 16.5 * RATE
+
+
+def test_a_stable_word_gets_the_time_that_a_later_decode_has() -> None:
+    agreement = Agreement()
+    for _ in range(2):
+        agreement.hear(said("tell me a"))
+    later = [replace(w, start=w.start + 3_000, end=w.end + 3_000) for w in said("Tell me, a story")]
+    agreement.hear(later)
+    assert [w.start for w in agreement.words] == [w.start for w in later]
+    assert agreement.text == "tell me a story"
 
 
 @given(st.integers(0, 2**32), st.integers(1, 120))

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from asr.engines.whisper import guard
 from asr.engines.whisper.files import BCP47, find_model
+from asr.quiet import is_quiet
 from asr.speechlike import Speechlike
 from asr.transcriber import Clip, ClipWord, Transcript
 from base.audio import UPLINK_RATE
@@ -75,7 +76,7 @@ class WhisperTranscriber:
 
     def transcribe(self, clip: Clip) -> Transcript:
         samples = np.frombuffer(clip.pcm, dtype="<i2").astype(np.float32) / 32768.0
-        if guard.is_quiet(samples):
+        if is_quiet(samples):
             return Transcript()
         sound = Speechlike()
         sound.push(clip.pcm)

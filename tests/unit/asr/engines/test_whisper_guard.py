@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
-from asr.engines.whisper.guard import is_quiet, is_said
+from asr.engines.whisper.guard import is_said
 
 pytestmark = pytest.mark.unit
 
@@ -30,18 +29,3 @@ pytestmark = pytest.mark.unit
 )  # fmt: skip
 def test_a_segment(no_speech: float, log_probability: float, compression: float, speechlike: bool, said: bool) -> None:
     assert is_said(no_speech, log_probability, compression, speechlike=speechlike) is said
-
-
-def _tone(level_dbfs: float, seconds: float = 1.0) -> np.ndarray:
-    t = np.arange(round(16_000 * seconds)) / 16_000
-    return (np.sqrt(2) * 10 ** (level_dbfs / 20) * np.sin(2 * np.pi * 200 * t)).astype(np.float32)
-
-
-def test_what_is_below_the_floor_is_quiet() -> None:
-    assert is_quiet(_tone(-58))
-    assert not is_quiet(_tone(-52))
-    assert is_quiet(np.zeros(0, dtype=np.float32))
-
-
-def test_one_loud_moment_is_enough() -> None:
-    assert not is_quiet(np.concatenate((np.zeros(32_000, dtype=np.float32), _tone(-40, 0.1))))

@@ -1,0 +1,29 @@
+"""What Moonshine says and nobody said. Pure.
+
+It has no probability of no speech, as Whisper does; what is left is what the words themselves show: the mean
+log-probability of their tokens, how well the text compresses (one word over and over), and the sound, which is not
+speech-like (`asr.speechlike`) or is too quiet (`asr.quiet`).
+"""
+
+from __future__ import annotations
+
+import zlib
+
+LEAST = -1.0
+"""Mean log-probability of a text that counts."""
+LEAST_NOT_SPEECHLIKE = -0.25
+"""For sounds that speech does not make: somebody may whisper, but then the model is to be sure of it."""
+MOST_COMPRESSION = 2.4
+"""As for Whisper (Radford et al. 2022, section 4.5)."""
+
+
+def is_said(text: str, log_probability: float, *, speechlike: bool) -> bool:
+    """Whether a decode's text counts; `log_probability` is its tokens' mean."""
+    least = LEAST if speechlike else LEAST_NOT_SPEECHLIKE
+    return log_probability >= least and compression(text) <= MOST_COMPRESSION
+
+
+def compression(text: str) -> float:
+    """How many times smaller zlib makes it."""
+    data = text.encode()
+    return len(data) / len(zlib.compress(data))

@@ -1,0 +1,174 @@
+"""Moonshine through ONNX Runtime, on the CPU. Imported in the child alone (`asr.shared_child`).
+
+Nothing is ever fetched, and of the package that carries the model no code is run. English alone; phrases help it in
+nothing, for it takes no prompt.
+
+**Drafts.** Of a growing utterance the last decode's tokens are kept: what of them still holds is told by one run of the
+decoder, and only what is new is decoded token by token.
+
+**Times.** Moonshine tells none, and its attention is not among what the network gives. So it is asked, at quiet moments
+a second or two apart, how much of the text the sound up to there says; between these `Anchor`s times are estimated
+(`times.spread`). They, too, are kept while the text before them stays. The last decode of an utterance, for which
+somebody waits, asks for none.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import exp
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asr.capacity import usable_cores
+from asr.engines.moonshine import guard, times, tokens
+from asr.engines.moonshine.files import MoonshineFiles, find_model
+from asr.engines.moonshine.network import Network, Said, most_tokens
+from asr.engines.moonshine.times import Anchor
+from asr.quiet import is_quiet
+from asr.speechlike import Speechlike
+from asr.transcriber import Clip, ClipWord, Transcript
+from base.audio import BYTES_PER_SAMPLE, UPLINK_RATE
+from base.errors import Misconfigured
+
+MOST_THREADS = 4
+"""Where nobody says how many: more make such a small network no quicker."""
+KEPT = 64
+"""Utterances of which the last decode is kept."""
+_HEAD = UPLINK_RATE // 2 * BYTES_PER_SAMPLE
+"""So much of a clip's beginning tells which utterance it is."""
+_FIRST = 4 * UPLINK_RATE
+"""A shorter clip needs no anchors: it is not cut, and its words are not far apart."""
+_APART = UPLINK_RATE
+"""Anchors are so far apart, at least."""
+_TAIL = UPLINK_RATE // 2
+"""At the clip's very end there is none: a word may be half said there."""
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the last decode of an utterance said, and the anchors that were found by `tried`."""
+
+    tokens: tuple[int, ...] = ()
+    keys: tuple[str, ...] = ()
+    anchors: tuple[Anchor, ...] = ()
+    tried: int = 0
+
+    def kept(self, said: Said, keys: tuple[str, ...], size: int) -> _Known:
+        """After another decode: an anchor holds where the word before it is still there."""
+        anchors = tuple(a for a in times.moved(self.anchors, self.keys, keys) if a.sample < size)
+        whole = len(anchors) == len(self.anchors)
+        return _Known(said.tokens, keys, anchors, self.tried if whole else anchors[-1].sample if anchors else 0)
+
+
+class MoonshineTranscriber:
+    """Raises Misconfigured for a model that cannot be loaded."""
+
+    def __init__(self, folder: str, threads: int = 0) -> None:
+        files = find_model(folder, "")
+        self._folder = files.folder
+        self._vocabulary = _vocabulary(files)
+        self._network = Network(files.encoder, files.decoder, threads or min(MOST_THREADS, usable_cores()))
+        self._known: OrderedDict[bytes, _Known] = OrderedDict()
+
+    def warm_up(self) -> float:
+        noise = np.random.default_rng(1).normal(0.0, 0.05, UPLINK_RATE).astype(np.float32)
+        took_s = 0.0
+        try:
+            for _ in range(2):  # the first allocates
+                began = time.perf_counter()
+                self._decode(noise, ())
+                took_s = time.perf_counter() - began
+        except Exception as error:  # ONNX Runtime has no common base of its errors
+            raise Misconfigured(
+                f"{self._folder} does not run: {str(error)[:300]}; get the model again", reason="BAD_MODEL"
+            ) from error
+        return took_s
+
+    def transcribe(self, clip: Clip) -> Transcript:
+        samples = np.frombuffer(clip.pcm, dtype="<i2").astype(np.float32) / 32768.0
+        if is_quiet(samples):
+            return Transcript()
+        sound = Speechlike()
+        sound.push(clip.pcm)
+        speechlike = sound.verdict()
+        if not speechlike and not clip.last:
+            return Transcript(sure=False)
+        known = self._known.pop(clip.pcm[:_HEAD], _Known())
+        said = self._decode(samples, known.tokens)
+        words = tokens.spoken(said.tokens, self._vocabulary)
+        text = "".join(w.text for w in words)
+        if not words or not guard.is_said(text, float(np.mean(said.log_probabilities)), speechlike=speechlike):
+            return Transcript()
+        known = known.kept(said, tuple(map(_key, words)), len(samples))
+        if not clip.last:
+            known = self._known[clip.pcm[:_HEAD]] = self._anchor(samples, said, words, known)
+            if len(self._known) > KEPT:
+                self._known.popitem(last=False)
+        spans = times.spread([w.text for w in words], samples, known.anchors)
+        return Transcript(
+            tuple(
+                ClipWord(w.text, start, end, exp(float(np.mean(said.log_probabilities[w.first : w.last]))))
+                for w, (start, end) in zip(words, spans, strict=True)
+            )
+        )
+
+    def close(self) -> None:
+        self._known.clear()
+
+    def _decode(self, samples: Floats, draft: Sequence[int]) -> Said:
+        states = self._network.encode(samples)
+        begin, end = self._vocabulary.begin, self._vocabulary.end
+        return self._network.decode(states, begin, end, most_tokens(len(samples)), draft)
+
+    def _anchor(self, samples: Floats, said: Said, words: Sequence[tokens.Spoken], known: _Known) -> _Known:
+        """With the anchors that can be found after the last one."""
+        anchors = list(known.anchors)
+        loud = times.levels(samples)
+        tried = known.tried
+        while len(samples) >= _FIRST:
+            last = anchors[-1] if anchors else Anchor(0, 0)
+            begin = max(tried, last.sample) + _APART
+            if begin + _APART > len(samples) - _TAIL:
+                break
+            tried = begin
+            (moment,) = times.quiet_moments(loud, [(tried, tried + _APART)])
+            found = self._said_by(moment, samples, said, words, last)
+            if found is not None:
+                anchors.append(found)
+        return replace(known, anchors=tuple(anchors), tried=tried)
+
+    def _said_by(
+        self, moment: int, samples: Floats, said: Said, words: Sequence[tokens.Spoken], last: Anchor
+    ) -> Anchor | None:
+        """How many words had been said then; None where it is within a word, or cannot be told."""
+        first = words[last.words].first if last.words < len(words) else len(said.tokens)
+        heard = samples[last.sample : moment]
+        rest = said.tokens[first : first + most_tokens(len(heard))]
+        if not rest:
+            return None
+        count = first + self._network.prefix(
+            self._network.encode(heard), rest, self._vocabulary.begin, self._vocabulary.end
+        )
+        for number, word in enumerate(words[last.words :], last.words):
+            if word.first >= count:
+                return Anchor(moment, number)
+            if word.letters > count:
+                return None
+        return Anchor(moment, len(words))
+
+
+def _vocabulary(files: MoonshineFiles) -> tokens.Vocabulary:
+    try:
+        return tokens.read(files.tokenizer.read_bytes())
+    except (OSError, ValueError) as error:
+        raise Misconfigured(f"{files.tokenizer} {error}; get the model again", reason="BAD_MODEL") from error
+
+
+def _key(word: tokens.Spoken) -> str:
+    return "".join(filter(str.isalnum, word.text.casefold()))

@@ -1,0 +1,31 @@
+"""What counts as said."""
+
+from __future__ import annotations
+
+import pytest
+
+from asr.engines.moonshine.guard import compression, is_said
+
+pytestmark = pytest.mark.unit
+
+TEXT = " What time is it?"
+
+
+@pytest.mark.parametrize(
+    ("text", "log_probability", "speechlike", "said"),
+    [
+        (TEXT, -0.1, True, True),
+        (TEXT, -0.9, True, True),
+        (TEXT, -1.1, True, False),
+        (TEXT, -0.1, False, True),
+        (TEXT, -0.5, False, False),
+        (" you know" * 20, -0.1, True, False),
+    ],
+    ids=["plain speech", "unsure", "a guess", "a whisper that is clear", "hum", "over and over"],
+)
+def test_a_text(text: str, log_probability: float, speechlike: bool, said: bool) -> None:
+    assert is_said(text, log_probability, speechlike=speechlike) is said
+
+
+def test_a_short_text_does_not_compress() -> None:
+    assert compression("no no") < 1.0
