@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from asr import wire
+from asr.engines.moonshine import files as moonshine
 from asr.in_process import in_process_ears
 from asr.servicer import SpeechToTextServicer
 from base import rpc
@@ -45,6 +46,8 @@ def installed(models: Sequence[Path] = ()) -> dict[str, Recogniser]:
     found = [Recogniser(ORACLE), Recogniser(MARKING)]
     if find_spec("pocketsphinx") is not None:
         found.append(Recogniser("pocketsphinx", ("--engine", "pocketsphinx")))
+    if moonshine.is_installed():
+        found.append(Recogniser("moonshine", ("--engine", "moonshine")))
     if find_spec("faster_whisper") is not None:
         for path in models or real_models():
             flags = ("--engine", "whisper", "--model", str(path.resolve()), "--load-s", "300")

@@ -19,13 +19,8 @@ from dataclasses import dataclass, replace
 
 from base.audio import UPLINK_RATE
 
-SENTENCE_S = 12.0
-"""From this length on a cut is made at the end of a stable sentence."""
-WORD_S = 18.0
-"""From this on, at the last stable word."""
-FORCED_S = 24.0
-"""From this on, wherever it may be; the last seconds (`KEPT_S`) stay."""
 KEPT_S = 4.0
+"""Where a cut is forced, the last seconds stay."""
 _OLD = 3 * UPLINK_RATE // 2
 """A cut is better made where so much is known of what follows: the times of a clip's last words are the least sure."""
 _NEAR = 4 * UPLINK_RATE
@@ -45,10 +40,26 @@ class Heard:
     confidence: float
 
 
+@dataclass(frozen=True, slots=True)
+class Cuts:
+    """From `sentence_s` on a cut is made at the end of a stable sentence, from `word_s` on at a stable word, and from
+    `forced_s` on wherever it may be.
+    """
+
+    sentence_s: float = 12.0
+    word_s: float = 18.0
+    forced_s: float = 24.0
+
+
+LONG = Cuts()
+"""For a model that takes equally long for any clip, and hears better with more around a word."""
+
+
 class Agreement:
     """One utterance, which begins at the sample `start`."""
 
-    def __init__(self, start: int = 0) -> None:
+    def __init__(self, start: int = 0, cuts: Cuts = LONG) -> None:
+        self._cuts = cuts
         self.cut = start
         """The first sample that the next decode is to cover."""
         self._settled: list[Heard] = []
@@ -93,12 +104,12 @@ class Agreement:
         """Moves `cut`, where what lies between it and `end` got long."""
         length_s = (end - self.cut) / UPLINK_RATE
         at = 0
-        if length_s >= SENTENCE_S:
+        if length_s >= self._cuts.sentence_s:
             ends = (w.end for w in self._settled[:-1] if w.text[-1] in _SENTENCE_ENDS)
             at = max((sample for sample in ends if sample <= end - _OLD), default=0)
-        if length_s >= WORD_S and at <= self.cut and self._settled:
+        if length_s >= self._cuts.word_s and at <= self.cut and self._settled:
             at = max((w.end for w in self._settled if w.end <= end - _OLD), default=self._settled[-1].end)
-        if length_s >= FORCED_S and (at - self.cut) < UPLINK_RATE:
+        if length_s >= self._cuts.forced_s and (at - self.cut) < UPLINK_RATE:
             at = self._force(end - round(KEPT_S * UPLINK_RATE))
         self.cut = min(max(self.cut, at), end)
 

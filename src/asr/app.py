@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from prometheus_client import CollectorRegistry, Gauge
 
 from asr import wire
+from asr.agreement import Cuts
 from asr.capacity import available_bytes, decoders_for, usable_cores
 from asr.ears import Ears
 from asr.engines.moonshine import files as moonshine
@@ -45,6 +46,8 @@ STOP_S = 2.0
 FACTORY = "asr.engines.pocketsphinx:PocketSphinxRecognizer"
 WHISPER = "asr.engines.whisper.model:WhisperTranscriber"
 MOONSHINE = "asr.engines.moonshine.model:MoonshineTranscriber"
+SHORT = Cuts(10.0, 15.0, 20.0)
+"""Where Moonshine's clips are cut: the longer they are, the more its decodes cost, and a small model loses its way."""
 SHARED_MOST = 64
 """Utterances at once over a shared model, where nobody says how many."""
 
@@ -183,7 +186,7 @@ def _moonshine(settings: AsrWorkerSettings) -> _Engine:
 
     most = settings.decoders or SHARED_MOST
     limits = SharedLimits(most, settings.behind_s, load_s=settings.load_s, stall_s=settings.stall_s)
-    spec = SharedSpec(info, MOONSHINE, {"folder": str(files.folder), "threads": settings.threads}, check)
+    spec = SharedSpec(info, MOONSHINE, {"folder": str(files.folder), "threads": settings.threads}, check, SHORT)
     return _Engine("moonshine", info, lambda: shared_ears(spec, limits), most, check, files.size)
 
 

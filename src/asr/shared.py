@@ -22,7 +22,7 @@ import numpy as np
 
 from asr import children
 from asr import shared_pipe as pipe
-from asr.agreement import Agreement, Heard
+from asr.agreement import LONG, Agreement, Cuts, Heard
 from asr.ears import EarsSession, Failed, Sink, check_language
 from asr.listening import Listening
 from asr.recognizer import Final, Partial, RecognizerConfig, RecognizerInfo, Word
@@ -63,6 +63,7 @@ class SharedSpec:
     factory: str
     options: Mapping[str, object] = field(default_factory=dict)
     check: Callable[[RecognizerConfig], tuple[str, ...]] = lambda _: ()
+    cuts: Cuts = LONG
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +254,7 @@ class _Utterance:
         self._first = sample
         self._sink = sink
         self._audio = bytearray()
-        self._agreement = Agreement(sample)
+        self._agreement = Agreement(sample, session.ears.spec.cuts)
         self._said: tuple[str, int] = ("", 0)
         self._live = True
         self._id = session.ears.begin(self)

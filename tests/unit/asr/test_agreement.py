@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from asr.agreement import FORCED_S, SENTENCE_S, WORD_S, Agreement, Heard
+from asr.agreement import LONG, Agreement, Cuts, Heard
 
 pytestmark = pytest.mark.unit
 
 RATE = 16_000
+SENTENCE_S, WORD_S, FORCED_S = LONG.sentence_s, LONG.word_s, LONG.forced_s
 SOUNDS = (" a", " b.", " B,", "c", " …", " d?", "  ", "")
 
 
@@ -127,6 +128,16 @@ def test_long_speech_is_cut_at_the_end_of_a_stable_sentence() -> None:
         agreement.hear(said(text))
     agreement.trim(round((SENTENCE_S + 1.5) * RATE))
     assert agreement.cut == 12 * RATE
+
+
+def test_a_model_may_want_shorter_clips() -> None:
+    agreement = Agreement(cuts=Cuts(4.0, 6.0, 8.0))
+    for _ in range(2):
+        agreement.hear(said("one two three four. five six seven"))
+    agreement.trim(round(3.9 * RATE))
+    assert agreement.cut == 0
+    agreement.trim(4 * RATE)
+    assert agreement.cut == 2 * RATE
 
 
 def test_without_a_sentence_it_is_cut_at_the_last_stable_word() -> None:

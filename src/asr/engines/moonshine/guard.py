@@ -8,6 +8,7 @@ speech-like (`asr.speechlike`) or is too quiet (`asr.quiet`).
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 
 LEAST = -1.0
 """Mean log-probability of a text that counts."""
@@ -15,12 +16,26 @@ LEAST_NOT_SPEECHLIKE = -0.25
 """For sounds that speech does not make: somebody may whisper, but then the model is to be sure of it."""
 MOST_COMPRESSION = 2.4
 """As for Whisper (Radford et al. 2022, section 4.5)."""
+LOOP = 8
 
 
 def is_said(text: str, log_probability: float, *, speechlike: bool) -> bool:
     """Whether a decode's text counts; `log_probability` is its tokens' mean."""
     least = LEAST if speechlike else LEAST_NOT_SPEECHLIKE
     return log_probability >= least and compression(text) <= MOST_COMPRESSION
+
+
+def before_a_loop(words: Sequence[str]) -> int:
+    """How many words there are until one to `LOOP` words are said for the second time of three or more, at the end: a
+    decode that found no end went round in circles. All of them where it did not.
+    """
+    for size in range(1, LOOP + 1):
+        again = 0
+        while again + size < len(words) and words[-1 - again] == words[-1 - again - size]:
+            again += 1
+        if again >= 2 * size:
+            return len(words) - again
+    return len(words)
 
 
 def compression(text: str) -> float:

@@ -6,10 +6,10 @@ nothing, for it takes no prompt.
 **Drafts.** Of a growing utterance the last decode's tokens are kept: what of them still holds is told by one run of the
 decoder, and only what is new is decoded token by token.
 
-**Times.** Moonshine tells none, and its attention is not among what the network gives. So it is asked, at quiet moments
-a second or two apart, how much of the text the sound up to there says; between these `Anchor`s times are estimated
-(`times.spread`). They, too, are kept while the text before them stays. The last decode of an utterance, for which
-somebody waits, asks for none.
+**Times.** Moonshine tells none, and its attention is not among what the network gives. So what lies between two quiet
+moments, a second or two apart, is decoded alone, to see which words of the whole it says; between these `Anchor`s times
+are estimated (`times.spread`). They, too, are kept while their words stay. The last decode of an utterance, for which
+somebody waits, looks for none.
 """
 
 from __future__ import annotations
@@ -102,6 +102,8 @@ class MoonshineTranscriber:
         known = self._known.pop(clip.pcm[:_HEAD], _Known())
         said = self._decode(samples, known.tokens)
         words = tokens.spoken(said.tokens, self._vocabulary)
+        if not said.ended:
+            words = words[: guard.before_a_loop(tuple(map(_key, words)))]
         text = "".join(w.text for w in words)
         if not words or not guard.is_said(text, float(np.mean(said.log_probabilities)), speechlike=speechlike):
             return Transcript()
@@ -146,21 +148,14 @@ class MoonshineTranscriber:
     def _said_by(
         self, moment: int, samples: Floats, said: Said, words: Sequence[tokens.Spoken], last: Anchor
     ) -> Anchor | None:
-        """How many words had been said then; None where it is within a word, or cannot be told."""
-        first = words[last.words].first if last.words < len(words) else len(said.tokens)
+        """How many words had been said then, by what is heard since the last anchor; None if that is not sure."""
         heard = samples[last.sample : moment]
-        rest = said.tokens[first : first + most_tokens(len(heard))]
-        if not rest:
-            return None
-        count = first + self._network.prefix(
-            self._network.encode(heard), rest, self._vocabulary.begin, self._vocabulary.end
-        )
-        for number, word in enumerate(words[last.words :], last.words):
-            if word.first >= count:
-                return Anchor(moment, number)
-            if word.letters > count:
-                return None
-        return Anchor(moment, len(words))
+        if is_quiet(heard):
+            return Anchor(moment, last.words)
+        first = words[last.words].first if last.words < len(words) else len(said.tokens)
+        found = tokens.spoken(self._decode(heard, said.tokens[first:]).tokens, self._vocabulary)
+        more = times.beginning(tuple(map(_key, found)), tuple(map(_key, words[last.words :])))
+        return None if more is None else Anchor(moment, last.words + more)
 
 
 def _vocabulary(files: MoonshineFiles) -> tokens.Vocabulary:

@@ -70,34 +70,31 @@ class Network:
         return states
 
     def decode(self, states: Floats, begin: int, end: int, most: int, draft: Sequence[int] = ()) -> Said:
-        """At most `most` tokens. `draft` is a guess of the first ones, such as what a decode of less audio said: one
-        run tells how far it holds, which costs little more than one token does.
+        """At most `most` tokens. `draft` is a guess of them, such as what a decode of less audio said: one run tells
+        how far it holds, which costs little more than one token does. Where one of its tokens is another, the rest is
+        tried after that one.
         """
-        draft = draft[:most]
         cache = self._begin(states)
-        logits = self._more(states, [begin, *draft], cache)
         tokens: list[int] = []
         sure: list[float] = []
+        guess = tuple(draft[:most])
+        rows = self._more(states, (begin, *guess), cache)
+        at = 0
         while True:
-            row = logits[len(tokens) if draft else 0]
-            token = int(row.argmax())
+            token = int(rows[at].argmax())
             if token == end or len(tokens) == most:
                 return Said(tuple(tokens), tuple(sure), token == end)
+            sure.append(float(rows[at, token] - _log_sum(rows[at])))
             tokens.append(token)
-            sure.append(float(row[token] - _log_sum(row)))
-            if len(tokens) <= len(draft) and token == draft[len(tokens) - 1]:
+            if at < len(guess) and token == guess[at]:
+                at += 1
                 continue
-            if draft:
+            if at < len(guess):
                 self._forget(cache, len(tokens))
-                draft = ()
-            logits = self._more(states, [token], cache)
-
-    def prefix(self, states: Floats, said: Sequence[int], begin: int, end: int) -> int:
-        """How many of the tokens `said` the likeliest beginning has, if the states are all that was heard."""
-        logits = self._run(states, [begin, *said], self._begin(states), ["logits"])[0][0]
-        sums = np.array([_log_sum(row) for row in logits])
-        going_on = logits[np.arange(len(said)), np.asarray(said, np.intp)] - sums[:-1]
-        return int(np.argmax(np.cumsum([0.0, *going_on]) + logits[:, end] - sums))
+            # Two misses in a row: it is a guess no longer.
+            guess = guess[at + 1 :] if at or len(tokens) == 1 else ()
+            rows = self._more(states, (token, *guess), cache)
+            at = 0
 
     def _begin(self, states: Floats) -> dict[str, Any]:
         """Nothing said, and nothing of the states kept yet."""

@@ -67,6 +67,22 @@ def moved(anchors: Sequence[Anchor], old: Sequence[str], new: Sequence[str]) -> 
     return found
 
 
+def beginning(heard: Sequence[str], words: Sequence[str]) -> int | None:
+    """How many of `words` a decode of their beginning alone says, which may have heard some of them otherwise; None
+    where that is not sure.
+    """
+    best: tuple[int, int, int] | None = None
+    row = list(range(len(heard) + 1))
+    for count, word in enumerate(words[: 2 * len(heard)], 1):
+        above, row = row, [count]
+        for i, other in enumerate(heard, 1):
+            row.append(min(above[i] + 1, row[i - 1] + 1, above[i - 1] + (word != other)))
+        if heard[-1] == word:
+            found = (row[-1], abs(count - len(heard)), count)
+            best = min(best or found, found)
+    return best[2] if best is not None and best[0] <= len(heard) // 3 else None
+
+
 def spread(words: Sequence[str], samples: Floats, anchors: Sequence[Anchor] = ()) -> list[tuple[int, int]]:
     """Start and end of each word, in samples. They never go back, and lie within the clip."""
     voiced = _voiced(levels(samples), len(samples))

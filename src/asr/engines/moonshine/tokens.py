@@ -31,14 +31,13 @@ class Vocabulary:
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """A word: its text, which begins with a space unless it joins the one before it; its first token, one past its
-    last, and one past the last that has a letter or digit.
+    """A word: its text, which begins with a space unless it joins the one before it; its first token and one past its
+    last.
     """
 
     text: str
     first: int
     last: int
-    letters: int
 
 
 def read(data: bytes) -> Vocabulary:
@@ -102,13 +101,5 @@ def spoken(tokens: Sequence[int], vocabulary: Vocabulary) -> list[Spoken]:
         word = text.decode("utf-8", "replace")
         # Within a token, too, there may be a space: "▁▁".
         if parts := word.split():
-            letters = last
-            while letters > first + 1 and not _has_letters(pieces[letters - 1]):
-                letters -= 1
-            words.append(Spoken((" " if word[0].isspace() else "") + " ".join(parts), first, last, letters))
+            words.append(Spoken((" " if word[0].isspace() else "") + " ".join(parts), first, last))
     return words
-
-
-def _has_letters(piece: bytes) -> bool:
-    """A part of a character counts: nothing is known of it."""
-    return any(c.isalnum() or c == "\ufffd" for c in piece.decode("utf-8", "replace"))

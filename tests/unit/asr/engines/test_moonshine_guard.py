@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from asr.engines.moonshine.guard import compression, is_said
+from asr.engines.moonshine.guard import before_a_loop, compression, is_said
 
 pytestmark = pytest.mark.unit
 
@@ -29,3 +29,19 @@ def test_a_text(text: str, log_probability: float, speechlike: bool, said: bool)
 
 def test_a_short_text_does_not_compress() -> None:
     assert compression("no no") < 1.0
+
+
+@pytest.mark.parametrize(
+    ("words", "kept"),
+    [
+        ("a b c", "a b c"),
+        ("so it was it was it was it", "so it was"),
+        ("so it was it was", "so it was it was"),
+        ("no no no", "no"),
+        ("no no", "no no"),
+        ("a x y z x y z x y z x y", "a x y z"),
+        ("", ""),
+    ],
+)
+def test_of_a_loop_one_round_stays(words: str, kept: str) -> None:
+    assert words.split()[: before_a_loop(words.split())] == kept.split()

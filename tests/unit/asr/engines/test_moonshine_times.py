@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr.engines.moonshine.times import Anchor, levels, moved, quiet_moments, spread
+from asr.engines.moonshine.times import Anchor, beginning, levels, moved, quiet_moments, spread
 from base.audio import UPLINK_RATE
 
 pytestmark = pytest.mark.unit
@@ -66,6 +66,23 @@ def test_the_quietest_moment_of_a_span_is_found() -> None:
     (moment,) = quiet_moments(levels(clip), [(0, len(clip))])
     assert moment == pytest.approx(0.6 * RATE, abs=0.05 * RATE)
     assert quiet_moments(levels(clip), [(10 * RATE, 11 * RATE)]) == []
+
+
+@pytest.mark.parametrize(
+    ("heard", "count"),
+    [
+        ("it was the age", 4),
+        ("it was an age", 4),
+        ("it was the", 3),
+        ("was the age", 4),
+        ("it was the rage", None),
+        ("of wisdom it", None),
+        ("age", None),
+        ("", None),
+    ],
+)
+def test_what_was_decoded_alone_is_found_at_the_beginning(heard: str, count: int | None) -> None:
+    assert beginning(heard.split(), ["it", "was", "the", "age", "of", "wisdom", "it", "was", "the", "age"]) == count
 
 
 def test_anchors_move_with_the_words_before_them() -> None:

@@ -91,18 +91,12 @@ def test_control_tokens_blanks_and_numbers_beyond_the_vocabulary_say_nothing() -
     assert words() == []
 
 
-def test_where_a_words_letters_end_is_told() -> None:
-    (word,) = spoken((5, 6, 7, 7), VOCABULARY)
-    assert (word.first, word.last, word.letters) == (0, 4, 2)
-    assert spoken((13,), VOCABULARY)[0].letters == 1
-
-
 @given(st.lists(st.integers(-1, len(TOKENS) + 1), max_size=30))
 def test_words_come_in_the_order_of_their_tokens(numbers: list[int]) -> None:
     found = spoken(numbers, VOCABULARY)
     at = 0
     for word in found:
-        assert at <= word.first < word.letters <= word.last <= len(numbers)
+        assert at <= word.first < word.last <= len(numbers)
         at = word.last
         assert word.text.strip()
     assert isinstance(VOCABULARY, Vocabulary)
