@@ -48,7 +48,7 @@ BENCHMARKS = (
     Benchmark("intelligible", "Whether what is said can be understood"),
     Benchmark("residency", "Models that come and go"),
     Benchmark("piper", "Piper: first audio, and memory that comes back"),
-    Benchmark("whisper", "Whisper: what streaming costs in words and in time"),
+    Benchmark("whisper", "Whisper and Moonshine: what streaming costs in words and in time"),
     Benchmark("waste", "Audio made and never heard"),
 )
 

@@ -1,8 +1,8 @@
-"""Whisper: what streaming costs in words and in time, against decoding the same clips whole.
+"""Whisper and Moonshine: what streaming costs in words and in time, against decoding the same clips whole.
 
 A tiny model (tests/support/whisper_models.py) runs through the real faster-whisper and CTranslate2, with a speech of
 its own. Real models are measured where there are any, with espeak's voice: the directories named in
-ANTIPHON_BENCH_WHISPER (a colon between two), or those in var/ears.
+ANTIPHON_BENCH_WHISPER (a colon between two), or those in var/ears; and Moonshine, where it is installed.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from antiphon.places import var_dir
+from asr.engines.moonshine import files as moonshine
 from base import rpc
 from benchmarks import solo, speech
 from benchmarks.machine import this_machine
@@ -57,12 +58,20 @@ def run(options: Options) -> list[Row]:
         options.note("whisper: a tiny model")
         model = whisper_models.build(Path(folder) / "tiny.en")
         clips = [(text, whisper_models.sound(text)) for text in TINY]
-        rows = _rows("tiny test model", solo.run(_measure(model, clips * options.pick(4, 1))))
-    for model in real_models():
-        options.note(f"whisper: {model.name}")
-        sentences = SENTENCES[: options.pick(24, 6)]
-        rows += _rows(model.name, solo.run(_measure(model, [(text, speech.utterance(text)) for text in sentences])))
+        rows = _rows("tiny test model", solo.run(_measure(_whisper(model), clips * options.pick(4, 1))))
+    real = {model.name: _whisper(model) for model in real_models()}
+    if moonshine.is_installed():
+        real["Moonshine"] = ("--engine", "moonshine")
+    sentences = SENTENCES[: options.pick(24, 6)] if real else ()
+    spoken = [(text, speech.utterance(text)) for text in sentences]
+    for name, flags in real.items():
+        options.note(f"whisper: {name}")
+        rows += _rows(name, solo.run(_measure(flags, spoken)))
     return rows
+
+
+def _whisper(model: Path) -> tuple[str, ...]:
+    return ("--engine", "whisper", "--model", str(model))
 
 
 def real_models() -> list[Path]:
@@ -73,11 +82,10 @@ def real_models() -> list[Path]:
     return sorted(p.parent for p in (var_dir() / "ears").glob("*/model.bin"))
 
 
-async def _measure(model: Path, clips: Clips) -> Found:
+async def _measure(engine: Sequence[str], clips: Clips) -> Found:
     found = Found()
     with processes() as made:
-        flags = ("--engine", "whisper", "--model", str(model), "--registry", "", "--load-s", "300")
-        worker = made.service("asr-worker", *flags)
+        worker = made.service("asr-worker", *engine, "--registry", "", "--load-s", "300")
         async with rpc.channel(worker.address) as channel:
             stream = Stream(recognition_pb2_grpc.SpeechToTextStub(channel))
             await stream.open(language="en")

@@ -41,7 +41,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 EPILOG = f"""\b
 From a clone, `./antiphon test` runs the tests; `./antiphon install piper` adds what Piper's neural voices need, and
-`./antiphon install whisper` what Whisper's ears need.
+`./antiphon install moonshine` (English) or `whisper` better ears.
 
 \b
 Settings come from flags, then environment variables (ANTIPHON_<SECTION>_<NAME>), then the file antiphon.toml in the

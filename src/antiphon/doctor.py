@@ -64,12 +64,11 @@ def _package(package: str, module: str, what: str, needed: bool) -> Check:
 
 def _ears() -> Check:
     """What `up` hears with where nothing is set."""
-    from asr.engines.moonshine.files import HOW, bundled, find_model, is_installed
+    from asr.engines.moonshine.files import HOW, find_model, is_installed
 
     name = "ears"
     if not is_installed():
-        help = f"{HOW} brings better ones" if bundled() is None else "./antiphon install moonshine again"
-        return Check(name, False, "PocketSphinx alone, a demonstrator", help, False)
+        return Check(name, False, "PocketSphinx alone, a demonstrator", f"{HOW} brings better ones", False)
     try:
         found = find_model("", "")
     except AntiphonError as error:

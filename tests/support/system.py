@@ -182,9 +182,16 @@ class System:
 
 
 @contextlib.contextmanager
-def running(folder: Path, *flags: str, **env: str) -> Iterator[System]:
-    """`up`, all as it is by default but for free ports and a folder of its own. Kills what is left of it."""
+def running(folder: Path, *flags: str, ears: str = "pocketsphinx", **env: str) -> Iterator[System]:
+    """`up`, all as it is by default but for free ports and a folder of its own. Kills what is left of it.
+
+    What it hears with by default depends on what is installed: so it is said here, where its own file does not say it;
+    `ears=""` leaves it to `up`.
+    """
     mark = uuid.uuid4().hex
+    file = folder / "antiphon.toml"
+    said = file.exists() and "[asr_worker]" in file.read_text()
+    engine = {} if said or not ears else {"ANTIPHON_ASR_WORKER_ENGINE": ears}
     command = ["up", "--json", "--open", "no", "--llm", "none"]
     for flag in ("--port", "--grpc-port"):
         if flag not in flags:
@@ -193,7 +200,7 @@ def running(folder: Path, *flags: str, **env: str) -> Iterator[System]:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "antiphon", *command, "--registry-port", "0", *flags],
             cwd=folder,
-            env=_clean(os.environ) | {"PYTHONPATH": str(SRC), "ANTIPHON_VAR": str(folder), _MARK: mark} | env,
+            env=_clean(os.environ) | {"PYTHONPATH": str(SRC), "ANTIPHON_VAR": str(folder), _MARK: mark} | engine | env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=stderr,

@@ -40,7 +40,8 @@ def list_(folder: str, registry: str, as_json: bool) -> int:
             click.echo(table(("model", "engine", "size", "licence", ""), rows))
         else:
             click.echo("no models are here: ./antiphon install moonshine brings one for English")
-            click.echo(f"Whisper's are {', '.join(ear_files.MODELS)}: ./antiphon ears get base")
+        if not any(h.engine == "whisper" for h in found):
+            click.echo(f"of Whisper there are {', '.join(ear_files.MODELS)}: ./antiphon ears get base")
         if running:
             click.echo("")
             click.echo(table(("worker", "hears with", "engine", "state", "languages"), running))

@@ -170,6 +170,7 @@ def test_get_and_list_say_what_to_do_next(folder: Path, tmp_path: Path, monkeypa
     runner = CliRunner()
     empty = runner.invoke(command, ["list", "--registry", "127.0.0.1:9"], standalone_mode=False)
     assert "./antiphon ears get base" in empty.output
+    assert "./antiphon install moonshine" in empty.output or "moonshine-tiny-en" in empty.output
     got = runner.invoke(command, ["get", "base", "--from", str(folder)], standalone_mode=False)
     assert got.exception is None, got.exception
     place = tmp_path / "var" / "ears" / "base"
