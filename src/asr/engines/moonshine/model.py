@@ -46,6 +46,10 @@ _APART = UPLINK_RATE
 """Anchors are so far apart, at least."""
 _TAIL = UPLINK_RATE // 2
 """At the clip's very end there is none: a word may be half said there."""
+_PAUSE = UPLINK_RATE * 2 // 5
+"""So much silence follows the last decode's clip: one that ends too soon after a word reads as one that goes on, and has
+a comma there. What was decoded without it, and has no full stop, may be decoded once more."""
+_STOPS = (".", "?", "!")
 
 Floats = NDArray[np.float32]
 
@@ -100,7 +104,7 @@ class MoonshineTranscriber:
         if not speechlike and not clip.last:
             return Transcript(sure=False)
         known = self._known.pop(clip.pcm[:_HEAD], _Known())
-        said = self._decode(samples, known.tokens)
+        said = self._decode(np.pad(samples, (0, _PAUSE)) if clip.last else samples, known.tokens)
         words = tokens.spoken(said.tokens, self._vocabulary)
         if not said.ended:
             words = words[: guard.before_a_loop(tuple(map(_key, words)))]
@@ -113,12 +117,11 @@ class MoonshineTranscriber:
             if len(self._known) > KEPT:
                 self._known.popitem(last=False)
         spans = times.spread([w.text for w in words], samples, known.anchors)
-        return Transcript(
-            tuple(
-                ClipWord(w.text, start, end, exp(float(np.mean(said.log_probabilities[w.first : w.last]))))
-                for w, (start, end) in zip(words, spans, strict=True)
-            )
+        heard = tuple(
+            ClipWord(w.text, start, end, exp(float(np.mean(said.log_probabilities[w.first : w.last]))))
+            for w, (start, end) in zip(words, spans, strict=True)
         )
+        return Transcript(heard, sure=clip.last or text.endswith(_STOPS))
 
     def close(self) -> None:
         self._known.clear()

@@ -57,12 +57,14 @@ def quiet_moments(loud: NDArray[np.float64], spans: Sequence[tuple[int, int]]) -
 
 
 def moved(anchors: Sequence[Anchor], old: Sequence[str], new: Sequence[str]) -> list[Anchor]:
-    """Anchors among the words `old`, put where the same words are among `new`; without those whose word is gone."""
+    """Anchors among the words `old`, put where these are among `new`; without those whose last word is gone."""
     blocks = SequenceMatcher(None, old, new, autojunk=False).get_matching_blocks()
     found = []
     for anchor in anchors:
         block = next((b for b in blocks if b.a < anchor.words <= b.a + b.size), None)
-        if block is not None:
+        if not anchor.words:
+            found.append(anchor)
+        elif block is not None:
             found.append(Anchor(anchor.sample, anchor.words - block.a + block.b))
     return found
 

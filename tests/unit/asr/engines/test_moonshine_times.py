@@ -90,4 +90,4 @@ def test_anchors_move_with_the_words_before_them() -> None:
     new = ["and", "it", "was", "the", "age", "of", "foolishness", "it", "was", "the"]
     anchors = [Anchor(100, 3), Anchor(200, 5), Anchor(300, 7), Anchor(400, 9)]
     assert moved(anchors, old, new) == [Anchor(100, 4), Anchor(200, 6), Anchor(400, 9)]
-    assert moved([Anchor(5, 0)], old, new) == []
+    assert moved([Anchor(5, 0)], old, new) == [Anchor(5, 0)]
