@@ -47,8 +47,8 @@ _APART = UPLINK_RATE
 _TAIL = UPLINK_RATE // 2
 """At the clip's very end there is none: a word may be half said there."""
 _PAUSE = UPLINK_RATE * 2 // 5
-"""So much silence follows the last decode's clip: one that ends too soon after a word reads as one that goes on, and has
-a comma there. What was decoded without it, and has no full stop, may be decoded once more."""
+"""So much silence follows the last decode's clip: one that ends too soon after a word is taken for one that goes on,
+and gets a comma there. What was decoded without it, and got no full stop, is decoded once more."""
 _STOPS = (".", "?", "!")
 
 Floats = NDArray[np.float32]
