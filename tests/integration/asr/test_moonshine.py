@@ -143,6 +143,18 @@ def test_a_growing_clip_has_words_with_times_that_stay(say: Callable[[str], byte
     assert len(words) > 20
 
 
+def test_an_utterance_that_ended_does_not_read_as_one_that_goes_on(say: Callable[[str], bytes]) -> None:
+    """A clip that ends with its last word gets a comma; after the last decode nothing follows."""
+    folder = bundled()
+    assert folder is not None
+    transcriber = MoonshineTranscriber(str(folder), 1)
+    pcm = ROOM + say(SHORT)
+    growing, last = (transcriber.transcribe(Clip(pcm, last=last)) for last in (False, True))
+    assert growing.sure == growing.words[-1].text.endswith((".", "?", "!"))
+    assert last.sure
+    assert last.words[-1].text.endswith((".", "?", "!"))
+
+
 # --- models that are none ---------------------------------------------------------------------------------------------
 
 
