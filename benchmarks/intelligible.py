@@ -1,8 +1,10 @@
-"""Whether what is said here can be understood, by PocketSphinx: it is no great listener, but always the same one.
+"""Whether what is said here can be understood: by PocketSphinx, which is no great listener, but always the same one,
+and by Moonshine, where it is installed.
 
-With a grammar of the sentences it should pick the right one. Without, its word error rate on what a listener's
-loudspeaker played may be little above that on the engine's own audio; and what it hears of a voice through the system
-(microphone, VAD, network, worker) little off what it hears of the same samples when they are given to it directly.
+With a grammar of the sentences PocketSphinx should pick the right one. Without, an ear's word error rate on what a
+listener's loudspeaker played may be little above that on the engine's own audio; and what it hears of a voice through
+the system (microphone, VAD, network, worker) little off what it hears of the same samples when they are given to it
+directly.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from asr.engines.moonshine import files as moonshine
 from base.audio import UPLINK_RATE, StreamResampler
 from benchmarks import hearing, scenes, solo, speech
 from benchmarks.listener import Listener
@@ -42,24 +45,29 @@ def run(options: Options) -> list[Row]:
     rows = [_picked(picked, f"{len(sentences)} sentences × {len(voices)} voices")]
     if options.quick:
         return rows
-    sentences = sentences[:FREE]
-    options.note("intelligible: on the engine's own audio")
-    direct = hearing.transcripts([pcms[:FREE] for pcms in own])
+    ears = ["pocketsphinx", *(["moonshine"] if moonshine.is_installed() else [])]
     options.note("intelligible: through the whole path to a loudspeaker")
     with stack(engine="espeak") as made:
-        played = solo.run(_play_all(made.orchestrator.address, voices, sentences))
-    through = hearing.transcripts(played)
-    options.note("intelligible: from a microphone through the system")
+        played = solo.run(_play_all(made.orchestrator.address, voices, sentences[:FREE]))
     said = [[[speech.utterance(text, voice, rate) for text in SENTENCES] for voice in voices] for rate in RATES]
-    alone = [found for batch in said for found in hearing.transcripts(batch)]
+    for ear in ears:
+        rows += _free(options, ear, [pcms[:FREE] for pcms in own], played, said)
+    return rows
+
+
+def _free(
+    options: Options, ear: str, own: list[list[bytes]], played: list[list[bytes]], said: list[list[list[bytes]]]
+) -> list[Row]:
+    """What an ear hears without a grammar: of the engine's own audio and of what was played; of voices, by itself and
+    through the system."""
+    options.note(f"intelligible: {ear} without a grammar")
+    heard = [_pairs(SENTENCES[:FREE], hearing.transcripts(lists, ear=ear)) for lists in (own, played)]
+    options.note(f"intelligible: {ear}, from a microphone through the system")
+    alone = [found for batch in said for found in hearing.transcripts(batch, ear=ear)]
     # What is compared is what is heard, not how soon: finals are waited for.
-    with stack(ear="pocketsphinx", orchestrator=("--final-ms", "10000")) as made:
+    with stack(ear=ear, orchestrator=("--final-ms", "10000")) as made:
         system = [found for batch in said for found in solo.run(_say_all(made.orchestrator.address, batch))]
-    return [
-        *rows,
-        *_errors(_pairs(sentences, direct), _pairs(sentences, through)),
-        *_off(_pairs(SENTENCES, system), _pairs(SENTENCES, alone)),
-    ]
+    return [*_errors(ear, *heard), *_off(ear, _pairs(SENTENCES, system), _pairs(SENTENCES, alone))]
 
 
 def _pairs(sentences: Sequence[str], lists: Sequence[Sequence[str]]) -> Pairs:
@@ -74,20 +82,20 @@ def _picked(pairs: Pairs, what: str) -> Row:
     return single(name, "%", right, 95, least=True, n=len(pairs), note=note)
 
 
-def _errors(direct: Pairs, through: Pairs) -> list[Row]:
+def _errors(ear: str, direct: Pairs, through: Pairs) -> list[Row]:
     own, path = error_rate(direct), error_rate(through)
     return [
-        single("word error rate on the engine's own audio", "", own, n=len(direct)),
-        single("word error rate of what a loudspeaker played", "", path, n=len(through)),
+        single(f"{ear}: word error rate on the engine's own audio", "", own, n=len(direct)),
+        single(f"{ear}: word error rate of what a loudspeaker played", "", path, n=len(through)),
         single("… above that of the engine's own audio", "", path - own, 0.05, n=len(through)),
     ]
 
 
-def _off(system: Pairs, alone: Pairs) -> list[Row]:
+def _off(ear: str, system: Pairs, alone: Pairs) -> list[Row]:
     mine, theirs = error_rate(system), error_rate(alone)
     note = f"{theirs:.3f} alone"
     return [
-        single("word error rate of a voice through the system", "", mine, n=len(system)),
+        single(f"{ear}: word error rate of a voice through the system", "", mine, n=len(system)),
         single("… off that of the recogniser alone", "", abs(mine - theirs), 0.02, n=len(system), note=note),
     ]
 
