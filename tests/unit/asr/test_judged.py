@@ -288,6 +288,7 @@ class JudgedMachine(RuleBasedStateMachine):
 
     @rule()
     def nobody_is_unheard_for_ever(self):
+        self.world.judged.over_reply = False  # while one sounds, somebody far below the user's level may stay unheard
         self.world.quiet(300)
         for _ in range(30):
             if self.world.talk(75):
