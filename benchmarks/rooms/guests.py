@@ -31,6 +31,7 @@ WATCHED_S = 0.6
 """The way through the rooms is longer than a WebSocket's."""
 ENDPOINT_MS = 500
 SOMEBODY_S = 20.0
+BEGUN_S = 2.0
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -128,7 +129,7 @@ class Guests:
         except Lost:
             await guest.leave()
             raise
-        guest.surround(crowd.talking(seed=number) if plan.coarse else crowd.quiet_room())
+        guest.surround(crowd.quiet_room())
         return guest
 
     def _new(self, number: int) -> Guest:
@@ -202,6 +203,10 @@ class Guests:
         if plan.session:
             for guest in self.guests:
                 scenes.endless(guest)
+            # Who speaks before a reply has begun withdraws it.
+            await asyncio.sleep(BEGUN_S)
+        for number, guest in enumerate(self.guests, plan.first):
+            guest.surround(crowd.talking(seed=number))
         await asyncio.sleep(plan.warm_s)
         crowd.say_line(event="begin")
         began = time.monotonic()
