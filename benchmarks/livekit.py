@@ -97,16 +97,16 @@ def run(options: Options) -> list[Row]:
 def _one_room(bench: Bench) -> None:
     pick, rows = bench.options.pick, bench.rows
     with bench.part("joined → the agent's track"):
-        found = _guests(bench, bench.rooms, rooms=1, scene="join", times=pick(20, 6))
+        found = _guests(bench, bench.rooms, rooms=1, scene="join", times=pick(12, 6))
         rows.append(spread("joined → the agent's track", "ms", found["track_ms"], Budget(400), _faults(found)))
     with bench.part("there and back through LiveKit, 1 room"):
-        back = _echo(bench, _sdk, 1, pick(40, 12))
+        back = _echo(bench, _sdk, 1, pick(30, 12))
         rows.append(spread("there and back through LiveKit, 1 room", "ms", _heard(back, "back_ms"), note=_late(back)))
     with bench.part("first voiced sample → silence, 1 room"):
-        found = _guests(bench, bench.rooms, rooms=1, scene="barge", times=pick(40, 10))
+        found = _guests(bench, bench.rooms, rooms=1, scene="barge", times=pick(30, 10))
         rows += _silences("first voiced sample → silence, 1 room", found, Budget(140))
     with bench.part("last word → first sound, beyond the endpointing"):
-        found = _guests(bench, bench.rooms, rooms=1, scene="response", times=pick(15, 4))
+        found = _guests(bench, bench.rooms, rooms=1, scene="response", times=pick(10, 4))
         name = "last word → first sound, beyond the endpointing"
         rows.append(spread(name, "ms", _heard(found, "responses_ms"), note=_late(found)))
 
@@ -126,12 +126,13 @@ def _some_rooms(bench: Bench) -> None:
             rows.append(spread(f"{name}{kind}", "ms", _heard(found, "back_ms"), note=_late(found)))
     name = f"first voiced sample → silence, {SOME} rooms"
     with bench.part(name):
-        silences = _both(bench, bench.rooms, SOME, scene="barge", times=pick(15, 5))
+        silences = _both(bench, bench.rooms, SOME, scene="barge", times=pick(12, 5))
         for kind, found in silences.items():
             rows += _silences(f"{name}{kind}", found)
     with bench.part(f"silence beyond there and back, {SOME} rooms"):
-        for kind in backs.keys() & silences.keys():
-            back, silence = _heard(backs[kind], "back_ms"), _heard(silences[kind], "silences_ms")
+        for kind in silences:
+            back = _heard(backs[kind], "back_ms") if kind in backs else []
+            silence = _heard(silences[kind], "silences_ms")
             beyond = percentile(silence, 95) - percentile(back, 95) if back and silence else None
             rows.append(single(f"… beyond there and back{kind}, p95 of both", "ms", beyond, 60))
 
@@ -141,7 +142,7 @@ def _some_rooms(bench: Bench) -> None:
 
 def _costs(bench: Bench) -> None:
     pick, rows, made = bench.options.pick, bench.rows, bench.made
-    seconds = pick(15, 6)
+    seconds = pick(10, 6)
     bare: Cost | None = None
     ours: Cost | None = None
     with bench.part(f"a bare room's CPU a minute, {SOME} rooms"):
@@ -163,7 +164,7 @@ def _costs(bench: Bench) -> None:
     for number in pick((1, 8, 12), (8,)):
         name = f"orchestrator CPU a room-minute, {number} room{'s' * (number > 1)}"
         with bench.part(name):
-            cost = _cost(bench, made.orchestrator, number, pick(10, 6))
+            cost = _cost(bench, made.orchestrator, number, pick(8, 6))
             rows.append(single(name, "s", cost.cpu_s, note=_noted(cost.found)))
 
 

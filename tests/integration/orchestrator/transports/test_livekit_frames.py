@@ -29,10 +29,14 @@ def tone(seconds: float, hz: float) -> bytes:
     return (9000 * np.sin(2 * np.pi * hz * t)).astype("<i2").tobytes()
 
 
-def pitch(pcm: bytes) -> float:
-    """Hertz of the loudest."""
-    samples = np.frombuffer(pcm, dtype="<i2").astype(float)
-    return float(np.argmax(np.abs(np.fft.rfft(samples)))) * 16_000 / len(samples)
+def pitch(frames: list[bytes]) -> float:
+    """Hertz of the loudest in most of what is loud: a frame that came late is made up by the jitter buffer."""
+    found = []
+    for pcm in frames:
+        samples = np.frombuffer(pcm, dtype="<i2").astype(float)
+        if np.abs(samples).mean() > 1000:
+            found.append(float(np.argmax(np.abs(np.fft.rfft(samples)))) * 16_000 / len(samples))
+    return float(np.median(found)) if found else 0.0
 
 
 async def test_each_stream_is_given_its_own_tracks_frames_on_the_loop_until_it_is_closed(
@@ -70,12 +74,8 @@ async def test_each_stream_is_given_its_own_tracks_frames_on_the_loop_until_it_i
             await until(lambda: all(len(frames) > 50 for frames in heard.values()), "no frames")
             assert threads == {threading.get_ident()}
             assert {len(pcm) for frames in heard.values() for pcm in frames} == {FRAME_BYTES}
-            loud = {
-                who: max(frames, key=lambda pcm: np.abs(np.frombuffer(pcm, "<i2")).mean())
-                for who, frames in heard.items()
-            }
-            assert pitch(loud["low"]) == pytest.approx(300, abs=50)
-            assert pitch(loud["high"]) == pytest.approx(1000, abs=50)
+            assert pitch(heard["low"]) == pytest.approx(300, abs=50)
+            assert pitch(heard["high"]) == pytest.approx(1000, abs=50)
 
             async with asyncio.timeout(PATIENCE_S):
                 await streams["low"].close()
