@@ -1,8 +1,8 @@
 """Users in rooms of their own, in one process: `python -m benchmarks.rooms.guests '{"url": …}'`.
 
 Says {"ready": …} when all are under way, then {"event": "measured", …}; `benchmarks.crowd` does the same by WebSocket.
-A user in a room costs about 0.09 of a core: what is found counts only while the microphones are on time, so their
-lateness is in it.
+What is found counts only while the microphones are on time, so their lateness is in it; whoever got no session, or was
+lost, is in its `faults`, and the others go on.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import asyncio
 import random
 import sys
 import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -19,7 +21,8 @@ from msgspec import Meta, Struct
 
 from benchmarks import crowd, scenes, speech
 from benchmarks.clock import Clock
-from benchmarks.listener import Lost
+from benchmarks.listener import FRAME_S, Lost
+from benchmarks.rooms.crew import Crew
 from benchmarks.rooms.guest import Guest, token
 from benchmarks.rows import percentile
 from orchestrator import messages as m
@@ -27,12 +30,14 @@ from orchestrator import messages as m
 WATCHED_S = 0.6
 """The way through the rooms is longer than a WebSocket's."""
 ENDPOINT_MS = 500
+SOMEBODY_S = 20.0
+BEGUN_S = 2.0
 
 
 class Plan(Struct, frozen=True, kw_only=True):
     """`scene`: barge, response, duplex (sessions in rooms); join (a room after another, until the agent's track is
-    there); echo (rooms with somebody who says all again), bare (rooms
-    without sessions, for `benchmarks.rooms.bare`)."""
+    there); echo (rooms with somebody who says all again), bare (rooms without sessions, for `benchmarks.rooms.bare`).
+    """
 
     url: str
     key: str
@@ -44,71 +49,98 @@ class Plan(Struct, frozen=True, kw_only=True):
     """Number of the first room."""
     seconds: float = 15.0
     warm_s: float = 3.0
+    settle_s: float = 0.0
+    """Between the last that joined and the first figure."""
     times: int = 20
     play_s: tuple[float, float] = (0.3, 1.0)
     native: bool = True
     """The agent is ours, and speaks our protocol."""
+    program: str = ""
+    """The users are this program's (`benchmarks.rooms.crew`); else LiveKit's own client, here."""
+
+    @property
+    def coarse(self) -> bool:
+        """What is heard is only counted."""
+        return self.scene in ("duplex", "bare")
+
+    @property
+    def session(self) -> bool:
+        return self.native and self.scene in ("barge", "response", "duplex")
 
 
 class Guests:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.clock = Clock()
+        self.crew: Crew | None = None
         self.guests: list[Guest] = []
+        self.faults: list[str] = []
 
     async def run(self) -> None:
-        if self.plan.scene == "join":
-            await self._joins()
-            return
-        ticking = asyncio.create_task(self.clock.run())
+        plan = self.plan
+        tasks = [asyncio.create_task(self.clock.run())]
         try:
-            await self._open()
-            crowd.say_line(ready="guests")
-            found = await self._scene()
-            late = [x * 1000 for guest in self.guests for x in guest.late] or [0.0]
-            crowd.say_line(
-                event="measured",
-                late_ms=[percentile(late, 50), percentile(late, 95)],
-                rooms=sum(1 for g in self.guests if not g.lost),
-                **found,
-            )
+            if plan.program:
+                self.crew = await Crew.start(Path(plan.program))
+                tasks.append(asyncio.create_task(self.crew.read()))
+            if plan.scene == "join":
+                crowd.say_line(ready="guests")
+                crowd.say_line(event="measured", track_ms=await self._joins(), faults=self.faults)
+            else:
+                await self._open()
+                crowd.say_line(ready="guests")
+                found = await self._scene()
+                late = [x * 1000 for guest in self.guests for x in guest.late] or [0.0]
+                crowd.say_line(
+                    event="measured",
+                    late_ms=[percentile(late, 50), percentile(late, 95)],
+                    rooms=sum(1 for g in self.guests if not g.lost),
+                    faults=sorted({*self.faults, *(f"lost: {g.lost}" for g in self.guests if g.lost)}),
+                    **found,
+                )
             await asyncio.sleep(0.5)
         finally:
-            ticking.cancel()
-            for guest in self.guests:
-                await guest.leave()
+            await asyncio.gather(*(guest.leave() for guest in self.guests))
+            if self.crew is not None:
+                await self.crew.stop()
+            for task in tasks:
+                task.cancel()
+
+    # --- who is there -------------------------------------------------------------------------------------------------
 
     async def _open(self) -> None:
         plan = self.plan
         for number in range(plan.first, plan.first + plan.rooms):
-            coarse = plan.scene in ("duplex", "bare")
-            guest = Guest(self._start(), clock=time.monotonic, keep_messages=not coarse, block_ms=20 if coarse else 10)
-            room = f"{plan.prefix}-{number}"
-            made = token(plan.key, plan.secret, room, f"user-{number}")
-            if plan.native and plan.scene in ("barge", "response", "duplex"):
-                await guest.open(plan.url, made)
-            else:
-                await guest.join(plan.url, made)
-            guest.room = crowd.talking(seed=number) if plan.scene in ("duplex", "bare") else crowd.quiet_room()
+            try:
+                guest = await self._guest(number)
+            except Lost as error:
+                self.faults.append(str(error))
+                continue
             self.guests.append(guest)
             self.clock.add([guest])
 
-    async def _joins(self) -> None:
-        """From having joined to having the agent's track, a room at a time."""
-        plan, found = self.plan, []
-        crowd.say_line(ready="guests")
-        for number in range(plan.times):
-            guest = Guest(self._start(), clock=time.monotonic)
-            await guest.join(plan.url, token(plan.key, plan.secret, f"{plan.prefix}-{number}", "user"))
-            deadline = time.monotonic() + 20
-            while not guest.agent_s and time.monotonic() < deadline:  # noqa: ASYNC110
-                await asyncio.sleep(0.002)
-            if guest.agent_s:
-                found.append((guest.agent_s - guest.joined_s) * 1000)
+    async def _guest(self, number: int) -> Guest:
+        """In the room of that number, with a session where the scene wants one. Raises Lost."""
+        plan = self.plan
+        guest = self._new(number)
+        made = token(plan.key, plan.secret, f"{plan.prefix}-{number}", f"user-{number}")
+        try:
+            await (guest.open(plan.url, made) if plan.session else guest.join(plan.url, made))
+        except Lost:
             await guest.leave()
-            await asyncio.sleep(0.2)
-        crowd.say_line(event="measured", track_ms=found)
-        await asyncio.sleep(0.5)
+            raise
+        guest.surround(crowd.quiet_room())
+        return guest
+
+    def _new(self, number: int) -> Guest:
+        plan = self.plan
+        if self.crew is not None:
+            phase_s = FRAME_S * (number - plan.first) / plan.rooms
+            return self.crew.member(self._start(), clock=time.monotonic, coarse=plan.coarse, phase_s=phase_s)
+        from benchmarks.rooms.sdk import SdkGuest  # LiveKit's library, where it is needed
+
+        block_ms = 20 if plan.coarse else 10
+        return SdkGuest(self._start(), clock=time.monotonic, keep_messages=not plan.coarse, block_ms=block_ms)
 
     def _start(self) -> m.SessionStart:
         if self.plan.scene == "barge":
@@ -118,17 +150,63 @@ class Guests:
             return crowd.start(hold=False, endpointing=m.Endpointing(endpoint_ms=ENDPOINT_MS, mode="fixed"), **echo)
         return crowd.start(hold=False, interruptible=False)
 
+    # --- the scenes ---------------------------------------------------------------------------------------------------
+
     async def _scene(self) -> dict[str, object]:
+        await asyncio.sleep(self.plan.settle_s)
+        match self.plan.scene:
+            case "barge":
+                return await self._barge_ins()
+            case "response":
+                return {"responses_ms": await self._each(self._responses)}
+            case "echo":
+                return {"back_ms": await self._each(self._echoes)}
+            case _:
+                return await self._talk()
+
+    async def _each(self, scene: Callable[[Guest, list[float]], Awaitable[None]]) -> list[float]:
+        """What each of them found, until it was lost."""
+        found: list[list[float]] = [[] for _ in self.guests]
+        parts = [scene(guest, each) for guest, each in zip(self.guests, found, strict=True)]
+        for result in await asyncio.gather(*parts, return_exceptions=True):
+            if isinstance(result, BaseException):
+                if not isinstance(result, Lost):
+                    raise result
+                self.faults.append(str(result))
+        return [x for part in found for x in part]
+
+    async def _joins(self) -> list[float]:
+        """From having joined to having the agent's track, a room at a time."""
+        plan, found = self.plan, []
+        for number in range(plan.times):
+            guest = self._new(number)
+            try:
+                await guest.join(plan.url, token(plan.key, plan.secret, f"{plan.prefix}-{number}", "user"))
+                await self._somebody(guest)
+                found.append((guest.agent_s - guest.joined_s) * 1000)
+            except Lost as error:
+                self.faults.append(str(error))
+            await guest.leave()
+            await asyncio.sleep(0.2)
+        return found
+
+    async def _somebody(self, guest: Guest) -> None:
+        deadline = time.monotonic() + SOMEBODY_S
+        while not guest.agent_s:
+            if time.monotonic() > deadline:
+                raise Lost(f"nobody published a track in {SOMEBODY_S:g} s")
+            await asyncio.sleep(0.002)
+
+    async def _talk(self) -> dict[str, object]:
+        """All talk and are talked to; between the two lines the clocks are read."""
         plan = self.plan
-        if plan.scene == "barge":
-            return await self._barge_ins()
-        if plan.scene == "response":
-            return {"responses_ms": await self._each(self._responses)}
-        if plan.scene == "echo":
-            return {"back_ms": await self._each(self._echoes)}
-        if plan.native and plan.scene == "duplex":
+        if plan.session:
             for guest in self.guests:
                 scenes.endless(guest)
+            # Who speaks before a reply has begun withdraws it.
+            await asyncio.sleep(BEGUN_S)
+        for number, guest in enumerate(self.guests, plan.first):
+            guest.surround(crowd.talking(seed=number))
         await asyncio.sleep(plan.warm_s)
         crowd.say_line(event="begin")
         began = time.monotonic()
@@ -141,13 +219,6 @@ class Guests:
             "played_s": sum(g.log.played for g in self.guests) / 48_000,
         }
 
-    async def _each(self, scene: object) -> list[float]:
-        found = await asyncio.gather(*(scene(guest) for guest in self.guests), return_exceptions=True)  # type: ignore[operator]
-        faults = [x for x in found if isinstance(x, BaseException)]
-        if faults and len(faults) == len(found):
-            raise faults[0]
-        return [x for part in found if isinstance(part, list) for x in part]
-
     async def _barge_ins(self) -> dict[str, object]:
         plan, rng = self.plan, random.Random(2)
         words = [speech.say(text, voice) for text in ("no", "wait", "hold on") for voice in ("en-us", "en-gb")]
@@ -157,15 +228,14 @@ class Guests:
         ]
         results = await asyncio.gather(*parts, return_exceptions=True)
         found = [b for r in results if isinstance(r, list) for b in r]
+        self.faults += [str(r) for r in results if isinstance(r, BaseException)]
         return {
             "silences_ms": [b.silence_s * 1000 for b in found if b.silence_s is not None],
             "failed": [b.outcome for b in found if b.silence_s is None],
-            "faults": sorted({str(r) for r in results if isinstance(r, BaseException)}),
         }
 
-    async def _responses(self, guest: Guest) -> list[float]:
+    async def _responses(self, guest: Guest, found: list[float]) -> None:
         """From the last voiced sample to the reply's first sound, less the endpointing."""
-        found = []
         pcm = speech.say("tell me about the weather", "en-us")
         for _ in range(self.plan.times):
             before = len(guest.log.first_sound_s)
@@ -173,28 +243,23 @@ class Guests:
             sounds = sorted(at for at in guest.log.first_sound_s.values() if at >= said.ended_s)
             if len(guest.log.first_sound_s) > before and sounds:
                 found.append((sounds[0] - said.ended_s) * 1000 - ENDPOINT_MS)
-        return found
 
-    async def _echoes(self, guest: Guest) -> list[float]:
+    async def _echoes(self, guest: Guest, found: list[float]) -> None:
         """From a sound at the microphone until it is heard again, said again by somebody else in the room."""
-        deadline = time.monotonic() + 20
-        while not guest.agent_s:
-            if time.monotonic() > deadline:
-                raise Lost("nobody in the room says anything again")
-            await asyncio.sleep(0.05)
-        found = []
+        await self._somebody(guest)
         tone = speech.synthetic_speech(0.1)
         rng = random.Random(3)
-        for number in range(self.plan.times):
+        for number in range(1, self.plan.times + 1):
             await asyncio.sleep(0.4 + rng.random() * 0.1)
-            guest._turn = number + 1
+            guest.expect(number)
             said = guest.say(tone, offset=rng.randrange(320))
             try:
-                await guest.until(lambda n=number + 1: n in guest.log.first_sound_s, "the echo", 3.0)  # type: ignore[misc]
+                await guest.until(lambda n=number: n in guest.log.first_sound_s, "the echo", 3.0)  # type: ignore[misc]
             except Lost:
+                if guest.lost:
+                    raise
                 continue
-            found.append((guest.log.first_sound_s[number + 1] - said.began_s) * 1000)
-        return found
+            found.append((guest.log.first_sound_s[number] - said.began_s) * 1000)
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
     room.py         joins, joins again, leaves
     attendance.py   PURE: who is the user, when a session is opened, given up, taken up again
     connection.py   one connection to the room: its track, its events
+    frames.py       a track's frames, from LiveKit's library
     visit.py        one stretch of the user's presence: reads, writes, speaks until it is over
     transport.py    the port's Transport
     playout.py      PURE: what the AudioSource was given, where its listener is, what to go on with

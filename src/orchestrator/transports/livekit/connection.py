@@ -1,4 +1,4 @@
-"""One connection to a room: the agent's track, who is there, what comes. The only module that touches LiveKit's SDK.
+"""One connection to a room: the agent's track, who is there, what comes. Only this module and frames.py touch the SDK.
 
 Nothing is subscribed to but the user's microphone: video, and what others say, is never sent here.
 """
@@ -15,11 +15,12 @@ from typing import Protocol
 from livekit import rtc
 from livekit.rtc.participant import PublishTrackError
 
-from base.audio import BYTES_PER_SAMPLE, UPLINK_RATE
+from base.audio import BYTES_PER_SAMPLE
 from base.errors import Denied, Unavailable
 from base.log import get_logger
 from orchestrator.transports.livekit.attendance import Person
 from orchestrator.transports.livekit.captioner import Writer
+from orchestrator.transports.livekit.frames import TrackFrames
 from orchestrator.transports.livekit.playout import QUEUE_S
 from orchestrator.transports.livekit.settings import CLOSED_TOPIC, PROTOCOL_ATTRIBUTE, RATE, TOPIC, RoomSettings
 from orchestrator.transports.livekit.sink import SourceSink
@@ -29,9 +30,6 @@ log = get_logger("livekit")
 CHAT = "lk.chat"
 STATE = "lk.agent.state"
 BEHALF = "lk.publish_on_behalf"
-FRAME_BYTES = UPLINK_RATE // 50 * BYTES_PER_SAMPLE
-FRAMES = 50
-"""That wait for us at most; the oldest is dropped then."""
 CONNECT_S = 5.0
 CLOSE_S = 3.0
 HUMAN = (
@@ -172,23 +170,16 @@ class Connection:
     # --- in ---------------------------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def listening(self, track: rtc.RemoteTrack) -> AsyncIterator[AsyncIterator[bytes]]:
-        """20 ms frames of 16 kHz mono, whatever the track's own rate and channels: the SDK converts.
+    async def listening(self, track: rtc.RemoteTrack, take: Callable[[bytes], None]) -> AsyncIterator[TrackFrames]:
+        """`take` is given 20 ms frames of 16 kHz mono while the block runs; what is yielded waits for the track's end.
 
         Raises ConnectionError when the track is gone.
         """
+        frames = TrackFrames(track, take, asyncio.get_running_loop())
         try:
-            stream = rtc.AudioStream.from_track(
-                track=track, capacity=FRAMES, sample_rate=UPLINK_RATE, num_channels=1, frame_size_ms=20
-            )
-        except AssertionError as error:  # how the SDK says that the track is gone
-            raise ConnectionError("the track is gone") from error
-        try:
-            yield _frames(stream)
+            yield frames
         finally:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(CLOSE_S):
-                    await stream.aclose()
+            await frames.close()
 
     # --- out --------------------------------------------------------------------------------------------------------
 
@@ -235,8 +226,9 @@ class Connection:
 
     async def publish_track(self) -> None:
         track = rtc.LocalAudioTrack.create_audio_track("agent", self._source)
-        # Redundant packets (RED, which is on unless said otherwise) cost 45 ms a way in the listener's jitter buffer.
-        options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE, red=False)
+        # Both are on unless said otherwise. Redundant packets (RED) cost 45 ms a way in the listener's jitter buffer.
+        # With DTX nothing is sent in silence, and the buffer keeps the length that it had when the last reply ended.
+        options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE, red=False, dtx=False)
         self._me = await self._room.local_participant.publish_track(track, options)
 
     def _listen(self) -> None:
@@ -309,13 +301,6 @@ async def _leave(room: rtc.Room) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(CLOSE_S):
             await room.disconnect()
-
-
-async def _frames(stream: rtc.AudioStream) -> AsyncIterator[bytes]:
-    async for event in stream:
-        pcm = bytes(event.frame.data)
-        if len(pcm) == FRAME_BYTES:
-            yield pcm
 
 
 def _refusal(url: str, message: str) -> Denied | Unavailable:

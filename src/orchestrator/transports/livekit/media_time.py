@@ -1,6 +1,6 @@
 """Which sample of the session's media time a frame of the microphone's track begins at. Pure.
 
-An AudioStream gives frames without a place. They come as regularly as our own clock goes, whether the user sends
+LiveKit's library gives frames without a place. They come as regularly as our own clock goes, whether the user sends
 anything or not (WebRTC conceals and then is silent), so that they count media time themselves, but for two things: a
 time without a track, which the clock bridges, and frames that were dropped because we were too busy to take them. The
 latter show as a lag behind the clock that stays: a burst that we took late makes up for itself, a loss does not.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
@@ -27,10 +27,18 @@ class Published(Protocol):
     def subscribe(self) -> None: ...
 
 
+class Frames(Protocol):
+    async def wait(self) -> None:
+        """Until the track is over. Raises what `take` raised."""
+        ...
+
+
 class Tracks(Protocol):
     def microphone(self, identity: str) -> Published | None: ...
 
-    def listening(self, track: Any) -> AbstractAsyncContextManager[AsyncIterator[bytes]]: ...
+    def listening(self, track: Any, take: Callable[[bytes], None]) -> AbstractAsyncContextManager[Frames]:
+        """`take` is given frames until the block, or the track, is over."""
+        ...
 
 
 class Microphone:
@@ -87,8 +95,10 @@ class Microphone:
     async def _read(self, track: Any) -> None:
         self._time.restart()
         with contextlib.suppress(ConnectionError):  # it went before we had it
-            async with self._tracks.listening(track) as frames:
-                async for pcm in frames:
-                    now = self._clock()
-                    if self._side is not None:
-                        self._side.audio_nowait(self._time.frame(now), pcm, now)
+            async with self._tracks.listening(track, self._take) as frames:
+                await frames.wait()
+
+    def _take(self, pcm: bytes) -> None:
+        now = self._clock()
+        if self._side is not None:
+            self._side.audio_nowait(self._time.frame(now), pcm, now)
