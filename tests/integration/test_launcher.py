@@ -25,7 +25,9 @@ MAIN = "import os, sys\nprint('ran', os.getcwd(), sys.argv[1:], sys.version_info
 class Tree:
     """A checkout with nothing in it but the launcher, and a PATH on which only what we put is a Python."""
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, venv: Path) -> None:
+        """`venv`: what a Python here makes others from, for it takes seconds to make one."""
+        self.venv = venv
         self.root = place / "a tree"
         (self.root / "src" / "antiphon").mkdir(parents=True)
         (self.root / "src" / "antiphon" / "__main__.py").write_text(MAIN)
@@ -46,7 +48,8 @@ class Tree:
         path.chmod(0o755)
 
     def real_python(self, name: str = "python3") -> None:
-        self.program(name, f'exec "{sys.executable}" "$@"')
+        copy = f'[ "$1 $2" != "-m venv" ] || exec {shutil.which("cp")} -Rp "{self.venv}/." "$3"'
+        self.program(name, f'{copy}; exec "{sys.executable}" "$@"')
 
     def start(self, *args: str, cwd: Path | None = None, script: Path | None = None) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -90,15 +93,22 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+@pytest.fixture(scope="module")
+def venv(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("venv")
+    subprocess.run([sys.executable, "-m", "venv", place], check=True)
+    return place
+
+
 @pytest.fixture
-def tree(tmp_path: Path) -> Tree:
-    return Tree(tmp_path)
+def tree(tmp_path: Path, venv: Path) -> Tree:
+    return Tree(tmp_path, venv)
 
 
 def test_makes_the_venv_once_then_runs_in_the_callers_directory(tree: Tree, tmp_path: Path) -> None:
     # A pyenv shim of a newer version that only complains comes first on PATH.
     tree.program("python3.13", "echo 'pyenv: python3.13: command not found' >&2; exit 127")
-    tree.real_python()
+    tree.program("python3", f'exec "{sys.executable}" "$@"')
     link = tmp_path / "my link"
     link.symlink_to(tree.root / "antiphon")
     code, out, err = tree.run("say", "two words", cwd=tmp_path, script=link)
