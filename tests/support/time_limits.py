@@ -68,6 +68,7 @@ class LimitedLoop(asyncio.SelectorEventLoop):
         if math.isinf(self._allowance.ends):
             return super().run_until_complete(running)
         expired = False
+        timer = self.call_at(self._allowance.end_of_step(began), lambda: expire())
 
         def expire() -> None:
             nonlocal expired, timer
@@ -75,7 +76,6 @@ class LimitedLoop(asyncio.SelectorEventLoop):
             running.cancel()
             timer = self.call_at(self._allowance.end_of_step(self.time()), expire)
 
-        timer = self.call_at(self._allowance.end_of_step(began), expire)
         cause: BaseException | None = None
         try:
             result = super().run_until_complete(running)
@@ -91,7 +91,7 @@ class LimitedLoop(asyncio.SelectorEventLoop):
         raise AssertionError(f"out of time: it was cancelled, and ended after {took_s:.1f} s") from cause
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109
-        """Of a thread that hangs, nobody waits for the end longer than the test may take."""
+        """Nobody waits for long for the end of a thread that hangs."""
         done = asyncio.Event()
 
         def end() -> None:
@@ -100,16 +100,15 @@ class LimitedLoop(asyncio.SelectorEventLoop):
                 self.call_soon_threadsafe(done.set)
 
         threading.Thread(target=end, name="executor's end", daemon=True).start()
-        now = self.time()
-        limit_s = min(self._allowance.end_of_step(now) - now, timeout or math.inf)
         try:
-            async with asyncio.timeout(None if math.isinf(limit_s) else limit_s / 2):
+            async with asyncio.timeout(self._allowance.tidying_s / 4):
                 await done.wait()
         except TimeoutError:
             self._allowance.threads_left = True
 
 
 ALLOWANCE = pytest.StashKey[Allowance]()
+EXIT_STATUS = pytest.StashKey[int]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -132,9 +131,6 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         return (yield)
     finally:
         item.config.stash[ALLOWANCE].ends = math.inf
-
-
-EXIT_STATUS = pytest.StashKey[int]()
 
 
 @pytest.hookimpl(trylast=True)
