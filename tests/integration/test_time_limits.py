@@ -75,7 +75,7 @@ async def test_a_thread_is_left_behind():
 
 
 @given(st.integers())
-@settings(max_examples=3, database=None)
+@settings(max_examples=3, database=None, deadline=None)
 async def test_examples(n):
     await asyncio.sleep(0)
 
@@ -87,6 +87,7 @@ class Machine(RuleBasedStateMachine):
 
 
 TestMachine = Machine.TestCase
+TestMachine.settings = settings(max_examples=3, stateful_step_count=3, database=None, deadline=None)
 
 
 def test_a_fixture_alone(tmp_path):
