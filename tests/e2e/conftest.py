@@ -6,19 +6,25 @@ from collections.abc import Callable
 
 import pytest
 
-_SAID = pytest.StashKey[list[str]]()
+SAID = "said"
 
 
 @pytest.fixture
-def report(request: pytest.FixtureRequest) -> Callable[[str], None]:
+def report(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
     """Keeps a line for the end of the run."""
-    said = request.config.stash.setdefault(_SAID, [])
-    name = request.node.name
-    return lambda line: said.append(f"{name}: {line}")
+    return lambda line: record_property(SAID, line)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    said = config.stash.get(_SAID, [])
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """From the tests' reports, which come from whatever process ran them."""
+    reports = [report for reports in terminalreporter.stats.values() for report in reports]
+    said = [
+        f"{report.location[2]}: {line}"
+        for report in reports
+        if getattr(report, "when", None) == "call"
+        for name, line in report.user_properties
+        if name == SAID
+    ]
     if said:
         terminalreporter.section("what the end-to-end tests found")
         for line in said:

@@ -25,7 +25,9 @@ MAIN = "import os, sys\nprint('ran', os.getcwd(), sys.argv[1:], sys.version_info
 class Tree:
     """A checkout with nothing in it but the launcher, and a PATH on which only what we put is a Python."""
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, venv: Path) -> None:
+        """`venv`: what a Python here makes others from."""
+        self.venv = venv
         self.root = place / "a tree"
         (self.root / "src" / "antiphon").mkdir(parents=True)
         (self.root / "src" / "antiphon" / "__main__.py").write_text(MAIN)
@@ -46,7 +48,8 @@ class Tree:
         path.chmod(0o755)
 
     def real_python(self, name: str = "python3") -> None:
-        self.program(name, f'exec "{sys.executable}" "$@"')
+        copy = f'[ "$1 $2" != "-m venv" ] || exec {shutil.which("cp")} -Rp "{self.venv}/." "$3"'
+        self.program(name, f'{copy}; exec "{sys.executable}" "$@"')
 
     def start(self, *args: str, cwd: Path | None = None, script: Path | None = None) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -90,15 +93,34 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+PIP = """import pathlib, sys
+lock = pathlib.Path(sys.argv[sys.argv.index("-r") + 1])
+missing = [line for line in lock.read_text().splitlines() if not line.startswith("#")]
+sys.exit(f"no such thing: {missing}" if missing else 0)
+"""
+"""It installs nothing. The true one takes a second for that, and seconds to be installed itself."""
+
+
+@pytest.fixture(scope="module")
+def venv(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("venv")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", place], check=True)
+    (packages,) = place.glob("lib/python3*/site-packages")
+    (packages / "pip").mkdir()
+    (packages / "pip" / "__init__.py").touch()
+    (packages / "pip" / "__main__.py").write_text(PIP)
+    return place
+
+
 @pytest.fixture
-def tree(tmp_path: Path) -> Tree:
-    return Tree(tmp_path)
+def tree(tmp_path: Path, venv: Path) -> Tree:
+    return Tree(tmp_path, venv)
 
 
 def test_makes_the_venv_once_then_runs_in_the_callers_directory(tree: Tree, tmp_path: Path) -> None:
     # A pyenv shim of a newer version that only complains comes first on PATH.
     tree.program("python3.13", "echo 'pyenv: python3.13: command not found' >&2; exit 127")
-    tree.real_python()
+    tree.program("python3", f'exec "{sys.executable}" "$@"')  # a true one, with a true pip
     link = tmp_path / "my link"
     link.symlink_to(tree.root / "antiphon")
     code, out, err = tree.run("say", "two words", cwd=tmp_path, script=link)
@@ -342,7 +364,7 @@ def test_without_a_python_uv_is_used(tree: Tree) -> None:
     tree.program(
         "uv",
         f'[ "$1" = --version ] && exit 0; [ "$1" = venv ] || exit 9; for place; do :; done; '
-        f'exec "{sys.executable}" -m venv "$place"',
+        f'exec {shutil.which("cp")} -Rp "{tree.venv}/." "$place"',
     )
     code, _, err = tree.run("x")
     assert code == 7, err

@@ -6,11 +6,14 @@ Both give a `Tab`, so that one conversation is held in either.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
 import json
 import os
 import shutil
+import signal
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -137,18 +140,18 @@ def require_firefox() -> None:
 
 
 class FirefoxTab:
-    """One WebDriver session; its calls block, so they are made in a thread."""
+    """One WebDriver session."""
 
     def __init__(self, driver: Any) -> None:
         self._driver = driver
 
     async def value(self, expression: str) -> Any:
-        return await asyncio.to_thread(self._driver.execute_script, f"return ({expression});")
+        return await _asked(self._driver.execute_script, f"return ({expression});")
 
     async def click(self, id: str) -> None:
         find = f"return document.querySelector('antiphon-talk').shadowRoot.querySelector('#{id}')"
-        element = await asyncio.to_thread(self._driver.execute_script, find)
-        await asyncio.to_thread(element.click)
+        element = await _asked(self._driver.execute_script, find)
+        await _asked(element.click)
 
 
 @asynccontextmanager
@@ -164,15 +167,28 @@ async def firefox_tab(url: str, env: Mapping[str, str], spies: str = "") -> Asyn
     options.set_preference("media.navigator.permission.disabled", True)
     options.set_preference("media.autoplay.default", 0)
     options.set_preference("app.update.enabled", False)
-    service = Service(geckodriver(), env=dict(env))
-    driver = await asyncio.to_thread(Firefox, options=options, service=service)
+    options.timeouts = {"script": round(LIMIT_S * 1000), "pageLoad": round(LIMIT_S * 1000)}
+    # It leads a process group, so that a Firefox that hangs ends with its driver, and with them the call that waits.
+    service = Service(geckodriver(), env=dict(env), popen_kw={"start_new_session": True})
     try:
-        driver.set_script_timeout(LIMIT_S)
-        await asyncio.to_thread(driver.get, url)
+        driver = await _asked(functools.partial(Firefox, options=options, service=service))
+        await _asked(driver.get, url)
         tab = FirefoxTab(driver)
         await sees(tab, "'ready' in document.documentElement.dataset")
         if spies:
-            await asyncio.to_thread(driver.execute_script, spies)
+            await _asked(driver.execute_script, spies)
         yield tab
+        with contextlib.suppress(TimeoutError):  # that it hangs in ending is not what is tested
+            await _asked(driver.quit)
     finally:
-        await asyncio.to_thread(driver.quit)
+        process = getattr(service, "process", None)
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await asyncio.to_thread(process.wait)
+
+
+async def _asked(call: Callable[..., Any], *args: Any) -> Any:
+    """What the driver answers, from a thread, for it blocks. One that does not answer in time fails the test."""
+    async with asyncio.timeout(LIMIT_S + 5):
+        return await asyncio.to_thread(call, *args)

@@ -176,10 +176,10 @@ def test_speech_is_heard_in_noise(model: SileroModel, kind: str) -> None:
 
 
 SOUNDS = {
-    "hum": lambda: noises.placed(22.0, (2.0, noises.hum(20.0, -25.0, 100.0))),
-    "hiss": lambda: noises.placed(22.0, (2.0, noises.white(20.0, -30.0))),
-    "chords": lambda: noises.placed(22.0, (2.0, noises.chords(20.0, -30.0))),
-    "melody": lambda: noises.placed(22.0, (2.0, noises.melody(20.0, -30.0))),
+    "hum": lambda: noises.placed(12.0, (2.0, noises.hum(10.0, -25.0, 100.0))),
+    "hiss": lambda: noises.placed(12.0, (2.0, noises.white(10.0, -30.0))),
+    "chords": lambda: noises.placed(12.0, (2.0, noises.chords(10.0, -30.0))),
+    "melody": lambda: noises.placed(12.0, (2.0, noises.melody(10.0, -30.0))),
     "knocks": lambda: after(1.0, *(noises.knock(n, ms=80.0) for n in range(10))),
     "bursts": lambda: after(1.0, *(noises.white(0.1, -20.0, n) for n in range(10))),
     "doors": lambda: after(1.0, *(noises.slam(n) for n in range(6))),

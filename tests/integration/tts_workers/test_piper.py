@@ -478,7 +478,7 @@ def test_models_leave_threads_and_files_as_they_were(tmp_path: Path) -> None:
 
 @pytest.mark.large
 def test_the_memory_of_a_large_voice_comes_back(tmp_path: Path) -> None:
-    graph = make_voice(tmp_path, megabytes=300)
+    graph = make_voice(tmp_path, megabytes=200)
     process = psutil.Process()
 
     def size() -> int:
@@ -495,10 +495,10 @@ def test_the_memory_of_a_large_voice_comes_back(tmp_path: Path) -> None:
 
     once()
     before = size()
-    for _ in range(3):
+    for _ in range(2):
         taken = once()
-        assert 300e6 < taken < PiperEngine().inspect(spec(graph)).memory_bytes
-        assert size() - before < 0.1 * taken
+        assert 200e6 < taken < PiperEngine().inspect(spec(graph)).memory_bytes
+        assert size() - before < 0.15 * taken
 
 
 # --- a worker ---------------------------------------------------------------------------------------------------------
