@@ -42,8 +42,6 @@ class TextToSpeechServicer(synthesis_pb2_grpc.TextToSpeechServicer):
     async def Synthesize(self, request_iterator: AsyncIterator[wire.TextChunk], context: Any) -> None:
         first = await self._first(request_iterator)
         session = self._sessions.attach(first.session_id)
-        # Now: were it left to the first write, a call that ends during that write could not be given a status.
-        await context.send_initial_metadata(())
 
         async def write(frame: v.Frame) -> None:
             await context.write(wire.frame_to(session.id, frame))
@@ -55,6 +53,8 @@ class TextToSpeechServicer(synthesis_pb2_grpc.TextToSpeechServicer):
                 reader.cancel()
 
         try:
+            # Now: were it left to the first write, a call that ends during that write could not be given a status.
+            await context.send_initial_metadata(())
             _take(session, first)
             await session.run(talk())
         finally:
@@ -88,7 +88,6 @@ class TextToSpeechServicer(synthesis_pb2_grpc.TextToSpeechServicer):
             raise BadRequest(message, reason="TEXT_TOO_LONG")
         session = self._sessions.open(await self._terms(wire.wish_from(request)))
         session.attached = True
-        await context.send_initial_metadata(())
         spoken = _Spoken(session, request.text)
 
         async def speak() -> None:
@@ -107,6 +106,7 @@ class TextToSpeechServicer(synthesis_pb2_grpc.TextToSpeechServicer):
                 spoken.feed()
 
         try:
+            await context.send_initial_metadata(())
             await session.run(speak())
         finally:
             self._sessions.remove(session)

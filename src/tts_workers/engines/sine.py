@@ -226,30 +226,29 @@ def _wave(hertz: float, start: int, end: int, total: int) -> Audio:
     """Samples [start, end) of a tone of `total`, faded at both of its ends."""
     if start < _FADE or end > total - _FADE:
         n = np.arange(start, end)
-        return Audio(
-            from_float(_tone(hertz, n) * np.clip(np.minimum(n + 1, total - n) / _FADE, 0.0, 1.0, dtype=np.float32))
-        )
+        faded = np.clip(np.minimum(n + 1, total - n) / _FADE, 0.0, 1.0, dtype=np.float32)
+        return Audio(from_float(_tone(hertz, AMPLITUDE, n) * faded))
     if hertz.is_integer():
         period = SAMPLE_RATE // math.gcd(int(hertz), SAMPLE_RATE)
         first = start % period
-        pcm = _steady(int(hertz))[2 * first : 2 * (first + end - start)]
+        pcm = _steady(int(hertz), AMPLITUDE)[2 * first : 2 * (first + end - start)]
         if len(pcm) == 2 * (end - start):
             return Audio(pcm)
-    return Audio(from_float(_tone(hertz, np.arange(start, end))))
+    return Audio(from_float(_tone(hertz, AMPLITUDE, np.arange(start, end))))
 
 
-def _tone(hertz: float, n: NDArray[np.int64]) -> NDArray[np.float32]:
+def _tone(hertz: float, amplitude: float, n: NDArray[np.int64]) -> NDArray[np.float32]:
     # In turns first, so that single precision is enough for the sine: it costs a fifth.
     turns = n * (hertz / SAMPLE_RATE)
     wave: NDArray[np.float32] = np.sin(((turns - np.floor(turns)) * (2.0 * np.pi)).astype(np.float32))
-    wave *= np.float32(AMPLITUDE)
+    wave *= np.float32(amplitude)
     return wave
 
 
 @functools.lru_cache(maxsize=8)
-def _steady(hertz: int) -> bytes:
+def _steady(hertz: int, amplitude: float) -> bytes:
     """Two seconds of it, whose first sample is that of any of its periods: most of a tone is only cut from there."""
-    return from_float(_tone(float(hertz), np.arange(2 * SAMPLE_RATE)))
+    return from_float(_tone(float(hertz), amplitude, np.arange(2 * SAMPLE_RATE)))
 
 
 def _pieces(text: str) -> Iterator[_Piece]:
