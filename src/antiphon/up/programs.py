@@ -92,7 +92,8 @@ class Layout:
     asr_workers: int = 1
     livekit: LiveKit | None = None
     ears: tuple[str, ...] = ()
-    """Flags of the ASR workers: what `up.ears` found for them."""
+    listening: tuple[str, ...] = ()
+    """Flags of the ASR workers, and of the orchestrator for such ears: what `up.ears` found for them."""
 
     def programs(self) -> list[Program]:
         workers = [
@@ -135,7 +136,9 @@ class Layout:
             if self.livekit
             else []
         )
-        return self._command("orchestrator", *where, *self.front, *self.brain.flags, *responder, *livekit)
+        return self._command(
+            "orchestrator", *where, *self.front, *self.listening, *self.brain.flags, *responder, *livekit
+        )
 
     def _livekit(self, livekit: LiveKit, addresses: Mapping[str, str]) -> Sequence[str]:
         port = livekit.place.port(addresses[LIVEKIT])

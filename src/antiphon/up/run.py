@@ -83,6 +83,7 @@ async def up(settings: UpSettings, page: OrchestratorSettings, *, config: Path |
             asr_workers=settings.asr_workers,
             livekit=livekit,
             ears=ears.flags,
+            listening=ears.front,
         )
         supervisor = Supervisor(
             layout.programs(), screen, log_dir=log_dir, policy=Policy(stop_s=settings.stop_s), cwd=None

@@ -31,15 +31,25 @@ def test_moonshine_is_chosen_where_its_model_is_installed(package: Path) -> None
     found = find_ears(None)
     assert found.flags == ("--engine", "moonshine")
     assert "tiny-en" in found.words
-    layout = Layout(Place("page", "127.0.0.1", 0, print), Place("registry", "127.0.0.1", 0, print), ears=found.flags)
+    here = (Place("page", "127.0.0.1", 0, print), Place("registry", "127.0.0.1", 0, print))
+    layout = Layout(*here, ears=found.flags, listening=found.front)
     programs = {p.service.name: p for p in layout.programs()}
     argv = {name: list(p.argv(dict.fromkeys(programs, "127.0.0.1:7"))) for name, p in programs.items()}
     assert [name for name, words in argv.items() if "--engine" in words] == ["asr-worker"]
+    assert [name for name, words in argv.items() if "--final-ms" in words] == ["orchestrator"]
+
+
+def test_how_long_a_final_is_waited_for_is_what_the_user_has_set(package: Path, tmp_path: Path) -> None:
+    (package / files.BUNDLED).mkdir(parents=True)
+    file = tmp_path / "antiphon.toml"
+    file.write_text("[orchestrator]\nfinal_ms = 300\n")
+    found = find_ears(file)
+    assert (found.flags, found.front) == (("--engine", "moonshine"), ())
 
 
 def test_without_it_the_user_is_told_what_brings_it(package: Path) -> None:
     found = find_ears(None)
-    assert found.flags == ()
+    assert (found.flags, found.front) == ((), ())
     assert "install moonshine" in found.words
 
 
