@@ -4,7 +4,8 @@ Nothing is ever fetched, and of the package that carries the model no code is ru
 nothing, for it takes no prompt.
 
 **Drafts.** Of a growing utterance the last decode's tokens are kept: what of them still holds is told by one run of the
-decoder, and only what is new is decoded token by token.
+decoder, and only what is new is decoded token by token. No other utterance's ever are: the package's network quantises
+the activations of such a run together, so that a draft, though never believed, may tip a word that is in the balance.
 
 **Times.** Moonshine tells none, and its attention is not among what the network gives. So what lies between two quiet
 moments, a second or two apart, is decoded alone, to see which words of the whole it says; between these `Anchor`s times
@@ -18,6 +19,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from math import exp
 
 import numpy as np
@@ -39,7 +41,7 @@ MOST_THREADS = 4
 KEPT = 64
 """Utterances of which the last decode is kept."""
 _HEAD = UPLINK_RATE // 2 * BYTES_PER_SAMPLE
-"""So much of a clip's beginning tells which utterance it is."""
+"""By so much of its beginning an utterance is found again; that all of it is the same is then looked at."""
 _FIRST = 4 * UPLINK_RATE
 """A shorter clip needs no anchors: it is not cut, and its words are not far apart."""
 _APART = UPLINK_RATE
@@ -56,12 +58,20 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What the last decode of an utterance said, and the anchors that were found by `tried`."""
+    """What the last decode of an utterance said, and the anchors that were found by `tried`. Its clip had `size` bytes,
+    of which `sound` is the digest.
+    """
 
     tokens: tuple[int, ...] = ()
     keys: tuple[str, ...] = ()
     anchors: tuple[Anchor, ...] = ()
     tried: int = 0
+    size: int = 0
+    sound: bytes = b""
+
+    def is_of(self, pcm: bytes) -> bool:
+        """Whether what was decoded is how `pcm` begins, and not another utterance that began alike."""
+        return self.size <= len(pcm) and self.sound == _digest(pcm[: self.size])
 
     def kept(self, said: Said, keys: tuple[str, ...], size: int) -> _Known:
         """After another decode: an anchor holds where the word before it is still there."""
@@ -104,6 +114,8 @@ class MoonshineTranscriber:
         if not speechlike and not clip.last:
             return Transcript(sure=False)
         known = self._known.pop(clip.pcm[:_HEAD], _Known())
+        if not known.is_of(clip.pcm):
+            known = _Known()
         said = self._decode(np.pad(samples, (0, _PAUSE)) if clip.last else samples, known.tokens)
         words = tokens.spoken(said.tokens, self._vocabulary)
         if not said.ended:
@@ -113,7 +125,8 @@ class MoonshineTranscriber:
             return Transcript()
         known = known.kept(said, tuple(map(_key, words)), len(samples))
         if not clip.last:
-            known = self._known[clip.pcm[:_HEAD]] = self._anchor(samples, said, words, known)
+            known = self._anchor(samples, said, words, known)
+            self._known[clip.pcm[:_HEAD]] = replace(known, size=len(clip.pcm), sound=_digest(clip.pcm))
             if len(self._known) > KEPT:
                 self._known.popitem(last=False)
         spans = times.spread([w.text for w in words], samples, known.anchors)
@@ -166,6 +179,10 @@ def _vocabulary(files: MoonshineFiles) -> tokens.Vocabulary:
         return tokens.read(files.tokenizer.read_bytes())
     except (OSError, ValueError) as error:
         raise Misconfigured(f"{files.tokenizer} {error}; get the model again", reason="BAD_MODEL") from error
+
+
+def _digest(pcm: bytes) -> bytes:
+    return blake2b(pcm, digest_size=16).digest()
 
 
 def _key(word: tokens.Spoken) -> str:
