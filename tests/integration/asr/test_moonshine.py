@@ -118,6 +118,31 @@ async def test_noise_has_no_words_and_no_partials() -> None:
             assert not stream.partials.get(number)
 
 
+def test_a_click_a_knock_and_a_moment_of_noise_have_no_words() -> None:
+    folder = bundled()
+    assert folder is not None
+    transcriber = MoonshineTranscriber(str(folder), 1)
+    random = np.random.default_rng(1)
+    for ms in (10, 50, 100, 200):
+        for level in (300, 3_000):
+            noise = random.normal(0, level, 16 * ms)
+            for sound in (noise, noise * np.exp(-np.arange(len(noise)) / (len(noise) / 5))):
+                pcm = ROOM + np.clip(sound, -32_768, 32_767).astype("<i2").tobytes() + ROOM
+                assert transcriber.transcribe(Clip(pcm, last=True)).words == ()
+
+
+def test_what_has_no_words_yet_is_decoded_once_more_when_it_has_ended(say: Callable[[str], bytes]) -> None:
+    """Of some it says nothing until it is sure that nothing follows."""
+    folder = bundled()
+    assert folder is not None
+    transcriber = MoonshineTranscriber(str(folder), 1)
+    for text in ("hello there", "no", "stop"):
+        pcm = bytes(9_600) + say(text) + bytes(9_600)
+        for end in range(len(pcm) - 12_800, len(pcm) + 1, 3_200):
+            growing, last = (transcriber.transcribe(Clip(pcm[:end], last=last)) for last in (False, True))
+            assert growing.words or not growing.sure or not last.words
+
+
 def test_what_is_known_of_another_utterance_changes_nothing(say: Callable[[str], bytes]) -> None:
     """Neither words, which a draft may tip where they are noisy, nor times; both begin with the same silence."""
     folder = bundled()

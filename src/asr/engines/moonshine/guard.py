@@ -14,6 +14,8 @@ LEAST = -1.0
 """Mean log-probability of a text that counts."""
 LEAST_NOT_SPEECHLIKE = -0.25
 """For sounds that speech does not make: somebody may whisper, but then the model is to be sure of it."""
+OF_NOTHING = "you"
+"""What it says, and is often sure of, where there is a click, a knock or a moment of noise and nothing else."""
 MOST_COMPRESSION = 2.4
 """As for Whisper (Radford et al. 2022, section 4.5)."""
 LOOP = 8
@@ -22,6 +24,8 @@ LOOP = 8
 def is_said(text: str, log_probability: float, *, speechlike: bool) -> bool:
     """Whether a decode's text counts; `log_probability` is its tokens' mean."""
     least = LEAST if speechlike else LEAST_NOT_SPEECHLIKE
+    if not speechlike and "".join(filter(str.isalnum, text.casefold())) == OF_NOTHING:
+        return False
     return log_probability >= least and compression(text) <= MOST_COMPRESSION
 
 

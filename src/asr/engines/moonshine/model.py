@@ -122,7 +122,7 @@ class MoonshineTranscriber:
             words = words[: guard.before_a_loop(tuple(map(_key, words)))]
         text = "".join(w.text for w in words)
         if not words or not guard.is_said(text, float(np.mean(said.log_probabilities)), speechlike=speechlike):
-            return Transcript()
+            return Transcript(sure=clip.last)  # with silence after it, it may say more
         known = known.kept(said, tuple(map(_key, words)), len(samples))
         if not clip.last:
             known = self._anchor(samples, said, words, known)

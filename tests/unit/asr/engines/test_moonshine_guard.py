@@ -45,3 +45,10 @@ def test_a_short_text_does_not_compress() -> None:
 )
 def test_of_a_loop_one_round_stays(words: str, kept: str) -> None:
     assert words.split()[: before_a_loop(words.split())] == kept.split()
+
+
+def test_what_it_says_of_a_click_counts_where_somebody_spoke_only() -> None:
+    for text in (" You", " you."):
+        assert not is_said(text, -0.01, speechlike=False)
+        assert is_said(text, -0.01, speechlike=True)
+    assert is_said(" You there", -0.01, speechlike=False)
