@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -41,6 +42,9 @@ class TrackFrames:
         self._waiting: deque[bytes] = deque(maxlen=FRAMES)
         self._due = False
         self._stream = 0
+        self._early: list[Any] | None = []
+        """Events from before we know which are ours: the library may tell of frames before it has answered."""
+        self._knowing = threading.Lock()
         self._ended = asyncio.Event()
         self._queue: Any = FfiClient.instance.queue.subscribe(loop, filter_fn=self._event)
         try:
@@ -49,7 +53,11 @@ class TrackFrames:
             self._unsubscribe()
             raise ConnectionError("the track is gone") from error
         self._handle = FfiHandle(made.handle.id)
-        self._stream = made.handle.id
+        with self._knowing:
+            self._stream = made.handle.id
+            for news in self._early or ():
+                self._hear(news)
+            self._early = None
 
     async def wait(self) -> None:
         """Until the track is over. Raises what `take` raised, which ends it."""
@@ -78,9 +86,17 @@ class TrackFrames:
         """Whether the queue is to have it: never, all is done here."""
         if event.WhichOneof("message") != "audio_stream_event":
             return False
-        news = event.audio_stream_event
+        if self._early is not None:
+            with self._knowing:
+                if self._early is not None:
+                    self._early.append(event.audio_stream_event)
+                    return False
+        self._hear(event.audio_stream_event)
+        return False
+
+    def _hear(self, news: Any) -> None:
         if news.stream_handle != self._stream:
-            return False
+            return
         with contextlib.suppress(RuntimeError):  # the loop is closed
             if news.HasField("frame_received"):
                 self._waiting.append(_pcm(news.frame_received.frame))
@@ -89,7 +105,6 @@ class TrackFrames:
                     self._loop.call_soon_threadsafe(self._give)
             elif news.HasField("eos"):
                 self._loop.call_soon_threadsafe(self._end)
-        return False
 
     # --- on the loop ------------------------------------------------------------------------------------------------
 

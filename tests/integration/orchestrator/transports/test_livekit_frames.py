@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -106,4 +107,48 @@ async def test_what_the_hearer_raises_comes_out_of_wait(server: LiveKitServer) -
             stream = TrackFrames(track, take, asyncio.get_running_loop())  # type: ignore[arg-type]
             with pytest.raises(ValueError, match="a fault of ours"):
                 await stream.wait()
+            await stream.close()
+
+
+async def test_frames_that_come_before_the_library_has_answered_are_heard(
+    server: LiveKitServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor are they kept for ever by the library, which wants each of them back."""
+    from livekit.rtc._ffi_client import FfiClient
+
+    found: asyncio.Queue[object] = asyncio.Queue()
+    heard: list[bytes] = []
+    library, loop = FfiClient.instance, asyncio.get_running_loop()
+    ask = library.request
+    came = threading.Event()
+
+    def seen(event: Any) -> bool:
+        if event.WhichOneof("message") == "audio_stream_event":
+            came.set()
+        return False
+
+    def late(request: Any) -> Any:
+        """The answer, once a frame came; who listens first is told of it first."""
+        answer = ask(request)
+        if answer.WhichOneof("message") == "new_audio_stream":
+            after = library.queue.subscribe(loop, filter_fn=seen)
+            assert came.wait(PATIENCE_S), "no frame came"
+            library.queue.unsubscribe(after)
+        return answer
+
+    async with (
+        room_client(server, "early", "listener", native=False) as listener,
+        room_client(server, "early", "speaker", native=False) as speaker,
+    ):
+        listener.room.on("track_subscribed", lambda track, *_: found.put_nowait(track))
+        await speaker.publish_microphone()
+        async with asyncio.timeout(PATIENCE_S):
+            track = await found.get()
+        await speaker.speak(tone(0.2, 300))
+        with monkeypatch.context() as patched:
+            patched.setattr(library, "request", late)
+            stream = TrackFrames(track, heard.append, loop)  # type: ignore[arg-type]
+        await asyncio.sleep(0)
+        assert heard
+        async with asyncio.timeout(PATIENCE_S):
             await stream.close()
