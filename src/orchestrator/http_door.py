@@ -40,6 +40,10 @@ if TYPE_CHECKING:
 WEB_DIR = Path(__file__).resolve().parent.parent.parent / "web"
 
 SWEEP_S = 1.0
+KEEP_ALIVE_S = 180.0
+"""Without another request a connection is closed then (aiohttp: an hour). Proxies close theirs sooner: nginx after
+60 s, Caddy after 120 s.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,7 @@ async def http_door(
     )
     silent: Silent[asyncio.BaseProtocol] = Silent(settings.request_s)
     app.middlewares.insert(0, _noticing(silent))
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0, keepalive_timeout=KEEP_ALIVE_S)
     await runner.setup()
     try:
         beside = secure is not None and settings.tls_port >= 0
