@@ -228,6 +228,17 @@ async def test_a_truncated_part_is_told(broken: Path, part: str, keep: int) -> N
     assert str(broken / part) in error.message
 
 
+async def test_a_tokenizer_that_lacks_tokens_is_told(broken: Path) -> None:
+    """One that is cut between two tokens reads like a whole one, and would leave words out."""
+    path = broken / "tokenizer.bin"
+    data = path.read_bytes()
+    end = data.index("▁the".encode())
+    path.write_bytes(data[: end - 1])
+    error = await refused(str(broken))
+    assert (error.reason, "tokens" in error.message) == ("BAD_MODEL", True)
+    assert str(path) in error.message
+
+
 async def test_networks_that_are_swapped_are_told(broken: Path) -> None:
     encoder, decoder = (broken / part for part in PARTS[:2])
     encoder.rename(broken / "away")

@@ -88,6 +88,13 @@ class MoonshineTranscriber:
         self._folder = files.folder
         self._vocabulary = _vocabulary(files)
         self._network = Network(files.encoder, files.decoder, threads or min(MOST_THREADS, usable_cores()))
+        count = len(self._vocabulary.pieces)
+        if count < self._network.vocabulary:
+            raise Misconfigured(
+                f"{files.tokenizer} has {count} tokens, and {files.decoder.name} says {self._network.vocabulary}: it "
+                "is cut short, or another model's; get the model again",
+                reason="BAD_MODEL",
+            )
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
 
     def warm_up(self) -> float:

@@ -56,6 +56,9 @@ class Network:
         if not self._past or set(inputs) - {"encoder_attention_mask"} != needed:
             raise _other(decoder, set(inputs), "input_ids, encoder_hidden_states, use_cache_branch, past_key_values.…")
         self._decoder_masked = "encoder_attention_mask" in inputs
+        size = next((each.shape[-1] for each in self._decoder.get_outputs() if each.name == "logits"), 0)
+        self.vocabulary: int = size if isinstance(size, int) else 0
+        """How many tokens it knows; 0 where its file does not tell."""
         self._own = [name for name in self._past if ".decoder." in name]
         self._heard = [name for name in self._past if ".encoder." in name]
 
