@@ -23,6 +23,8 @@ LOOP = 8
 
 def is_said(text: str, log_probability: float, *, speechlike: bool) -> bool:
     """Whether a decode's text counts; `log_probability` is its tokens' mean."""
+    if not any(c.isalnum() and c.isascii() for c in text):
+        return False  # Chinese, or notes: of somebody who plays or hums
     least = LEAST if speechlike else LEAST_NOT_SPEECHLIKE
     if not speechlike and "".join(filter(str.isalnum, text.casefold())) == OF_NOTHING:
         return False

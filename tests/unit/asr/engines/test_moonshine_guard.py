@@ -20,8 +20,23 @@ TEXT = " What time is it?"
         (TEXT, -0.1, False, True),
         (TEXT, -0.5, False, False),
         (" you know" * 20, -0.1, True, False),
+        (" ♪♪", -0.1, True, False),
+        (" 你叫叫叫叫叫", -0.1, True, False),
+        (" 7", -0.1, True, True),
+        (" Café 你", -0.1, True, True),
     ],
-    ids=["plain speech", "unsure", "a guess", "a whisper that is clear", "hum", "over and over"],
+    ids=[
+        "plain speech",
+        "unsure",
+        "a guess",
+        "a whisper that is clear",
+        "hum",
+        "over and over",
+        "notes",
+        "no English",
+        "a digit",
+        "more than English",
+    ],
 )
 def test_a_text(text: str, log_probability: float, speechlike: bool, said: bool) -> None:
     assert is_said(text, log_probability, speechlike=speechlike) is said
