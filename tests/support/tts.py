@@ -121,8 +121,9 @@ async def talking(stub: Any, **start: Any) -> AsyncIterator[Talk]:
     async with asyncio.TaskGroup() as tasks:
         reader = tasks.create_task(talk.read())
         try:
-            # The server knows the stream by its first message.
+            # The server knows the stream by its first message, and says so at once.
             await talk.send(0, flush=pb.Flush())
+            await talk.call.initial_metadata()
             yield talk
         finally:
             talk.call.cancel()

@@ -146,7 +146,6 @@ async def test_a_message_that_is_no_protobuf_ends_its_stream_with_the_reason() -
 
 async def test_end_session_ends_the_stream_cleanly() -> None:
     async with worker() as stub, talking(stub) as talk:
-        await talk.call.initial_metadata()  # the stream has its session now
         await stub.EndSession(pb.EndSessionRequest(session_id=talk.session))
         await talk.until(lambda: talk.status is not None)
         assert talk.status is grpc.StatusCode.OK
