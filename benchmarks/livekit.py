@@ -203,20 +203,18 @@ def _guest(made: Stack, plan: str, limit_s: float) -> Found:
         made.stop(guest)
 
 
-def _sdk(bench: Bench, server_: Server, rooms: int, **plan: object) -> Found:
-    return _guests(bench, server_, rooms=rooms, **plan)  # type: ignore[arg-type]
+def _sdk(bench: Bench, server_: Server, rooms: int, **plan: Any) -> Found:
+    return _guests(bench, server_, rooms=rooms, **plan)
 
 
-def _both(bench: Bench, server_: Server, rooms: int, **plan: object) -> dict[str, Found]:
+def _both(bench: Bench, server_: Server, rooms: int, **plan: Any) -> dict[str, Found]:
     """Go's users in all rooms but one, in which LiveKit's own client is; "" and ", LiveKit's client"."""
     plan = {"prefix": _prefix(), "settle_s": SETTLE_S, **plan}
     if not bench.program:
-        return {"": _guests(bench, server_, rooms=rooms, **plan)}  # type: ignore[arg-type]
+        return {"": _guests(bench, server_, rooms=rooms, **plan)}
     with ThreadPoolExecutor(2) as threads:
-        many = threads.submit(
-            lambda: _guests(bench, server_, rooms=rooms - 1, program=bench.program, **plan)  # type: ignore[arg-type]
-        )
-        one = threads.submit(lambda: _guests(bench, server_, rooms=1, first=rooms - 1, **plan))  # type: ignore[arg-type]
+        many = threads.submit(lambda: _guests(bench, server_, rooms=rooms - 1, program=bench.program, **plan))
+        one = threads.submit(lambda: _guests(bench, server_, rooms=1, first=rooms - 1, **plan))
         return {"": many.result(), ", LiveKit's client": one.result()}
 
 

@@ -15,7 +15,6 @@ somebody waits, looks for none.
 
 from __future__ import annotations
 
-import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -33,7 +32,8 @@ from asr.engines.moonshine.times import Anchor
 from asr.quiet import is_quiet
 from asr.speechlike import Speechlike
 from asr.transcriber import Clip, ClipWord, Transcript
-from base.audio import BYTES_PER_SAMPLE, UPLINK_RATE
+from asr.warm_up import decode_seconds
+from base.audio import BYTES_PER_SAMPLE, UPLINK_RATE, to_float
 from base.errors import Misconfigured
 
 MOST_THREADS = 4
@@ -98,21 +98,15 @@ class MoonshineTranscriber:
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
 
     def warm_up(self) -> float:
-        noise = np.random.default_rng(1).normal(0.0, 0.05, UPLINK_RATE).astype(np.float32)
-        took_s = 0.0
         try:
-            for _ in range(2):  # the first allocates
-                began = time.perf_counter()
-                self._decode(noise, ())
-                took_s = time.perf_counter() - began
+            return decode_seconds(lambda noise: self._decode(noise, ()))
         except Exception as error:  # ONNX Runtime has no common base of its errors
             raise Misconfigured(
                 f"{self._folder} does not run: {str(error)[:300]}; get the model again", reason="BAD_MODEL"
             ) from error
-        return took_s
 
     def transcribe(self, clip: Clip) -> Transcript:
-        samples = np.frombuffer(clip.pcm, dtype="<i2").astype(np.float32) / 32768.0
+        samples = to_float(clip.pcm)
         if is_quiet(samples):
             return Transcript()
         sound = Speechlike()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,8 @@ from asr.engines.whisper.files import BCP47, find_model
 from asr.quiet import is_quiet
 from asr.speechlike import Speechlike
 from asr.transcriber import Clip, ClipWord, Transcript
-from base.audio import UPLINK_RATE
+from asr.warm_up import decode_seconds
+from base.audio import UPLINK_RATE, to_float
 from base.errors import Misconfigured, Unavailable
 from base.language import primary
 
@@ -63,19 +63,14 @@ class WhisperTranscriber:
             )
 
     def warm_up(self) -> float:
-        noise = np.random.default_rng(1).normal(0.0, 0.05, UPLINK_RATE).astype(np.float32)
-        took_s = 0.0
+        language = "en" if self._model.model.is_multilingual else ""
         try:
-            for _ in range(2):  # the first allocates
-                began = time.perf_counter()
-                self._decode(noise, "en" if self._model.model.is_multilingual else "", (), (0.0,))
-                took_s = time.perf_counter() - began
+            return decode_seconds(lambda noise: self._decode(noise, language, (), (0.0,)))
         except Exception as error:
             raise _why(self._folder, error) from error
-        return took_s
 
     def transcribe(self, clip: Clip) -> Transcript:
-        samples = np.frombuffer(clip.pcm, dtype="<i2").astype(np.float32) / 32768.0
+        samples = to_float(clip.pcm)
         if is_quiet(samples):
             return Transcript()
         sound = Speechlike()
