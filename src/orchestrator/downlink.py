@@ -268,6 +268,7 @@ class Downlink(SynthSink):
     # --- from the voice -----------------------------------------------------------------------------------------------
 
     def synth_nowait(self, event: SynthEvent) -> None:
+        self._ticker.look_nowait(self._clock())
         turn = self._turn
         if turn is None or turn.turn != event.turn or turn.stopping or turn.finished:
             self._counts["fenced"] += 1

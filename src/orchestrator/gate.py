@@ -16,7 +16,7 @@ from orchestrator.keys import TALK, KeyRecord, Keys, clean_name, plain_keys
 from orchestrator.livekit_keys import livekit_keys
 from orchestrator.ports import Peer
 from orchestrator.settings import OrchestratorSettings
-from orchestrator.tokens import Signer, mint
+from orchestrator.tokens import Signer, mint, prepare
 
 log = get_logger("gate")
 
@@ -51,6 +51,8 @@ class Gate:
         if file is not None:
             self._seen = file.stamp()
         self._take(file.read() if file is not None else Keys())
+        if self.keyed or access.signer.livekit:
+            prepare()
 
     @property
     def keyed(self) -> bool:
@@ -118,6 +120,8 @@ class Gate:
             if stamp == self._seen:
                 return
             keys = await asyncio.to_thread(self._file.read)
+            if keys.records:
+                await asyncio.to_thread(prepare)
         except Misconfigured as error:
             if not self._bad:
                 log.error("keys_file_unreadable", message=f"{error.message}; the keys stay as they were")

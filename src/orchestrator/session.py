@@ -154,6 +154,7 @@ class Session:
 
     def audio_nowait(self, sample: int, pcm: bytes, now: float) -> None:
         """A fault in what is made of it ends the session."""
+        self._services.ticker.look_nowait(now)
         try:
             self._uplink.audio_nowait(sample, pcm, now)
         except Exception as error:
@@ -330,6 +331,7 @@ class Session:
         while not self._ended:
             event = await self._inbox.get(self._machine.next_deadline(), self._clock)
             now = self._clock()
+            self._services.ticker.look_nowait(now)
             if event is None:
                 todo = self._machine.handle_timer(now)
             else:

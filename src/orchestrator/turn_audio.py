@@ -1,6 +1,12 @@
-"""One turn's audio between the voice and the listener: what has come and may still be sent, or sent again. Pure."""
+"""One turn's audio between the voice and the listener: what has come and may still be sent, or sent again. Pure.
+
+It stays in the pieces that it came in: a session has a second or two of it, and one long buffer would be moved, and
+half of it kept free, again and again.
+"""
 
 from __future__ import annotations
+
+from collections import deque
 
 from base.audio import BYTES_PER_SAMPLE
 
@@ -9,16 +15,15 @@ class TurnAudio:
     """Mono s16le; places are samples of the turn. Nothing before `kept` is there any more."""
 
     def __init__(self) -> None:
-        self._data = bytearray()
+        self._pieces: deque[bytes] = deque()
+        self._first = 0
+        """Where the first piece begins: at `kept` or before."""
         self.kept = 0
+        self.received = 0
         self.overlap = 0
         """Samples that had been there before, and were dropped."""
         self.gap = 0
         """Samples that never came; they are silence."""
-
-    @property
-    def received(self) -> int:
-        return self.kept + len(self._data) // BYTES_PER_SAMPLE
 
     def add(self, sample: int, pcm: bytes) -> None:
         """`sample`: where `pcm`, whole samples, begins."""
@@ -28,25 +33,41 @@ class TurnAudio:
             pcm = pcm[behind * BYTES_PER_SAMPLE :]
         elif behind < 0:
             self.gap -= behind
-            self._data += bytes(-behind * BYTES_PER_SAMPLE)
-        self._data += pcm
+            self._append(bytes(-behind * BYTES_PER_SAMPLE))
+        self._append(pcm)
 
     def pad(self, frame: int) -> None:
         """Silence up to a multiple of `frame`."""
-        self._data += bytes(-self.received % frame * BYTES_PER_SAMPLE)
+        self._append(bytes(-self.received % frame * BYTES_PER_SAMPLE))
 
     def take(self, start: int, end: int) -> bytes:
-        first = (start - self.kept) * BYTES_PER_SAMPLE
-        return bytes(self._data[first : first + (end - start) * BYTES_PER_SAMPLE])
+        """`start` is not before `kept`. What has not come is left out."""
+        parts = []
+        at = self._first
+        for piece in self._pieces:
+            after = at + len(piece) // BYTES_PER_SAMPLE
+            if after > start:
+                if at >= end:
+                    break
+                parts.append(piece[max(0, start - at) * BYTES_PER_SAMPLE : (end - at) * BYTES_PER_SAMPLE])
+            at = after
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def silence(self, start: int, end: int) -> None:
         """What was heard already is not to be heard again."""
-        first, last = (max(0, place - self.kept) * BYTES_PER_SAMPLE for place in (start, end))
-        self._data[first:last] = bytes(last - first)
+        start, end = max(start, self.kept), min(end, self.received)
+        if start < end:
+            before, after = self.take(self.kept, start), self.take(end, self.received)
+            self._pieces = deque(filter(None, (before, bytes((end - start) * BYTES_PER_SAMPLE), after)))
+            self._first = self.kept
 
     def forget(self, before: int) -> None:
         """What lies before `before` will not be asked for again."""
-        if before > self.kept:
-            before = min(before, self.received)
-            del self._data[: (before - self.kept) * BYTES_PER_SAMPLE]
-            self.kept = before
+        self.kept = max(self.kept, min(before, self.received))
+        while self._pieces and self._first + len(self._pieces[0]) // BYTES_PER_SAMPLE <= self.kept:
+            self._first += len(self._pieces.popleft()) // BYTES_PER_SAMPLE
+
+    def _append(self, pcm: bytes) -> None:
+        if pcm:
+            self._pieces.append(pcm)
+            self.received += len(pcm) // BYTES_PER_SAMPLE

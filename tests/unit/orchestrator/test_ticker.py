@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from orchestrator.ticker import Ticker
+from orchestrator.ticker import PHASES, Ticker
 
 pytestmark = pytest.mark.unit
 
@@ -76,24 +76,68 @@ async def test_it_ticks_while_there_is_somebody_and_sleeps_otherwise() -> None:
         running.cancel()
 
 
-async def test_a_late_tick_is_followed_by_one_in_time_not_by_many() -> None:
+def test_a_late_tick_is_followed_by_one_in_time_not_by_many() -> None:
+    now = 100.0
+    ticker = Ticker(0.02, clock=lambda: now)
+    one = Counted()
+    ticker.add(one)
+    for now in (100.021, 100.031, 100.249, 100.2491, 100.258, 100.266):
+        ticker.look_nowait(now)
+    assert one.times == [100.021, 100.031, 100.249, 100.266]
+    assert ticker.statistics()["skipped"] == 10
+
+
+def test_downlinks_take_turns_within_a_period() -> None:
+    now = 5.0
+    ticker = Ticker(0.02, clock=lambda: now)
+    many = [Counted() for _ in range(4 * PHASES)]
+    for one in many:
+        ticker.add(one)
+    at_once = []
+    for step in range(10 * PHASES):
+        now = 5.0 + (step + 1.5) * 0.02 / PHASES
+        before = [len(one.times) for one in many]
+        ticker.look_nowait(now)
+        ticker.look_nowait(now)
+        at_once.append(sum(len(one.times) for one in many) - sum(before))
+    assert at_once == [4] * len(at_once)
+    assert [len(one.times) for one in many] == [10] * len(many)
+    for one in many:
+        ticker.remove(one)
+    ticker.look_nowait(now + 1)
+    assert ticker.statistics()["ticks"] == 10 * len(many)
+
+
+def test_who_looks_within_a_tick_does_not_tick_again() -> None:
     now = 0.0
     ticker = Ticker(0.02, clock=lambda: now)
-    times: list[float] = []
 
-    class Late(Counted):
+    class Looks(Counted):
+        def tick(self, at: float) -> None:
+            super().tick(at)
+            ticker.look_nowait(at + 1.0)
+
+    one = Looks()
+    ticker.add(one)
+    now = 0.03
+    ticker.look_nowait(now)
+    assert one.times == [0.03]
+
+
+def test_how_late_each_was_is_counted() -> None:
+    now = 0.0
+    ticker = Ticker(0.02, clock=lambda: now)
+
+    class Slow(Counted):
         def tick(self, at: float) -> None:
             nonlocal now
-            times.append(at)
-            now += 0.21 if len(times) == 1 else 0.02
+            super().tick(at)
+            now += 0.006
 
-    ticker.add(Late())
-    running = asyncio.create_task(ticker.run())
-    async with asyncio.timeout(10):
-        while len(times) < 4:
-            await asyncio.sleep(0.001)
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
-    statistics = ticker.statistics()
-    assert statistics["skipped"] >= 8
-    assert sum(v for k, v in statistics.items() if k.startswith("late_") and k != "late_sum_s") == statistics["ticks"]
+    for _ in range(PHASES + 1):
+        ticker.add(Slow())
+    now = 0.0055
+    ticker.look_nowait(now)
+    found = ticker.statistics()
+    assert (found["late_le_1"], found["late_le_10"], found["ticks"]) == (1, 1, 2)
+    assert sum(v for k, v in found.items() if k.startswith("late_") and k != "late_sum_s") == found["ticks"]

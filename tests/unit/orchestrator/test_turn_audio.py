@@ -59,3 +59,36 @@ def test_every_sample_has_its_place(pieces: list[tuple[int, int]]) -> None:
     assert audio.received == len(expected)
     assert audio.take(0, audio.received) == b"".join(i.to_bytes(2, "little") for i in expected)
     assert audio.gap == expected.count(0)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["add", "forget", "silence", "pad"]), st.integers(0, 30), st.integers(0, 30)),
+        max_size=30,
+    )
+)
+def test_pieces_are_as_one_buffer(steps: list[tuple[str, int, int]]) -> None:
+    audio = TurnAudio()
+    whole = bytearray()
+    kept = 0
+    for what, one, two in steps:
+        if what == "add":
+            length = one % 12
+            piece = pcm(len(whole) + 1, len(whole) + 1 + length)
+            audio.add(len(whole) // 2, piece)
+            whole += piece
+        elif what == "forget":
+            audio.forget(one)
+            kept = max(kept, min(one, len(whole) // 2))
+        elif what == "silence":
+            audio.silence(one, one + two)
+            first, last = max(one, kept), min(one + two, len(whole) // 2)
+            if first < last:
+                whole[2 * first : 2 * last] = bytes(2 * (last - first))
+        else:
+            audio.pad(one % 7 + 1)
+            whole += bytes(2 * (-(len(whole) // 2) % (one % 7 + 1)))
+        assert (audio.kept, audio.received) == (kept, len(whole) // 2)
+        assert audio.take(kept, audio.received) == whole[2 * kept :]
+        start, end = sorted((max(kept, one), max(kept, two)))
+        assert audio.take(start, end) == whole[2 * start : 2 * end]
