@@ -94,6 +94,11 @@ class Judged:
     def speaking(self) -> bool:
         return self._speaking
 
+    @property
+    def agreed(self) -> bool:
+        """Somebody speaks, and the judge said so, too."""
+        return self._speaking and self._sure
+
     def push(
         self, sample: int, quick: tuple[int, int] | None, probability: float, levels: Sequence[float]
     ) -> list[VadEvent]:

@@ -299,7 +299,8 @@ class FrameVad:
         if self._judge is None:
             return news
         sounding = self._vad.sounding or self._vad.speaking or self._judged.speaking
-        return self._judged.push(sample, self._vad.span, self._judge.push(pcm, sounding=sounding), levels)
+        probability = self._judge.push(pcm, sounding=sounding, steady=self._judged.agreed)
+        return self._judged.push(sample, self._vad.span, probability, levels)
 
     def _detect(self, pcm: bytes) -> float:
         """The highest answer that this frame completes; the last one where it completes none."""

@@ -2,7 +2,8 @@
 
 A network costs several times what the quick rules do, and most of the time a microphone hears nobody. So where nothing
 sounds the judge sleeps; woken, it first hears what led to the sound: the last three windows, which end with the present
-frame. It is then about as quick and as sure as one that never slept.
+frame. It is then about as quick and as sure as one that never slept. While it is known that somebody speaks, two
+windows are heard at a time, which costs little more than one.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ _SLEEP = 25
 
 
 class Judge(Protocol):
-    """A detector (vad.py) with a memory."""
+    """A detector (vad.py) with a memory. It takes several windows in a row as well, and says the highest."""
 
     frame_samples: int
 
@@ -36,8 +37,8 @@ class WakingJudge:
         self._probability = 0.0
         self._idle = _SLEEP
 
-    def push(self, pcm: bytes, *, sounding: bool) -> float:
-        """The latest probability, after a frame in which something sounded, or not."""
+    def push(self, pcm: bytes, *, sounding: bool, steady: bool = False) -> float:
+        """The latest probability, after a frame in which something sounded, or not. `steady`: nobody waits for it."""
         asleep = self._idle >= _SLEEP
         self._idle = 0 if sounding else self._idle + 1
         self._kept += pcm
@@ -46,7 +47,8 @@ class WakingJudge:
             if not sounding:
                 return 0.0
             self._judge.reset()
-        while len(self._kept) >= self._size:
-            window, self._kept = self._kept[: self._size], self._kept[self._size :]
-            self._probability = self._judge.probability(window)
+        if len(self._kept) >= self._size * (1 + steady):
+            whole = len(self._kept) // self._size * self._size
+            windows, self._kept = self._kept[:whole], self._kept[whole:]
+            self._probability = self._judge.probability(windows)
         return self._probability

@@ -78,6 +78,22 @@ def test_a_window_is_heard_with_the_four_milliseconds_before_it(model: SileroMod
     assert (heard[1][0] * 32768 == pcm[512 - 64 :]).all()
 
 
+@pytest.mark.parametrize("kind", ["bundled", "own"])
+def test_windows_in_a_row_are_heard_as_one_by_one_and_the_highest_counts(
+    tmp_path: Path, model: SileroModel, kind: str
+) -> None:
+    tried = model if kind == "bundled" else SileroModel(own_model(tmp_path / "own.onnx"))
+    pcm = say(PHRASES[0])[: 24 * 1024]
+    single, several = SileroDetector(tried), SileroDetector(tried)
+    one_by_one = [single.probability(pcm[at : at + 1024]) for at in range(0, len(pcm), 1024)]
+    at = 0
+    for windows in (1, 2, 3, 1, 4, 2, 2, 1, 3, 5):
+        found = several.probability(pcm[at * 1024 : (at + windows) * 1024])
+        assert found == pytest.approx(max(one_by_one[at : at + windows]), abs=1e-4)
+        at += windows
+    assert max(one_by_one) > 0.5
+
+
 @pytest.mark.parametrize("size", [0, 640, 1022])
 def test_another_size_of_window_is_refused(model: SileroModel, size: int) -> None:
     with pytest.raises(ValueError, match="1024"):

@@ -14,11 +14,14 @@ class Listens:
 
     def __init__(self):
         self.windows = []
+        self.calls = []
         self.resets = 0
 
     def probability(self, pcm):
-        assert len(pcm) == WINDOW
-        self.windows.append(pcm)
+        assert pcm
+        assert len(pcm) % WINDOW == 0
+        self.calls.append(len(pcm) // WINDOW)
+        self.windows += [pcm[at : at + WINDOW] for at in range(0, len(pcm), WINDOW)]
         return float(len(self.windows))
 
     def reset(self):
@@ -35,8 +38,8 @@ def frame(number):
     return bytes([number % 256]) * FRAME
 
 
-def feed(waking, numbers, *, sounding):
-    return [waking.push(frame(number), sounding=sounding) for number in numbers]
+def feed(waking, numbers, *, sounding, steady=False):
+    return [waking.push(frame(number), sounding=sounding, steady=steady) for number in numbers]
 
 
 def test_it_is_not_asked_while_nothing_sounds(judge):
@@ -80,3 +83,15 @@ def test_a_stream_that_begins_with_sound_has_silence_before_it(judge):
     assert feed(WakingJudge(judge), range(1, 4), sounding=True) == [3.0, 3.0, 4.0]
     assert judge.windows[0] == bytes(WINDOW)
     assert judge.windows[2] == bytes(WINDOW - FRAME) + frame(1)
+
+
+def test_while_somebody_is_known_to_speak_it_hears_two_windows_at_a_time(judge):
+    waking = WakingJudge(judge)
+    feed(waking, range(8), sounding=True)
+    before = len(judge.calls)
+    feed(waking, range(8, 40), sounding=True, steady=True)
+    assert judge.calls[before:] == [2] * 10
+    feed(waking, range(40, 48), sounding=True)
+    assert judge.calls[before + 10 :] == [1] * 5
+    stream = bytes(3 * WINDOW - FRAME) + b"".join(frame(number) for number in range(48))
+    assert b"".join(judge.windows) == stream[: len(judge.windows) * WINDOW]
