@@ -266,11 +266,10 @@ class Playhead:
 
     def playing(self, now: float) -> Playing:
         """What the listener hears just now, for telling the loudspeaker's words from their own."""
-        at, rate, text = self.position(now), self.rate, self.text.text
-
-        def place(seconds: float) -> int:
-            return self.text.position(max(0, at + round(seconds * rate)))
-
-        start, end = place(-HEARD_S), max(place(AHEAD_S), place(0))
-        near = text[place(-NEAR_S) : max(place(NEAR_S), place(0))]
-        return Playing(self.turn, start, text[start:end], near, asks(text, place(0), place(-ANSWER_S)))
+        at, text = self.position(now), self.text.text
+        whens = (-HEARD_S, -ANSWER_S, -NEAR_S, 0.0, NEAR_S, AHEAD_S)
+        places = self.text.positions(max(0, at + round(when * self.rate)) for when in whens)
+        start, answer, near, here, soon, end = places
+        return Playing(
+            self.turn, start, text[start : max(end, here)], text[near : max(soon, here)], asks(text, here, answer)
+        )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
@@ -51,6 +51,8 @@ class _Sounding:
     exact: bool = True
     points: list[tuple[int, int]] = field(default_factory=list)
     """(code point of the chunk's text, sample) where words begin; both rise."""
+    gaps: list[tuple[int, int]] = field(default_factory=list)
+    """Between its words: where the word before ends, and where the next begins, in the chunk's text."""
 
     def sample_at(self, position: int, begin: int, end: float) -> float:
         """When code point `position` begins to sound, in a chunk that sounds from `begin` to `end`."""
@@ -90,7 +92,9 @@ class Spoken:
 
     def chunk(self, chunk: Chunk) -> None:
         """In the order of their indices, without gaps."""
-        self._chunks.append(_Sounding(chunk))
+        words = _WORD.finditer(chunk.text)
+        gaps = [(word.end(), following.start()) for word, following in pairwise(words)]
+        self._chunks.append(_Sounding(chunk, gaps=gaps))
 
     def received(self, sample: int) -> None:
         """Audio up to `sample` has come."""
@@ -146,16 +150,26 @@ class Spoken:
 
     def position(self, samples: int) -> int:
         """The place in the text up to which all was heard when `samples` of the turn were: between two words."""
-        if self._total is not None and samples >= self._total:
-            return self._chunks[-1].chunk.end if self._chunks else 0
-        place = 0
-        for sounding, begin, end in self._timeline():
-            whole = end if sounding.end is None else max(1, sounding.end // self._frame * self._frame)
-            if samples < min(end, whole):
-                return max(place, self._within(sounding, begin, end, samples))
-            if end > 0:
-                place = sounding.chunk.end
-        return place
+        return self.positions((samples,))[0]
+
+    def positions(self, samples: Iterable[int]) -> list[int]:
+        """The same for several, which do not fall."""
+        places = []
+        place, timeline = 0, self._timeline()
+        now = next(timeline, None)
+        for wanted in samples:
+            if self._total is not None and wanted >= self._total:
+                places.append(self._chunks[-1].chunk.end if self._chunks else 0)
+                continue
+            while now is not None and wanted >= self._whole(*now):
+                place = now[0].chunk.end if now[2] > 0 else place
+                now = next(timeline, None)
+            places.append(place if now is None else max(place, self._within(*now, wanted)))
+        return places
+
+    def _whole(self, sounding: _Sounding, begin: int, end: float) -> float:
+        """The sample from which all of a chunk counts as heard."""
+        return end if sounding.end is None else min(end, max(1, sounding.end // self._frame * self._frame))
 
     def _timeline(self) -> Iterator[tuple[_Sounding, int, float]]:
         """Every chunk with its begin and end, known or reckoned."""
@@ -175,13 +189,12 @@ class Spoken:
         if samples <= begin:
             return 0
         chunk = sounding.chunk
-        place = 0
-        words = list(_WORD.finditer(chunk.text))
-        for word, following in pairwise(words):
-            if sounding.sample_at(following.start(), begin, end) > samples:
+        heard = None
+        for gap in sounding.gaps:
+            if sounding.sample_at(gap[1], begin, end) > samples:
                 break
-            place = self._between(chunk.to_source(word.end() - 1) + 1, chunk.to_source(following.start()))
-        return place
+            heard = gap
+        return self._between(chunk.to_source(heard[0] - 1) + 1, chunk.to_source(heard[1])) if heard else 0
 
     def _between(self, end: int, start: int) -> int:
         """Where to part two words, the first up to `end`, the second from `start`: what closes stays with the first."""
