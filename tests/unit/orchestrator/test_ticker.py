@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from orchestrator.ticker import PHASES, Ticker
+from orchestrator.ticker import Ticker
 
 pytestmark = pytest.mark.unit
 
@@ -81,31 +81,13 @@ def test_a_late_tick_is_followed_by_one_in_time_not_by_many() -> None:
     ticker = Ticker(0.02, clock=lambda: now)
     one = Counted()
     ticker.add(one)
-    for now in (100.021, 100.031, 100.249, 100.2491, 100.258, 100.266):
+    for now in (100.019, 100.021, 100.031, 100.249, 100.2491, 100.258, 100.266):
         ticker.look_nowait(now)
-    assert one.times == [100.021, 100.031, 100.249, 100.266]
+    assert one.times == [100.021, 100.249, 100.266]
     assert ticker.statistics()["skipped"] == 10
-
-
-def test_downlinks_take_turns_within_a_period() -> None:
-    now = 5.0
-    ticker = Ticker(0.02, clock=lambda: now)
-    many = [Counted() for _ in range(4 * PHASES)]
-    for one in many:
-        ticker.add(one)
-    at_once = []
-    for step in range(10 * PHASES):
-        now = 5.0 + (step + 1.5) * 0.02 / PHASES
-        before = [len(one.times) for one in many]
-        ticker.look_nowait(now)
-        ticker.look_nowait(now)
-        at_once.append(sum(len(one.times) for one in many) - sum(before))
-    assert at_once == [4] * len(at_once)
-    assert [len(one.times) for one in many] == [10] * len(many)
-    for one in many:
-        ticker.remove(one)
-    ticker.look_nowait(now + 1)
-    assert ticker.statistics()["ticks"] == 10 * len(many)
+    ticker.remove(one)
+    ticker.look_nowait(200.0)
+    assert ticker.statistics()["ticks"] == 3
 
 
 def test_who_looks_within_a_tick_does_not_tick_again() -> None:
@@ -134,9 +116,9 @@ def test_how_late_each_was_is_counted() -> None:
             super().tick(at)
             now += 0.006
 
-    for _ in range(PHASES + 1):
+    for _ in range(2):
         ticker.add(Slow())
-    now = 0.0055
+    now = 0.0205
     ticker.look_nowait(now)
     found = ticker.statistics()
     assert (found["late_le_1"], found["late_le_10"], found["ticks"]) == (1, 1, 2)
