@@ -63,7 +63,9 @@ ENDINGS: Mapping[str, Endings] = MappingProxyType(
                 "to, of, at, for, with, from, by, into, between, i, i'm, i'll, i'd, we're, very, just, double, triple",
                 "you know, i mean, kind of, sort of, such as, a lot of, going to, would like",
                 "let me, let's, can you, could you, to please, and please, but please, so please, then please",
-                "um, uh, er, erm, hmm, it's, what's, the number is, my name is, for example",
+                "um, umm, uh, uhm, er, erm, hmm, it's, what's, the number is, my name is, for example",
+                # What recognisers write for a long-drawn "the".
+                "thee",
             ),
             _phrases(
                 "please, thanks, thank you, thank you very much, goodbye, bye, bye bye, right now",

@@ -27,6 +27,7 @@ pytestmark = pytest.mark.unit
         ("en", "um"),
         ("en", "because"),
         ("en", "because."),
+        ("en", "I am looking for thee,"),
         ("en", "it was late so"),
         ("en", "I went home and then"),
         ("en", "I wonder whether"),
