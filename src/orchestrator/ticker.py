@@ -74,7 +74,7 @@ class Ticker:
     async def run(self) -> None:
         """Ticks until cancelled; sleeps while there is nobody to look after."""
         while True:
-            if not self._ticked:
+            while not self._ticked:  # who came may be gone again by the time that this task has its turn
                 self._wake.clear()
                 await self._wake.wait()
             await asyncio.sleep(max(0.0, self._due_s - self._clock()))

@@ -76,6 +76,23 @@ async def test_it_ticks_while_there_is_somebody_and_sleeps_otherwise() -> None:
         running.cancel()
 
 
+async def test_who_comes_and_goes_at_once_does_not_stop_it() -> None:
+    ticker = Ticker(0.001)
+    one = Counted()
+    running = asyncio.create_task(ticker.run())
+    await asyncio.sleep(0)
+    ticker.add(one)
+    ticker.remove(one)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    ticker.add(one)
+    async with asyncio.timeout(10):
+        while len(one.times) < 3:
+            await asyncio.sleep(0.001)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
 def test_a_late_tick_is_followed_by_one_in_time_not_by_many() -> None:
     now = 100.0
     ticker = Ticker(0.02, clock=lambda: now)
