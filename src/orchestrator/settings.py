@@ -163,7 +163,7 @@ class OrchestratorSettings:
     ] = 0.5
     endpoint_ceiling: Annotated[
         float, Meta(description="Adaptive: never above this many times endpoint_ms.", ge=1, le=10)
-    ] = 2.5
+    ] = 3.0
     early_start: Annotated[
         bool,
         Meta(

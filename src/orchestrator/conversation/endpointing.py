@@ -50,7 +50,7 @@ def adjust(
     base_ms: float,
     *,
     floor: float = 0.5,
-    ceiling: float = 2.5,
+    ceiling: float = 3.0,
     usual_ms: float | None = None,
     heard: float | None = None,
 ) -> tuple[float, str]:

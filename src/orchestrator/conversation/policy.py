@@ -15,7 +15,7 @@ class Policy:
     """…or sooner or later, by what was said and by how this user pauses; if not, after exactly so long…"""
     endpoint_floor: float = 0.5
     """…never sooner than this many times as long (when what was said reads as complete)…"""
-    endpoint_ceiling: float = 2.5
+    endpoint_ceiling: float = 3.0
     """…nor later than this many times (when it reads as unfinished)."""
     early: bool = False
     """A reply may be begun before the user's turn has ended, and is thrown away if they say something else."""

@@ -246,10 +246,10 @@ def test_a_question_that_is_not_over_is_unfinished() -> None:
 
 def test_what_is_usual_for_the_user_counts_where_the_words_do_not_show() -> None:
     assert adjust("tell me the time", "en", 500, usual_ms=800) == (800, SILENCE)
-    assert adjust("tell me the time", "en", 500, usual_ms=9000) == (1250, SILENCE)
+    assert adjust("tell me the time", "en", 500, usual_ms=9000) == (1500, SILENCE)
     assert adjust("tell me the time", "en", 500, usual_ms=1) == (250, SILENCE)
     assert adjust("thank you", "en", 500, usual_ms=800) == (250, COMPLETE)
-    assert adjust("and", "en", 500, usual_ms=400) == (1250, UNFINISHED)
+    assert adjust("and", "en", 500, usual_ms=400) == (1500, UNFINISHED)
 
 
 def test_an_ear_and_the_words_are_weighed_together() -> None:
@@ -258,16 +258,16 @@ def test_an_ear_and_the_words_are_weighed_together() -> None:
 
     assert wait("tell me the time", 0.5) == wait("tell me the time", None) == 500
     assert wait("tell me the time", 0.97) == 250
-    assert wait("tell me the time", 0.03) == 1250
+    assert wait("tell me the time", 0.03) == 1500
     assert 250 < wait("tell me the time", 0.7) < 500
-    assert 250 < wait("i would like the", 0.98) < 1250
+    assert 250 < wait("i would like the", 0.98) < 1500
     assert adjust("tell me the time", "en", 500, heard=0.95)[1] == COMPLETE
     assert adjust("tell me the time", "en", 500, heard=0.05)[1] == UNFINISHED
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("and", (1250, UNFINISHED)), ("thank you", (250, COMPLETE)), ("tell me the time", (500, SILENCE))],
+    [("and", (1500, UNFINISHED)), ("thank you", (250, COMPLETE)), ("tell me the time", (500, SILENCE))],
 )
 def test_the_wait_is_the_base_times_a_factor(text: str, expected: tuple[float, str]) -> None:
     assert adjust(text, "en", 500) == expected
@@ -281,5 +281,5 @@ def test_the_factors_are_the_callers() -> None:
 @given(st.text(max_size=80), st.sampled_from(["", "en", "de", "fr", "es", "it", "pt", "nl", "zh", "ja"]))
 def test_any_text_gets_a_wait_between_floor_and_ceiling(text: str, language: str) -> None:
     ms, reason = adjust(text, language, 500)
-    assert 250 <= ms <= 1250
+    assert 250 <= ms <= 1500
     assert reason in (COMPLETE, UNFINISHED, SILENCE)

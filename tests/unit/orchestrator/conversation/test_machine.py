@@ -155,8 +155,8 @@ def test_the_endpoint_counts_from_the_last_voiced_sample_not_from_the_end_that_t
     [
         ("what time is it", 0.5, "silence"),
         ("what time is it please", 0.25, "complete"),
-        ("I would like to", 1.25, "unfinished"),
-        ("my number is five five", 1.25, "unfinished"),
+        ("I would like to", 1.5, "unfinished"),
+        ("my number is five five", 1.5, "unfinished"),
     ],
 )
 def test_the_endpoint_is_nearer_when_complete_and_farther_when_unfinished(
@@ -970,7 +970,7 @@ def test_a_turn_that_was_cut_off_twice_is_not_a_third_time() -> None:
     assert scene.replies()[-1][1] == "well the thing is that it rains there"
 
 
-@pytest.mark.parametrize(("done", "wait"), [(0.99, 0.25), (0.5, 0.5), (0.01, 1.25)])
+@pytest.mark.parametrize(("done", "wait"), [(0.99, 0.25), (0.5, 0.5), (0.01, 1.5)])
 def test_an_ear_for_ends_makes_the_wait_shorter_or_longer(done: float, wait: float) -> None:
     scene = Scene()
     scene.starts(0)
