@@ -5,9 +5,9 @@ user's loudspeaker: what an interruption takes at least. The bare room hears, de
 
 One room is measured with LiveKit's own client, whose jitter buffer is a browser's. Several rooms at once are a program
 of Go's (`rooms/crew.py`), with one more that is LiveKit's own client; where the program cannot be built, all are, a
-process each. Users come before all else on the machine where that is allowed (SCHED_RR), as they have computers of their
-own; their figures count while their microphones are on time, which is printed. What fails is a row: the
-others still count.
+process each. Users come before all else on the machine where that is allowed (SCHED_RR), as they have computers of
+their own; their figures count while their microphones are on time, which is printed. What fails is a row: the others
+still count.
 """
 
 from __future__ import annotations

@@ -80,6 +80,12 @@ class Guests:
         self.crew: Crew | None = None
         self.guests: list[Guest] = []
         self.faults: list[str] = []
+        # Made before anybody is in a room: it takes a core for a while, which the rooms would remember.
+        self._words = _words(plan.scene)
+        self._quiet = crowd.quiet_room()
+        self._sdk = None if plan.program else _with_sdk()
+        numbers = range(plan.first, plan.first + plan.rooms) if plan.scene in ("duplex", "bare") else ()
+        self._talking = [crowd.talking(seed=number) for number in numbers]
 
     async def run(self) -> None:
         plan = self.plan
@@ -134,18 +140,16 @@ class Guests:
         except Lost:
             await guest.leave()
             raise
-        guest.surround(crowd.quiet_room())
+        guest.surround(self._quiet)
         return guest
 
     def _new(self, number: int) -> Guest:
         plan = self.plan
-        if self.crew is not None:
-            phase_s = FRAME_S * (number - plan.first) / plan.rooms
-            return self.crew.member(self._start(), clock=time.monotonic, coarse=plan.coarse, phase_s=phase_s)
-        from benchmarks.rooms.sdk import SdkGuest  # LiveKit's library, where it is needed
-
-        block_ms = 20 if plan.coarse else 10
-        return SdkGuest(self._start(), clock=time.monotonic, keep_messages=not plan.coarse, block_ms=block_ms)
+        if self._sdk is not None:
+            return self._sdk(plan, self._start())
+        assert self.crew is not None
+        phase_s = FRAME_S * (number - plan.first) / plan.rooms
+        return self.crew.member(self._start(), clock=time.monotonic, coarse=plan.coarse, phase_s=phase_s)
 
     def _start(self) -> m.SessionStart:
         if self.plan.scene == "barge":
@@ -210,8 +214,8 @@ class Guests:
                 scenes.endless(guest)
             # Who speaks before a reply has begun withdraws it.
             await asyncio.sleep(BEGUN_S)
-        for number, guest in enumerate(self.guests, plan.first):
-            guest.surround(crowd.talking(seed=number))
+        for guest, talking in zip(self.guests, self._talking, strict=False):  # not everybody may have got in
+            guest.surround(talking)
         await asyncio.sleep(plan.warm_s)
         crowd.say_line(event="begin")
         began = time.monotonic()
@@ -226,9 +230,9 @@ class Guests:
 
     async def _barge_ins(self) -> dict[str, object]:
         plan, rng = self.plan, random.Random(2)
-        words = [speech.say(text, voice) for text in ("no", "wait", "hold on") for voice in ("en-us", "en-gb")]
+        said, times, play_s = self._words, plan.times, plan.play_s
         parts = [
-            scenes.barge_in_often(g, words, plan.times, random.Random(rng.random()), plan.play_s, watched_s=WATCHED_S)
+            scenes.barge_in_often(g, said, times, random.Random(rng.random()), play_s, watched_s=WATCHED_S)
             for g in self.guests
         ]
         results = await asyncio.gather(*parts, return_exceptions=True)
@@ -241,10 +245,9 @@ class Guests:
 
     async def _responses(self, guest: Guest, found: list[float]) -> None:
         """From the last voiced sample to the reply's first sound, less the endpointing."""
-        pcm = speech.say("tell me about the weather", "en-us")
         for _ in range(self.plan.times):
             before = len(guest.log.first_sound_s)
-            said = await scenes.say_all(guest, pcm)
+            said = await scenes.say_all(guest, self._words[0])
             sounds = sorted(at for at in guest.log.first_sound_s.values() if at >= said.ended_s)
             if len(guest.log.first_sound_s) > before and sounds:
                 found.append((sounds[0] - said.ended_s) * 1000 - ENDPOINT_MS)
@@ -252,12 +255,11 @@ class Guests:
     async def _echoes(self, guest: Guest, found: list[float]) -> None:
         """From a sound at the microphone until it is heard again, said again by somebody else in the room."""
         await self._somebody(guest)
-        tone = speech.synthetic_speech(0.1)
         rng = random.Random(3)
         for number in range(1, self.plan.times + 1):
             await asyncio.sleep(0.4 + rng.random() * 0.1)
             guest.expect(number)
-            said = guest.say(tone, offset=rng.randrange(320))
+            said = guest.say(self._words[0], offset=rng.randrange(320))
             try:
                 await guest.until(lambda n=number: n in guest.log.first_sound_s, "the echo", 3.0)  # type: ignore[misc]
             except Lost:
@@ -265,6 +267,30 @@ class Guests:
                     raise
                 continue
             found.append((guest.log.first_sound_s[number] - said.began_s) * 1000)
+
+
+def _words(scene: str) -> list[bytes]:
+    """What users say in it."""
+    match scene:
+        case "barge":
+            return [speech.say(text, voice) for text in ("no", "wait", "hold on") for voice in ("en-us", "en-gb")]
+        case "response":
+            return [speech.say("tell me about the weather", "en-us")]
+        case "echo":
+            return [speech.synthetic_speech(0.1)]
+        case _:
+            return []
+
+
+def _with_sdk() -> Callable[[Plan, m.SessionStart], Guest]:
+    """Loads LiveKit's own client."""
+    from benchmarks.rooms.sdk import SdkGuest
+
+    def make(plan: Plan, start: m.SessionStart) -> Guest:
+        block_ms = 20 if plan.coarse else 10
+        return SdkGuest(start, clock=time.monotonic, keep_messages=not plan.coarse, block_ms=block_ms)
+
+    return make
 
 
 def come_first() -> None:
@@ -276,9 +302,10 @@ def come_first() -> None:
 
 def main() -> None:
     plan = msgspec.json.decode(sys.argv[1], type=Plan)
+    guests = Guests(plan)
     come_first()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(Guests(plan).run())
+        runner.run(guests.run())
 
 
 if __name__ == "__main__":

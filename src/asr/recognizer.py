@@ -22,21 +22,26 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Partial:
-    """What was understood so far. The first `stable` code points of `text` will not change (0: no promise)."""
+    """What was understood so far. The first `stable` code points of `text` will not change (0: no promise).
+
+    `language`: what is spoken, where it was to be detected and is sure by now; else empty.
+    """
 
     utterance: int
     text: str
     stable: int = 0
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Final:
-    """The end of an utterance; empty `text` means that there were no words."""
+    """The end of an utterance; empty `text` means that there were no words. `language` as in `Partial`."""
 
     utterance: int
     text: str
     confidence: float = 0.0
     words: tuple[Word, ...] = ()
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -228,7 +228,13 @@ class _Session:
         self.phrases = config.phrases
         self.language = "" if config.language == ANY else config.language
         """As given, or once it was detected for sure."""
+        self._given = bool(self.language)
         self._live: set[_Utterance] = set()
+
+    @property
+    def detected(self) -> str:
+        """What was detected for sure, if that was wanted."""
+        return "" if self._given else self.language
 
     def begin_nowait(self, utterance: int, sample: int, sink: Sink) -> _Utterance:
         made = _Utterance(self, utterance, sample, sink)
@@ -317,7 +323,7 @@ class _Utterance:
         news = (self._agreement.text, self._agreement.stable)
         if news != self._said and (news[0] or self._said[0]):
             self._said = news
-            self._sink(Partial(self._utterance, *news))
+            self._sink(Partial(self._utterance, *news, self.session.detected))
 
     def _learn(self, said: Transcript, words: list[Heard]) -> None:
         """A language that was detected for sure is the session's from now on."""
@@ -332,9 +338,8 @@ class _Utterance:
         text = self._agreement.text
         self._close()
         sure = sum(w.confidence for w in heard) / len(heard) if heard else 0.0
-        self._sink(
-            Final(self._utterance, text, sure, tuple(Word(w.text.strip(), w.start, w.end, w.confidence) for w in heard))
-        )
+        words_ = tuple(Word(w.text.strip(), w.start, w.end, w.confidence) for w in heard)
+        self._sink(Final(self._utterance, text, sure, words_, self.session.detected))
 
     def _close(self) -> None:
         self._live = False

@@ -83,7 +83,7 @@ def news(item: News) -> pb.RecognizeResponse:
     match item:
         case Partial():
             return pb.RecognizeResponse(
-                partial=pb.Partial(utterance=item.utterance, text=item.text, stable=item.stable)
+                partial=pb.Partial(utterance=item.utterance, text=item.text, stable=item.stable, language=item.language)
             )
         case Final():
             words = [
@@ -91,7 +91,13 @@ def news(item: News) -> pb.RecognizeResponse:
                 for w in item.words
             ]
             return pb.RecognizeResponse(
-                final=pb.Final(utterance=item.utterance, text=item.text, confidence=item.confidence, words=words)
+                final=pb.Final(
+                    utterance=item.utterance,
+                    text=item.text,
+                    confidence=item.confidence,
+                    words=words,
+                    language=item.language,
+                )
             )
         case Failed():
             error = item.error

@@ -207,9 +207,12 @@ class State(Struct, frozen=True, kw_only=True, tag="state"):
 
 
 class Transcript(Struct, frozen=True, kw_only=True, tag="transcript"):
+    """`language`: what the user was found to speak, once it is sure; empty where that was not to be detected."""
+
     utterance: int
     text: str
     final: bool
+    language: str = ""
 
 
 class TurnEnded(Struct, frozen=True, kw_only=True, tag="turn_ended"):

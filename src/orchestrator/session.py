@@ -41,7 +41,7 @@ from orchestrator.reply import ReplyHooks, ReplyProgress, ReplyTask
 from orchestrator.responders.client import ClientResponder
 from orchestrator.turn_ear import TurnEar
 from orchestrator.uplink import Uplink
-from orchestrator.wishes import changed_choice, changed_policy, clean_text, settled_choice
+from orchestrator.wishes import changed_choice, changed_policy, clean_text, detected_choice, settled_choice
 
 log = logs.get_logger("session")
 
@@ -105,6 +105,8 @@ class Session:
         self._unsaid = 0
         self._deaf = ""
         """The language that the client is to be told nobody hears."""
+        self._detected = ""
+        """What the user was found to speak, where that was to be detected."""
         self._reply: asyncio.Task[None] | None = None
         self._progress: ReplyProgress | None = None
         self._task: ReplyTask | None = None
@@ -336,6 +338,7 @@ class Session:
                 todo = self._machine.handle_timer(now)
             else:
                 event = self._over_what(event)
+                self._learn(event)
                 self._note(event, now)
                 todo = self._machine.handle(event, now)
                 if isinstance(event, e.SpeechEnded):
@@ -365,6 +368,16 @@ class Session:
         if isinstance(event, e.SpeechStarted | e.PartialHeard | e.FinalHeard):
             return replace(event, playing=self._downlink.playing())
         return event
+
+    def _learn(self, event: e.Event) -> None:
+        """What the user speaks, once the recogniser is sure of it: what is said is read, and answered, in that."""
+        language = event.language if isinstance(event, e.PartialHeard | e.FinalHeard) else ""
+        if language in ("", self._detected) or self._choice.heard != ANY:
+            return
+        self._detected = language
+        self._choice = self._answering(self._choice)
+        self._policy = replace(self._policy, language=language)
+        self._tell_policy(another=False)
 
     def _note(self, event: e.Event, now: float) -> None:
         """What the turn's log line wants to know, and the end of the reply's task."""
@@ -419,7 +432,14 @@ class Session:
                     self._synth.release_nowait()
                 self._tell(m.State(state=cast("Any", command.state)))
             case c.TellTranscript():
-                self._tell(m.Transcript(utterance=command.utterance, text=command.text, final=command.final))
+                self._tell(
+                    m.Transcript(
+                        utterance=command.utterance,
+                        text=command.text,
+                        final=command.final,
+                        language=self._detected,
+                    )
+                )
             case c.TellTurnEnded():
                 self._turn_log.ended(command, now)
                 if isinstance(self._responder, ClientResponder):
@@ -572,10 +592,28 @@ class Session:
         return choice
 
     def _changed(self, choice: VoiceChoice, wish: m.SessionUpdate | Adjust) -> VoiceChoice:
-        return settled_choice(changed_choice(choice, wish), self._services.usual, self._services.workers.language_of)
+        if self._detected and wish.voice is not None:
+            choice = replace(choice, language="")  # it followed what was detected; a voice has its own
+        changed = changed_choice(choice, wish)
+        return self._answering(settled_choice(changed, self._services.usual, self._services.workers.language_of))
+
+    def _answering(self, choice: VoiceChoice) -> VoiceChoice:
+        """`choice` in the language that the user was found to speak, where somebody speaks it."""
+        if choice.heard != ANY or not self._detected:
+            return choice
+        workers = self._services.workers
+        found = detected_choice(choice, self._services.usual, self._detected, workers.language_of)
+        try:
+            workers.check_voice(found)
+        except AntiphonError as error:
+            log.info("language_unspoken", session=self.id, language=self._detected, reason=error.reason)
+            return choice
+        return found
 
     def _choose(self, choice: VoiceChoice) -> None:
         """From the next turn; a language and an ear from the next utterance."""
+        if choice.heard != ANY:
+            self._detected = ""
         if (choice.heard, choice.ear) != (self._choice.heard, self._choice.ear):
             self._ears.hear_nowait(choice.heard, choice.ear)
             self._deaf = choice.heard
@@ -643,7 +681,7 @@ class Session:
         self._choose(choice)
         if update.instructions is not None:
             self._instructions = update.instructions
-        self._policy = replace(changed_policy(self._policy, update), language=choice.language)
+        self._policy = replace(changed_policy(self._policy, update), language=self._detected or choice.language)
         self._tell_policy(another=another)
 
     def _policy_for(self, responder: Responder) -> Policy:

@@ -127,12 +127,12 @@ def utterance_cancel(utterance: int) -> rec.RecognizeRequest:
 
 def partial(response: rec.RecognizeResponse) -> Partial:
     p = response.partial
-    return Partial(p.utterance, p.text, p.stable)
+    return Partial(p.utterance, p.text, p.stable, p.language)
 
 
 def final(response: rec.RecognizeResponse) -> Final:
     f = response.final
-    return Final(f.utterance, f.text, f.confidence)
+    return Final(f.utterance, f.text, f.confidence, language=f.language)
 
 
 def utterance_error(response: rec.RecognizeResponse) -> AntiphonError:

@@ -9,7 +9,7 @@ from unicodedata import category
 
 from base.audio import AudioFormat
 from base.errors import BadRequest
-from base.language import ANY
+from base.language import ANY, matches
 from orchestrator import messages as m
 from orchestrator.conversation.policy import Policy
 from orchestrator.ports import Adjust, VoiceChoice
@@ -72,6 +72,19 @@ def settled_choice(choice: VoiceChoice, usual: VoiceChoice, language_of: Callabl
     voice = choice.voice or (usual.voice if language == usual.language else "")
     hears = choice.hears or ("" if choice.language else usual.hears)
     return replace(choice, model=choice.model or usual.model, voice=voice, language=language, hears=hears)
+
+
+def detected_choice(
+    choice: VoiceChoice, usual: VoiceChoice, detected: str, language_of: Callable[[str, str], str]
+) -> VoiceChoice:
+    """`choice` for a user who turned out to speak `detected`: that is what they are answered in.
+
+    A voice that they asked for stays, and speaks it if it can; the usual one gives way to one of that language.
+    """
+    if choice.voice and choice.voice != usual.voice:
+        return replace(choice, language=language_of(choice.voice, detected))
+    speaks = bool(usual.voice) and matches(detected, language_of(usual.voice, detected))
+    return replace(choice, language=detected, voice=usual.voice if speaks else "")
 
 
 def changed_policy(policy: Policy, wish: m.SessionStart | m.SessionUpdate) -> Policy:

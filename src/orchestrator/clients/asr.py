@@ -243,10 +243,11 @@ class EarsClient:
             case "partial":
                 partial = wire.partial(response)
                 if partial.utterance in self._live:
-                    self._post(PartialHeard(partial.utterance, partial.text, partial.stable))
+                    self._post(PartialHeard(partial.utterance, partial.text, partial.stable, language=partial.language))
             case "final":
                 final = wire.final(response)
-                live, heard = self._live.get(final.utterance), FinalHeard(final.utterance, final.text, final.confidence)
+                live = self._live.get(final.utterance)
+                heard = FinalHeard(final.utterance, final.text, final.confidence, language=final.language)
                 if live is None:
                     pass
                 elif live.ended is None:

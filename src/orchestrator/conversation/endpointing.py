@@ -3,7 +3,8 @@
 A sentence that is over ("what time is it, please") is answered sooner; one that is not ("I would like a", "because",
 "my number is four one five") gets more time. Word lists are data per language (`endings`); in a language without data
 only punctuation counts, which some recognisers give. A full stop is weak evidence: recognisers such as Whisper put one
-after fragments too. So words that show something outweigh it, and so does what is usual for this user.
+after fragments too. So it counts after many words only, words that show something outweigh it, and so does what is usual
+for this user.
 
 What the words tell is one probability that the user is done; a model may tell another by ear (`ports.TurnDetector`).
 Together they give the wait, between a floor and a ceiling, around what is usual for this user (`pauses`).
@@ -23,7 +24,7 @@ QUESTION = "question"
 SENTENCE = "sentence"
 """Long enough to be a whole one, and shows no open end."""
 STOPPED = "stopped"
-"""The recogniser put a full stop, and the words show no open end."""
+"""The recogniser put a full stop after enough words, and they show no open end."""
 UNFINISHED = "unfinished"
 SILENCE = "silence"
 
@@ -39,7 +40,7 @@ _DIALLED = 7
 _QUESTION_WORDS = 4
 """A question has so many words at least: "what is the" does not."""
 _SENTENCE_WORDS = 6
-"""In a language without spaces none is known to have so many."""
+"""A sentence has. In a language without spaces none is known to: there its full stop counts after any."""
 _LED = 6
 """A number is looked for so many words after what announces it."""
 
@@ -92,7 +93,8 @@ def read(text: str, language: str) -> str:
     if end.endswith(("?", "!", "？", "！")):
         return COMPLETE
     endings = ENDINGS.get(primary(language))
-    stop = end.endswith((".", "。"))
+    enough = len(text.split()) >= _SENTENCE_WORDS
+    stop = end.endswith("。") or (enough and end.endswith("."))
     if endings is None:
         return STOPPED if stop else SILENCE
     if reading := _shown(found, endings):
@@ -103,7 +105,7 @@ def read(text: str, language: str) -> str:
         return SILENCE
     if stop:
         return STOPPED
-    return SENTENCE if len(text.split()) >= _SENTENCE_WORDS else SILENCE
+    return SENTENCE if enough else SILENCE
 
 
 def _shown(found: Sequence[str], endings: Endings) -> str:

@@ -49,21 +49,27 @@ class SpeechEnded:
 
 @dataclass(frozen=True, slots=True)
 class PartialHeard:
+    """`language`: what is spoken, where it was to be detected and is sure by now; else empty."""
+
     utterance: int
     text: str
     stable: int = 0
     playing: Playing | None = None
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class FinalHeard:
-    """`text` is empty when there were no words. `dismissed`: it was no speech at all."""
+    """`text` is empty when there were no words. `dismissed`: it was no speech at all. `language` as in
+    `PartialHeard`.
+    """
 
     utterance: int
     text: str
     confidence: float = 0.0
     dismissed: bool = False
     playing: Playing | None = None
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)

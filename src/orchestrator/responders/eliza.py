@@ -11,6 +11,7 @@ import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from base.language import primary
 from orchestrator.conversation.commands import Cause
 from orchestrator.conversation.history import Item, Role
 from orchestrator.ports import Context, Delta, Done, Text
@@ -208,10 +209,11 @@ class ElizaResponder:
     early = True
 
     async def reply(self, history: tuple[Item, ...], context: Context) -> AsyncIterator[Delta]:
+        language = "" if primary(context.language) in ("", "en") else "en"
         if context.cause is Cause.GREETING:
-            yield Text("Hello. I am here to listen. What is on your mind?")
+            yield Text("Hello. I am here to listen. What is on your mind?", language)
         else:
-            yield Text(answer(history))
+            yield Text(answer(history), language)
         yield Done()
 
     async def warm(self) -> None:

@@ -335,14 +335,16 @@ class StateChange(_message.Message):
     def __init__(self, state: _Optional[_Union[SessionState, str]] = ...) -> None: ...
 
 class Transcript(_message.Message):
-    __slots__ = ("utterance", "text", "final")
+    __slots__ = ("utterance", "text", "final", "language")
     UTTERANCE_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     FINAL_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     utterance: int
     text: str
     final: bool
-    def __init__(self, utterance: _Optional[int] = ..., text: _Optional[str] = ..., final: _Optional[bool] = ...) -> None: ...
+    language: str
+    def __init__(self, utterance: _Optional[int] = ..., text: _Optional[str] = ..., final: _Optional[bool] = ..., language: _Optional[str] = ...) -> None: ...
 
 class TurnEnded(_message.Message):
     __slots__ = ("turn", "transcript", "reason")

@@ -90,26 +90,30 @@ class Word(_message.Message):
     def __init__(self, text: _Optional[str] = ..., start_sample: _Optional[int] = ..., end_sample: _Optional[int] = ..., confidence: _Optional[float] = ...) -> None: ...
 
 class Partial(_message.Message):
-    __slots__ = ("utterance", "text", "stable")
+    __slots__ = ("utterance", "text", "stable", "language")
     UTTERANCE_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     STABLE_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     utterance: int
     text: str
     stable: int
-    def __init__(self, utterance: _Optional[int] = ..., text: _Optional[str] = ..., stable: _Optional[int] = ...) -> None: ...
+    language: str
+    def __init__(self, utterance: _Optional[int] = ..., text: _Optional[str] = ..., stable: _Optional[int] = ..., language: _Optional[str] = ...) -> None: ...
 
 class Final(_message.Message):
-    __slots__ = ("utterance", "text", "confidence", "words")
+    __slots__ = ("utterance", "text", "confidence", "words", "language")
     UTTERANCE_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
     WORDS_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     utterance: int
     text: str
     confidence: float
     words: _containers.RepeatedCompositeFieldContainer[Word]
-    def __init__(self, utterance: _Optional[int] = ..., text: _Optional[str] = ..., confidence: _Optional[float] = ..., words: _Optional[_Iterable[_Union[Word, _Mapping]]] = ...) -> None: ...
+    language: str
+    def __init__(self, utterance: _Optional[int] = ..., text: _Optional[str] = ..., confidence: _Optional[float] = ..., words: _Optional[_Iterable[_Union[Word, _Mapping]]] = ..., language: _Optional[str] = ...) -> None: ...
 
 class UtteranceError(_message.Message):
     __slots__ = ("utterance", "code", "reason", "message", "retry_after_ms")
