@@ -3,8 +3,8 @@
 A sentence that is over ("what time is it, please") is answered sooner; one that is not ("I would like a", "because",
 "my number is four one five") gets more time. Word lists are data per language (`endings`); in a language without data
 only punctuation counts, which some recognisers give. A full stop is weak evidence: recognisers such as Whisper put one
-after fragments too. So it counts after many words only, words that show something outweigh it, and so does what is usual
-for this user.
+after fragments too. So it counts after many words only, words that show something outweigh it, and so does what is
+usual for this user.
 
 What the words tell is one probability that the user is done; a model may tell another by ear (`ports.TurnDetector`).
 Together they give the wait, between a floor and a ceiling, around what is usual for this user (`pauses`).

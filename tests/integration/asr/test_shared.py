@@ -145,7 +145,13 @@ async def test_a_language_that_was_detected_for_sure_is_kept_for_the_session(tmp
         await user.hear(2, "ja ja ja ja ja")
         await user.hear(3, "one")
         await User(ears).hear(1, "one")
-    assert [line.split()[1] for line in log.read_text().splitlines() if line.endswith("True")] == ["-", "-", "de", "-"]
+        finals = [n for number in (1, 2, 3) for n in user.news[number] if isinstance(n, Final)]
+        assert [final.language for final in finals] == ["", "de", "de"]
+        given = User(ears, language="de")
+        await given.hear(1, "ja ja ja ja ja")
+        assert {n.language for n in given.news[1] if isinstance(n, Final)} == {""}, "nothing was to be detected"
+    decoded = [line.split()[1] for line in log.read_text().splitlines() if line.endswith("True")]
+    assert decoded == ["-", "-", "de", "-", "de"]
 
 
 async def test_a_language_that_the_model_lacks_is_refused() -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from asr.recognizer import RecognizerConfig
 from asr.shared import SharedEars
-from orchestrator.messages import Notice, SessionUpdate, TurnEnded
+from orchestrator.messages import Notice, SessionUpdate, Transcript, TurnEnded, TurnFinished
 from tests.support import whisper_models
 from tests.support.house import house
 from tests.support.user import user
+from tts_workers.engine import Audio, Mark, Request
+from tts_workers.engines.sine import SineModel
 
 pytestmark = pytest.mark.integration
 
@@ -28,6 +31,14 @@ async def test_any_language_is_detected(tmp_path: Path, monkeypatch: pytest.Monk
         return opens(self, config)
 
     monkeypatch.setattr(SharedEars, "open", noted)
+    spoken: list[str] = []
+    speaks = SineModel.synthesize
+
+    def noted_too(self: SineModel, request: Request) -> Iterator[Audio | Mark]:
+        spoken.append(request.language)
+        return speaks(self, request)
+
+    monkeypatch.setattr(SineModel, "synthesize", noted_too)
     model = whisper_models.build(tmp_path / "tiny", multilingual=True, lead=1)
     usual = {} if by_session else {"language": "*"}
     async with house(asr=0, tts_settings=FAST, responder="echo", detector="webrtc", **usual) as here:
@@ -38,10 +49,14 @@ async def test_any_language_is_detected(tmp_path: Path, monkeypatch: pytest.Monk
             assert u.session.started.language == "en"
             await u.microphone.say(whisper_models.in_a_room("ja nein gut"))
             assert (await u.wait(TurnEnded)).transcript == "ja nein gut"
+            assert (await u.wait(TurnFinished)).reason == "complete"
+            assert u.all(Transcript)[-1].language == "de"
+            assert spoken[-1] == "de", "who speaks German is answered in German"
             u.session.send(SessionUpdate(language="de"))
             await u.microphone.say(whisper_models.in_a_room("ja nein gut"))
             assert (await u.wait(TurnEnded)).transcript == "ja nein gut"
             assert asked == ["*", "de"]
+            assert u.all(Transcript)[-1].language == "", "nothing is to be detected any more"
             assert not u.all(Notice)
 
 

@@ -1,9 +1,18 @@
+from dataclasses import replace
+
 import pytest
 
 from orchestrator.conversation.policy import Policy
 from orchestrator.messages import Endpointing, SessionStart, SessionUpdate
 from orchestrator.ports import Adjust, VoiceChoice
-from orchestrator.wishes import changed_choice, changed_policy, clean_text, settled_choice, usual_choice
+from orchestrator.wishes import (
+    changed_choice,
+    changed_policy,
+    clean_text,
+    detected_choice,
+    settled_choice,
+    usual_choice,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -79,6 +88,26 @@ def test_any_language_is_one_to_hear_and_leaves_what_is_spoken() -> None:
     again = settled(changed_choice(french, SessionUpdate(language="*")))
     assert (again.language, again.heard) == ("fr", "*")
     assert settled(changed_choice(again, SessionUpdate(language=""))).heard == "de"
+
+
+def test_who_turns_out_to_speak_german_is_answered_in_it() -> None:
+    own = {"ann": "en", "jo": "de-CH"}
+
+    def language_of(voice: str, language: str) -> str:
+        return language if own.get(voice, language).startswith(language) else own[voice]
+
+    usual = VoiceChoice(voice="ann", language="en")
+    heard = VoiceChoice(voice="ann", language="en", hears="*", rate=1.2)
+    assert detected_choice(heard, usual, "de", language_of) == replace(heard, voice="", language="de")
+    assert detected_choice(heard, usual, "en", language_of) == heard
+    for_all = replace(usual, voice="many")
+    assert detected_choice(replace(heard, voice="many"), for_all, "de", language_of).voice == "many", "it speaks both"
+    asked = replace(heard, voice="jo")
+    assert detected_choice(asked, usual, "de", language_of) == replace(asked, language="de")
+    assert detected_choice(asked, usual, "fr", language_of) == replace(asked, language="de-CH"), (
+        "a voice asked for stays"
+    )
+    assert detected_choice(VoiceChoice(hears="*"), VoiceChoice(), "de", language_of).language == "de"
 
 
 def test_an_operator_may_leave_the_language_open() -> None:
