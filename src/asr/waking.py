@@ -46,7 +46,8 @@ class WakingJudge:
             self._kept = self._kept[-_WAKE * self._size :]
             if not sounding:
                 return 0.0
-            self._judge.reset()
+            if len(self._kept) == _WAKE * self._size:  # else it has only just fallen asleep, and has missed nothing
+                self._judge.reset()
         if len(self._kept) >= self._size * (1 + steady):
             whole = len(self._kept) // self._size * self._size
             windows, self._kept = self._kept[:whole], self._kept[whole:]

@@ -95,3 +95,20 @@ def test_while_somebody_is_known_to_speak_it_hears_two_windows_at_a_time(judge):
     assert judge.calls[before + 10 :] == [1] * 5
     stream = bytes(3 * WINDOW - FRAME) + b"".join(frame(number) for number in range(48))
     assert b"".join(judge.windows) == stream[: len(judge.windows) * WINDOW]
+
+
+@pytest.mark.parametrize("sounding", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("quiet", range(24, 30))
+def test_woken_soon_after_it_fell_asleep_it_has_missed_nothing(judge, sounding, quiet):
+    waking = WakingJudge(judge)
+    feed(waking, range(50), sounding=False)
+    feed(waking, range(50, 50 + sounding), sounding=True)
+    end = 50 + sounding + quiet
+    feed(waking, range(50 + sounding, end), sounding=False)
+    feed(waking, range(end, end + 2), sounding=True)
+    heard = b"".join(judge.windows)
+    stream = b"".join(frame(number) for number in range(end + 2))
+    at = stream.rfind(heard[-WINDOW:])
+    assert stream[:at].endswith(heard[:-WINDOW])
+    assert at + WINDOW > len(stream) - WINDOW
+    assert len(heard) >= 3 * WINDOW
