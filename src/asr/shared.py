@@ -228,12 +228,12 @@ class _Session:
         self.phrases = config.phrases
         self.language = "" if config.language == ANY else config.language
         """As given, or once it was detected for sure."""
-        self._given = bool(self.language)
+        self._given = bool(self.language) or not ears.info.detection
         self._live: set[_Utterance] = set()
 
     @property
     def detected(self) -> str:
-        """What was detected for sure, if that was wanted."""
+        """What was detected for sure, if that was wanted; a model of one language detects nothing."""
         return "" if self._given else self.language
 
     def begin_nowait(self, utterance: int, sample: int, sink: Sink) -> _Utterance:

@@ -18,7 +18,7 @@ from typing import Any, cast
 from asr.vad import FrameVad
 from base import log as logs
 from base.errors import AntiphonError
-from base.language import ANY
+from base.language import ANY, matches
 from orchestrator import messages as m
 from orchestrator.cancellation import is_cancelled
 from orchestrator.clients.asr import EarsClient
@@ -338,9 +338,9 @@ class Session:
                 todo = self._machine.handle_timer(now)
             else:
                 event = self._over_what(event)
-                self._learn(event)
+                todo = self._learn(event, now)
                 self._note(event, now)
-                todo = self._machine.handle(event, now)
+                todo += self._machine.handle(event, now)
                 if isinstance(event, e.SpeechEnded):
                     self._judge_nowait(event.utterance)
             for command in todo:
@@ -354,7 +354,7 @@ class Session:
             return
         if self._judging is not None:
             self._judging.cancel()
-        said = Said(self._machine.said, self._choice.language, self._uplink.heard)
+        said = Said(self._machine.said, self._detected or self._choice.language, self._uplink.heard)
         self._judging = self._tasks.create_task(self._judge(ear, utterance, said))
 
     async def _judge(self, ear: TurnEar, utterance: int, said: Said) -> None:
@@ -367,17 +367,25 @@ class Session:
         """News of speech, with what the loudspeaker says meanwhile."""
         if isinstance(event, e.SpeechStarted | e.PartialHeard | e.FinalHeard):
             return replace(event, playing=self._downlink.playing())
+        if isinstance(event, e.PolicyChanged):
+            return replace(event, policy=self._told_policy)  # what was learnt while it waited overtook it
         return event
 
-    def _learn(self, event: e.Event) -> None:
-        """What the user speaks, once the recogniser is sure of it: what is said is read, and answered, in that."""
+    def _learn(self, event: e.Event, now: float) -> list[c.Command]:
+        """What the user speaks, once the recogniser is sure of it: what is said is read, and answered, in that.
+
+        The machine knows before it takes the event: an answer that was begun early in another language is dropped.
+        """
         language = event.language if isinstance(event, e.PartialHeard | e.FinalHeard) else ""
         if language in ("", self._detected) or self._choice.heard != ANY:
-            return
+            return []
         self._detected = language
         self._choice = self._answering(self._choice)
+        if not matches(language, self._choice.language):
+            log.info("language_unspoken", session=self.id, language=language)
         self._policy = replace(self._policy, language=language)
-        self._tell_policy(another=False)
+        self._told_policy = self._policy_for(self._responder)
+        return self._machine.handle(e.PolicyChanged(self._told_policy, another=False), now)
 
     def _note(self, event: e.Event, now: float) -> None:
         """What the turn's log line wants to know, and the end of the reply's task."""
@@ -514,6 +522,7 @@ class Session:
         assert self._tasks is not None
         turn = command.turn
         self._cancel_reply()
+        self._choice = self._answering(self._choice)  # voices come and go
         self._downlink.begin_nowait(turn)
         self._synth.prepare_nowait(self._choice)
         progress = ReplyProgress(lambda: self._downlink.wait_heard(turn), lambda: self._loads(turn))
@@ -598,17 +607,14 @@ class Session:
         return self._answering(settled_choice(changed, self._services.usual, self._services.workers.language_of))
 
     def _answering(self, choice: VoiceChoice) -> VoiceChoice:
-        """`choice` in the language that the user was found to speak, where somebody speaks it."""
+        """`choice` in the language that the user was found to speak; where nobody speaks it now, in the usual one."""
         if choice.heard != ANY or not self._detected:
             return choice
-        workers = self._services.workers
-        found = detected_choice(choice, self._services.usual, self._detected, workers.language_of)
-        try:
-            workers.check_voice(found)
-        except AntiphonError as error:
-            log.info("language_unspoken", session=self.id, language=self._detected, reason=error.reason)
-            return choice
-        return found
+        usual, workers = self._services.usual, self._services.workers
+        found = detected_choice(choice, usual, self._detected, workers.language_of)
+        if workers.can_speak(found):
+            return found
+        return settled_choice(replace(choice, language=""), usual, workers.language_of)
 
     def _choose(self, choice: VoiceChoice) -> None:
         """From the next turn; a language and an ear from the next utterance."""

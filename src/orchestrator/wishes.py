@@ -79,10 +79,15 @@ def detected_choice(
 ) -> VoiceChoice:
     """`choice` for a user who turned out to speak `detected`: that is what they are answered in.
 
-    A voice that they asked for stays, and speaks it if it can; the usual one gives way to one of that language.
+    A voice that they asked for stays, and speaks it if it can; the usual one gives way to one of that language. What is
+    spoken as it is, of whatever region, stays.
     """
+    if choice.language and matches(detected, choice.language):
+        return choice
     if choice.voice and choice.voice != usual.voice:
         return replace(choice, language=language_of(choice.voice, detected))
+    if usual.language and matches(detected, usual.language):
+        return replace(choice, language=usual.language, voice=usual.voice)
     speaks = bool(usual.voice) and matches(detected, language_of(usual.voice, detected))
     return replace(choice, language=detected, voice=usual.voice if speaks else "")
 

@@ -21,7 +21,7 @@ from tests.support.transcribers import sound
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).resolve().parents[3]
-INFO = RecognizerInfo("levels", ("en", "de"), "Apache-2.0", phrases=True)
+INFO = RecognizerInfo("levels", ("en", "de"), "Apache-2.0", phrases=True, detection=True)
 FACTORY = "tests.support.transcribers:LevelTranscriber"
 PIECE = 3_200
 LIMIT_S = 30.0
@@ -135,6 +135,14 @@ async def test_phrases_and_language_of_a_session_reach_the_model(tmp_path: Path)
         await User(ears).hear(1, "one")
         await User(ears, language="*").hear(1, "one")
     assert log.read_text().splitlines() == ["0.25 de-AT one,two True", "0.25 - - True", "0.25 - - True"]
+
+
+async def test_a_model_of_one_language_detects_none() -> None:
+    info = RecognizerInfo("levels", ("en",), "Apache-2.0")
+    async with shared_ears(SharedSpec(info, FACTORY), SharedLimits()) as ears:
+        user = User(ears, language="*")
+        await user.hear(1, "one two one two one two one two")
+        assert {n.language for n in user.news[1] if isinstance(n, Partial | Final)} == {""}
 
 
 async def test_a_language_that_was_detected_for_sure_is_kept_for_the_session(tmp_path: Path) -> None:

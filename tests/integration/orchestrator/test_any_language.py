@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from asr.recognizer import RecognizerConfig
+from asr.recognizer import Final, RecognizerConfig
 from asr.shared import SharedEars
-from orchestrator.messages import Notice, SessionUpdate, Transcript, TurnEnded, TurnFinished
+from orchestrator import wire
+from orchestrator.messages import Endpointing, Notice, SessionUpdate, Transcript, TurnEnded, TurnFinished
 from tests.support import whisper_models
 from tests.support.house import house
 from tests.support.user import user
-from tts_workers.engine import Audio, Mark, Request
+from tts_workers.engine import Audio, EngineInfo, Mark, Request
+from tts_workers.engines import sine
 from tts_workers.engines.sine import SineModel
 
 pytestmark = pytest.mark.integration
@@ -21,8 +24,35 @@ pytestmark = pytest.mark.integration
 FAST = {"options": {"char_s": 0.02}}
 
 
+@pytest.fixture
+def spoken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The languages in which something was spoken."""
+    found: list[str] = []
+    speaks = SineModel.synthesize
+
+    def noted(self: SineModel, request: Request) -> Iterator[Audio | Mark]:
+        found.append(request.language)
+        return speaks(self, request)
+
+    monkeypatch.setattr(SineModel, "synthesize", noted)
+    return found
+
+
+@pytest.fixture
+def found_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Finals alone tell a language, and it is German."""
+    told = wire.final
+
+    def final(response: wire.RecognizeResponse) -> Final:
+        return replace(told(response), language="de")
+
+    monkeypatch.setattr(wire, "final", final)
+
+
 @pytest.mark.parametrize("by_session", [True, False], ids=["the session", "the operator"])
-async def test_any_language_is_detected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_session: bool) -> None:
+async def test_any_language_is_detected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoken: list[str], by_session: bool
+) -> None:
     asked: list[str] = []
     opens = SharedEars.open
 
@@ -31,14 +61,6 @@ async def test_any_language_is_detected(tmp_path: Path, monkeypatch: pytest.Monk
         return opens(self, config)
 
     monkeypatch.setattr(SharedEars, "open", noted)
-    spoken: list[str] = []
-    speaks = SineModel.synthesize
-
-    def noted_too(self: SineModel, request: Request) -> Iterator[Audio | Mark]:
-        spoken.append(request.language)
-        return speaks(self, request)
-
-    monkeypatch.setattr(SineModel, "synthesize", noted_too)
     model = whisper_models.build(tmp_path / "tiny", multilingual=True, lead=1)
     usual = {} if by_session else {"language": "*"}
     async with house(asr=0, tts_settings=FAST, responder="echo", detector="webrtc", **usual) as here:
@@ -66,3 +88,55 @@ async def test_where_nobody_tells_languages_apart_the_user_is_told_and_heard_all
         assert "apart" in (await u.wait(Notice, code="cannot_hear")).message
         await u.speaks()
         assert (await u.wait(TurnEnded)).transcript == "what time is it"
+
+
+@pytest.mark.usefixtures("found_late")
+async def test_an_answer_begun_early_in_another_language_than_was_detected_is_dropped(spoken: list[str]) -> None:
+    early = Endpointing(endpoint_ms=200, mode="fixed", early=True)
+    script = ("tell me a story please", "[[slow 0.7]] tell me a story please")
+    async with house(asr=0, tts_settings=FAST, final_ms=5000) as here:
+        await here.asr("asr0", script=script, script_languages=("en", "de"))
+        await here.wait_workers("tts0", "asr0")
+        async with user(here.url, speaks=True, language="de", endpointing=early) as u:
+            await u.speaks(1.6)
+            await u.finished()
+            await u.wait(TurnEnded)
+            u.session.send(SessionUpdate(language="en"))
+            u.session.send(SessionUpdate(language="*"))
+            before = len(spoken)
+            await u.speaks(1.6)
+            assert (await u.wait(TurnEnded)).transcript == "tell me a story please"
+            finished = await u.finished()
+            assert (finished.heard, finished.reason) == ("tell me a story please", "complete")
+            assert u.all(Transcript)[-1].language == "de"
+            assert spoken[before:] == ["en", "de"], "begun early, and once it was known what is spoken"
+
+
+@pytest.mark.usefixtures("found_late")
+async def test_where_nobody_speaks_what_was_detected_it_is_spoken_as_usual_until_somebody_does(
+    monkeypatch: pytest.MonkeyPatch, spoken: list[str]
+) -> None:
+    speaks_any = sine._info
+
+    def speaks_english(options: sine._Options) -> EngineInfo:
+        info = speaks_any(options)
+        return replace(info, languages=("en",), voices=tuple(replace(v, languages=("en",)) for v in info.voices))
+
+    monkeypatch.setattr(sine, "_info", speaks_english)
+    async with house(asr=0, tts=0) as here:
+        await here.asr("asr0", script=("what time is it",))
+        await here.wait_workers("asr0")
+        async with user(here.url, speaks=True, language="*") as u:
+            await u.speaks(1.0)
+            await u.wait(TurnEnded)
+            assert u.all(Transcript)[-1].language == "de"
+            await here.tts("english", **FAST)
+            await here.wait_workers("asr0", "english")
+            await u.finished()
+            await u.speaks(1.0)
+            assert ((await u.finished()).reason, spoken[-1]) == ("complete", "en")
+            monkeypatch.setattr(sine, "_info", speaks_any)
+            await here.tts("any", **FAST)
+            await here.wait_workers("asr0", "english", "any")
+            await u.speaks(1.0)
+            assert ((await u.finished()).reason, spoken[-1]) == ("complete", "de")

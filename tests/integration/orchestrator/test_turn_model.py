@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from base.errors import Misconfigured
+from orchestrator import wire
 from orchestrator.app import orchestrator
 from orchestrator.messages import Endpointing, Explain, TurnEnded
+from orchestrator.ports import Said
 from orchestrator.settings import OrchestratorSettings
+from orchestrator.turn_ear import TurnEar
 from tests.support.house import house
 from tests.support.turn_models import certain_model
 from tests.support.user import user
+from tts_workers.engines import sine
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
@@ -43,6 +48,30 @@ async def test_its_word_counts_unless_the_endpoint_is_fixed(
             assert least_ms <= facts["endpoint_ms"] <= most_ms
             assert not u.errors()
         await here.wait_free()
+
+
+async def test_it_is_told_what_the_user_was_found_to_speak_though_nobody_answers_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    asks, heard = TurnEar.done, wire.partial
+
+    async def done(self: TurnEar, said: Said) -> float | None:
+        told.append(said.language)
+        return await asks(self, said)
+
+    monkeypatch.setattr(TurnEar, "done", done)
+    monkeypatch.setattr(wire, "partial", lambda response: replace(heard(response), language="de"))
+    spoken = sine._info(sine._Options())
+    english = replace(spoken, languages=("en",), voices=tuple(replace(v, languages=("en",)) for v in spoken.voices))
+    monkeypatch.setattr(sine, "_info", lambda options: english)
+    model = certain_model(tmp_path / "turn.onnx", 0.99)
+    start = {"language": "*", "phrases": ["tell me more"], "endpointing": ADAPTIVE}
+    async with house(turn_model=model) as here, user(here.url, speaks=True, **start) as u:
+        await u.speaks()
+        await u.wait(TurnEnded)
+        assert told == ["de"]
+        assert u.started.language == "en"
 
 
 async def test_an_orchestrator_does_not_start_with_a_model_that_is_none(tmp_path: Path) -> None:

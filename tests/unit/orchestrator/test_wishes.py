@@ -110,6 +110,19 @@ def test_who_turns_out_to_speak_german_is_answered_in_it() -> None:
     assert detected_choice(VoiceChoice(hears="*"), VoiceChoice(), "de", language_of).language == "de"
 
 
+def test_what_is_spoken_stays_of_its_region_where_that_language_was_detected() -> None:
+    def any_voice(voice: str, language: str) -> str:
+        return language
+
+    usual = VoiceChoice(voice="ann", language="en-GB")
+    british = VoiceChoice(voice="ann", language="en-GB", hears="*")
+    assert detected_choice(british, usual, "en", any_voice) == british
+    asked = VoiceChoice(voice="rui", language="pt-BR", hears="*")
+    assert detected_choice(asked, usual, "pt", any_voice) == asked
+    german = detected_choice(british, replace(usual, voice=""), "de", any_voice)
+    assert detected_choice(german, usual, "en", any_voice) == british, "and is so again"
+
+
 def test_an_operator_may_leave_the_language_open() -> None:
     usual = usual_choice("", "v", "*")
     none = settled_choice(VoiceChoice(), usual, lambda voice, language: language)
