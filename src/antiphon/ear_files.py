@@ -2,7 +2,8 @@
 it, from an address that holds the files, or from a folder of files or of such directories.
 
 Sizes and SHA-256 digests are the store's own word, or that of a `SHA256SUMS` beside the files. A model gets its name
-when all of it is there and right; one that has it is replaced then.
+when all of it is there and right; one that has it is replaced then. What nobody tells a digest of is looked through, so
+that nothing truncated is kept.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import msgspec
 
 from antiphon.fetching import Fetched, Progress, Told, digest, fetch_file, is_remote, is_there, licence_on, opened
 from asr.engines.moonshine import files as moonshine
+from asr.engines.whisper import files as whisper
 from base.errors import AntiphonError, BadRequest, Internal, NotFound, Unavailable
 
 STORE = "https://huggingface.co"
@@ -138,7 +140,7 @@ def fetch(name: str, into: Path, *, mirror: str = STORE, progress: Progress = la
 
 
 def _fetch_all(source: _Source, old: Path, into: Path, progress: Progress) -> list[str]:
-    """The small ones first: a mirror that lacks one is told before the weights have come."""
+    """The small ones first: a mirror that lacks one, or has a bad one, is told before the weights have come."""
     files = [name for name in NEEDED if name != WEIGHTS]
     for name in files:
         _fetch_one(source, name, old, into, progress)
@@ -146,7 +148,12 @@ def _fetch_all(source: _Source, old: Path, into: Path, progress: Progress) -> li
     if vocabulary is None:
         raise NotFound(f"there is no {' and no '.join(VOCABULARIES)} in {source.place}")
     files += [vocabulary, *(name for name in OPTIONAL if _try(source, name, old, into, progress))]
-    _fetch_one(source, WEIGHTS, old, into, progress)
+    try:
+        whisper.check_files(into)
+        _fetch_one(source, WEIGHTS, old, into, progress)
+        whisper.check_weights(into / WEIGHTS)
+    except whisper.Damaged as error:
+        raise Internal(f"the model in {source.place} cannot be used: its {error}") from error
     return [*files, WEIGHTS]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import struct
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,11 +19,21 @@ from base.errors import BadRequest, Internal, NotFound, Unavailable
 
 pytestmark = pytest.mark.integration
 
+
+def model_bin(numbers: bytes, kind: bytes = b"WhisperSpec", version: int = 6) -> bytes:
+    """Weights of one variable, in CTranslate2's format."""
+    name, alias = b"a/weight\0", b"b/weight\0"
+    head = struct.pack(f"<IH{len(kind) + 1}sII", version, len(kind) + 1, kind, 3, 1)
+    head += struct.pack(f"<H{len(name)}sBIIBI", len(name), name, 2, 1, len(numbers), 1, len(numbers))
+    tail = struct.pack(f"<IH{len(alias)}sH{len(name)}s", 1, len(alias), alias, len(name), name)
+    return head + numbers + tail
+
+
 FILES = {
     "config.json": b'{"alignment_heads": [[0, 0]]}',
     "tokenizer.json": b"{}",
-    "vocabulary.txt": b"a\nb\n",
-    "model.bin": bytes(range(256)) * 4096,
+    "vocabulary.txt": b"a\nb\n<|startoftranscript|>\n",
+    "model.bin": model_bin(bytes(range(256)) * 4096),
     "README.md": b"---\nlicense: mit\n---\n# Whisper base\n",
 }
 WEIGHTS = FILES["model.bin"]
@@ -118,7 +129,7 @@ def test_weights_that_are_not_those_that_were_told_are_not_kept(served: Served, 
     with pytest.raises(Internal, match=r"model.bin is damaged: its SHA256"):
         fetch("base", tmp_path, mirror=served.url)
     served.tell("Systran/faster-whisper-base", WEIGHTS + b"x")
-    with pytest.raises(Internal, match=r"model.bin has 1048576 bytes, not the 1048577"):
+    with pytest.raises(Internal, match=rf"model.bin has {len(WEIGHTS)} bytes, not the {len(WEIGHTS) + 1}"):
         fetch("base", tmp_path, mirror=served.url)
     assert (tmp_path / "base" / "model.bin").read_bytes() == WEIGHTS
     assert [p.name for p in tmp_path.iterdir()] == ["base"]
@@ -148,6 +159,42 @@ def test_a_mirror_that_lacks_a_part_is_told(folder: Path, tmp_path: Path, part: 
     with pytest.raises(NotFound, match=part.replace(".", r"\.") if part != "config.json" else "config"):
         fetch("base", tmp_path / "ears", mirror=str(folder))
     assert not list((tmp_path / "ears").glob("*"))
+
+
+@pytest.mark.parametrize(
+    ("part", "data", "why"),
+    [
+        ("model.bin", WEIGHTS[:-1], "truncated"),
+        ("model.bin", WEIGHTS[: len(WEIGHTS) // 2], f"breaks off after {len(WEIGHTS) // 2} bytes"),
+        ("model.bin", WEIGHTS[:7], "truncated"),
+        ("model.bin", b"", "after 0 bytes"),
+        ("model.bin", b"version https://git-lfs.github.com/spec/v1\n", "no model of CTranslate2"),
+        ("model.bin", bytes(4096), "no model of CTranslate2"),
+        ("model.bin", model_bin(b"1234", b"TransformerSpec"), "no Whisper model, but a TransformerSpec"),
+        ("config.json", b'{"alig', "config.json cannot be read"),
+        ("config.json", b"{}", "alignment_heads"),
+        ("tokenizer.json", b'{"a', "tokenizer.json cannot be read"),
+        ("preprocessor_config.json", b"{", "preprocessor_config.json cannot be read"),
+        ("vocabulary.txt", b"a\nb\n", "no <|startoftranscript|>"),
+        ("vocabulary.txt", b"\xff", "vocabulary.txt cannot be read"),
+    ],
+)
+def test_what_is_truncated_or_damaged_is_refused_and_nothing_is_left_of_it(
+    folder: Path, tmp_path: Path, part: str, data: bytes, why: str
+) -> None:
+    whole = fetch("base", tmp_path / "ears", mirror=str(folder))
+    (folder / "base" / part).write_bytes(data)
+    for place in (tmp_path / "ears", tmp_path / "others"):
+        with pytest.raises(Internal, match=why.replace("|", r"\|")):
+            fetch("base", place, mirror=str(folder))
+    assert {p.name: p.read_bytes() for p in whole.path.iterdir()} == FILES, "what was there stays"
+    assert [p.name for p in (tmp_path / "ears").iterdir()] == ["base"]
+    assert not list((tmp_path / "others").iterdir())
+
+
+def test_weights_in_a_format_that_is_newer_are_left_to_ctranslate2(folder: Path, tmp_path: Path) -> None:
+    (folder / "base" / "model.bin").write_bytes(struct.pack("<I", 7) + b"whatever")
+    assert fetch("base", tmp_path / "ears", mirror=str(folder)).path.is_dir()
 
 
 @pytest.mark.parametrize("name", ["", "..", "../base", "a/b/c", "/etc", "a b", ".hidden", "a/.."])

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
+import struct
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from base.errors import AntiphonError, Misconfigured
 
@@ -17,6 +20,8 @@ UNCONVERTED = ("model.safetensors", "pytorch_model.bin", "model.safetensors.inde
 MOST_TEXT = 32 << 20
 MULTILINGUAL = 51_865
 """From so many tokens on, a model knows more than English."""
+BINARY = range(4, 7)
+"""Versions of CTranslate2's format of weights that are known here; others are left to CTranslate2."""
 BCP47 = {"jw": "jv"}
 """Whisper's codes that mean another language elsewhere, or none."""
 
@@ -33,6 +38,79 @@ class WhisperFiles:
     size: int
     languages: tuple[str, ...]
     licence: str
+
+
+class Damaged(Exception):
+    """A file of a model is not what it should be: its name, and why."""
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"{name} {why}")
+        self.name = name
+        self.why = why
+
+
+def check_files(folder: Path) -> tuple[str, ...]:
+    """The languages of a model whose parts are all there; reads its small files. Raises Damaged."""
+    config = _json(folder / "config.json")
+    if not isinstance(config, dict) or not config.get("alignment_heads"):
+        raise Damaged("config.json", "tells no alignment_heads, without which words have no times")
+    for name in ("tokenizer.json", "preprocessor_config.json"):
+        if (folder / name).is_file() and not isinstance(_json(folder / name), dict):
+            raise Damaged(name, "is no object of JSON")
+    return _languages(folder)
+
+
+def check_weights(path: Path) -> None:
+    """Whether weights are CTranslate2's of a Whisper model, and end where they say; not what the numbers in them are.
+
+    Raises Damaged. The format is that of `ctranslate2.specs.ModelSpec`.
+    """
+    with path.open("rb") as file:
+        try:
+            _check_weights(file)
+        except (EOFError, struct.error) as error:
+            size = path.stat().st_size
+            raise Damaged(path.name, f"is truncated, or no model: it breaks off after {size} bytes") from error
+        except ValueError as error:
+            raise Damaged(path.name, str(error)) from error
+
+
+def _check_weights(file: BinaryIO) -> None:
+    version = _number(file, "<I")
+    if not 0 < version < 100:
+        raise ValueError("is no model of CTranslate2")
+    if version not in BINARY:
+        return
+    kind = _string(file)
+    if kind != b"WhisperSpec":
+        raise ValueError(f"is no Whisper model, but a {kind[:40].decode('ascii', 'replace')}")
+    _number(file, "<I")
+    end = os.fstat(file.fileno()).st_size
+    for _ in range(_number(file, "<I")):
+        _string(file)
+        _skip(file, 4 * _number(file, "<B"), end)
+        _number(file, "<B")
+        _skip(file, _number(file, "<I"), end)
+    for _ in range(_number(file, "<I")):
+        _string(file)
+        _string(file)
+
+
+def _number(file: BinaryIO, form: str) -> int:
+    return int(struct.unpack(form, file.read(struct.calcsize(form)))[0])
+
+
+def _string(file: BinaryIO) -> bytes:
+    size = _number(file, "<H")
+    found = file.read(size)
+    if len(found) < size:
+        raise EOFError
+    return found.rstrip(b"\0")
+
+
+def _skip(file: BinaryIO, size: int, end: int) -> None:
+    if file.seek(size, 1) > end:
+        raise EOFError
 
 
 def find_model(model: str, models_dir: str) -> WhisperFiles:
@@ -70,11 +148,12 @@ def _find(model: str, models_dir: str) -> WhisperFiles:
         missing.append(" or ".join(VOCABULARIES))
     if missing:
         raise _incomplete(folder, missing)
-    config = _json(folder / "config.json")
-    if not isinstance(config, dict) or not config.get("alignment_heads"):
-        raise _broken(folder, "config.json", "tells no alignment_heads, without which words have no times")
+    try:
+        languages = check_files(folder)
+    except Damaged as error:
+        raise Misconfigured(f"{folder / error.name} {error.why}; get the model again", reason="BAD_MODEL") from error
     return WhisperFiles(
-        folder.name, folder, (folder / WEIGHTS).stat().st_size, _languages(folder), licence_on(folder / "README.md")
+        folder.name, folder, (folder / WEIGHTS).stat().st_size, languages, licence_on(folder / "README.md")
     )
 
 
@@ -94,21 +173,21 @@ def _incomplete(folder: Path, missing: list[str]) -> AntiphonError:
     )
 
 
-def _broken(folder: Path, name: str, why: str) -> Misconfigured:
-    return Misconfigured(f"{folder / name} {why}; get the model again", reason="BAD_MODEL")
-
-
 def _json(path: Path) -> object:
     try:
         found: object = json.loads(_text(path))
     except (RecursionError, ValueError) as error:
-        raise _broken(path.parent, path.name, f"cannot be read ({str(error)[:200]})") from error
+        raise Damaged(path.name, f"cannot be read ({str(error)[:200]})") from error
     return found
 
 
 def _text(path: Path) -> str:
     with path.open("rb") as file:
-        return file.read(MOST_TEXT).decode("utf-8")
+        found = file.read(MOST_TEXT)
+    try:
+        return found.decode("utf-8")
+    except ValueError as error:
+        raise Damaged(path.name, f"cannot be read ({str(error)[:200]})") from error
 
 
 def _languages(folder: Path) -> tuple[str, ...]:
@@ -119,7 +198,7 @@ def _languages(folder: Path) -> tuple[str, ...]:
         tokens = _text(folder / "vocabulary.txt").split("\n")
         tokens = tokens[:-1] if tokens[-1] == "" else tokens
     if "<|startoftranscript|>" not in tokens:
-        raise _broken(folder, "vocabulary", "is not that of a Whisper model: it has no <|startoftranscript|>")
+        raise Damaged("vocabulary", "is not that of a Whisper model: it has no <|startoftranscript|>")
     if len(tokens) < MULTILINGUAL and "" not in tokens:
         return ("en",)
     first = tokens.index("<|startoftranscript|>")
