@@ -601,8 +601,6 @@ class Session:
         return choice
 
     def _changed(self, choice: VoiceChoice, wish: m.SessionUpdate | Adjust) -> VoiceChoice:
-        if self._detected and wish.voice is not None:
-            choice = replace(choice, language="")  # it followed what was detected; a voice has its own
         changed = changed_choice(choice, wish)
         return self._answering(settled_choice(changed, self._services.usual, self._services.workers.language_of))
 

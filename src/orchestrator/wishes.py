@@ -47,7 +47,7 @@ def usual_choice(model: str, voice: str, language: str) -> VoiceChoice:
 def changed_choice(choice: VoiceChoice, wish: m.SessionStart | m.SessionUpdate | Adjust) -> VoiceChoice:
     """`choice` with what is wished for; None leaves things as they are.
 
-    The language "*" is one to hear: what is spoken stays.
+    The language "*" is one to hear: what is spoken stays, unless a voice is wished for, which brings its own.
     """
     changes: dict[str, Any] = {
         field: value
@@ -59,7 +59,8 @@ def changed_choice(choice: VoiceChoice, wish: m.SessionStart | m.SessionUpdate |
         changes["hears"] = ANY
     elif "language" in changes:
         changes["hears"] = ""
-    return replace(choice, **changes)
+    made = replace(choice, **changes)
+    return replace(made, language="") if made.hears == ANY and "voice" in changes else made
 
 
 def settled_choice(choice: VoiceChoice, usual: VoiceChoice, language_of: Callable[[str, str], str]) -> VoiceChoice:

@@ -88,6 +88,11 @@ def test_any_language_is_one_to_hear_and_leaves_what_is_spoken() -> None:
     again = settled(changed_choice(french, SessionUpdate(language="*")))
     assert (again.language, again.heard) == ("fr", "*")
     assert settled(changed_choice(again, SessionUpdate(language=""))).heard == "de"
+    for wish in (SessionUpdate(voice="ann"), SessionUpdate(voice="ann", language="*"), Adjust(voice="ann")):
+        ann = settled(changed_choice(again, wish))
+        assert (ann.language, ann.heard) == ("en", "*"), "a voice brings its language, as at the start"
+    named = settled(changed_choice(again, SessionUpdate(voice="ann", language="fr")))
+    assert (named.language, named.heard) == ("fr", "fr")
 
 
 def test_who_turns_out_to_speak_german_is_answered_in_it() -> None:
