@@ -267,7 +267,7 @@ async def test_everything_has_a_name_and_news_is_told() -> None:
         await page.get_by_role("button", name="Start talking").click()
         await sees(tab, CONNECTED)
         assert await page.get_by_role("button", name="Mute the microphone").count() == 1
-        assert await page.get_by_role("status").inner_text() == "Microphone on"
+        await page.get_by_role("status").filter(has_text="Microphone on").wait_for(state="attached")
         assert await page.get_by_role("radio", name="Hold to talk").count() == 1
         assert await page.get_by_role("textbox", name="Type instead of talking").count() == 1
         assert await page.get_by_role("list", name="Conversation with Antiphon").count() == 1
