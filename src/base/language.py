@@ -28,6 +28,11 @@ def primary(tag: str) -> str:
     return normal(tag).partition("-")[0]
 
 
+def unless_english(language: str) -> str:
+    """The tag of English text where `language` is spoken: empty where that is English, of whatever region."""
+    return "" if primary(language) in ("", "en") else "en"
+
+
 def closeness(wanted: str, offered: str) -> int:
     """0: another language; 1: the same language of another region; 2: one is the other with less said; 3: equal.
 

@@ -2,9 +2,9 @@
 
 A sentence that is over ("what time is it, please") is answered sooner; one that is not ("I would like a", "because",
 "my number is four one five") gets more time. Word lists are data per language (`endings`); in a language without data
-only punctuation counts, which some recognisers give. A full stop is weak evidence: recognisers such as Whisper put one
-after fragments too. So it counts after many words only, words that show something outweigh it, and so does what is
-usual for this user.
+only punctuation counts, which some recognisers give. A full stop is no evidence by itself: recognisers such as Whisper
+put one after fragments too. It counts only where words cannot: in a language without data, after many of them, and in
+one without spaces.
 
 What the words tell is one probability that the user is done; a model may tell another by ear (`ports.TurnDetector`).
 Together they give the wait, between a floor and a ceiling, around what is usual for this user (`pauses`).
@@ -22,16 +22,14 @@ COMPLETE = "complete"
 QUESTION = "question"
 """It begins like a question and shows no open end."""
 SENTENCE = "sentence"
-"""Long enough to be a whole one, and shows no open end."""
-STOPPED = "stopped"
-"""The recogniser put a full stop after enough words, and they show no open end."""
+"""Long enough to be a whole one (where that cannot be told, it has a full stop), and shows no open end."""
 UNFINISHED = "unfinished"
 SILENCE = "silence"
 
 CERTAIN = 0.4
 """From a probability that much above (below) a half on, the wait is the floor (the ceiling)."""
 LIKELY: Mapping[str, float] = MappingProxyType(
-    {COMPLETE: 0.9, QUESTION: 0.65, STOPPED: 0.55, SENTENCE: 0.55, SILENCE: 0.5, UNFINISHED: 0.1}
+    {COMPLETE: 0.9, QUESTION: 0.65, SENTENCE: 0.55, SILENCE: 0.5, UNFINISHED: 0.1}
 )
 """How likely it is that the user is done, by how the words read."""
 _SURE = 0.02
@@ -63,7 +61,7 @@ def adjust(
     reading = read(text, language)
     low, high = base_ms * floor, base_ms * ceiling
     usual = min(max(base_ms if usual_ms is None else usual_ms, low), high)
-    if reading in (SENTENCE, STOPPED) and usual > base_ms:
+    if reading is SENTENCE and usual > base_ms:
         reading = SILENCE  # this user pauses after such words
     likely = together(LIKELY[reading], heard)
     share = min(1.0, abs(likely - 0.5) / CERTAIN)
@@ -83,7 +81,7 @@ def together(first: float, second: float | None) -> float:
 
 
 def read(text: str, language: str) -> str:
-    """How a text reads: COMPLETE, QUESTION, STOPPED, SENTENCE, UNFINISHED or SILENCE when it does not show."""
+    """How a text reads: COMPLETE, QUESTION, SENTENCE, UNFINISHED or SILENCE when it does not show."""
     found = words(text)
     if not found:
         return SILENCE
@@ -93,18 +91,15 @@ def read(text: str, language: str) -> str:
     if end.endswith(("?", "!", "？", "！")):
         return COMPLETE
     endings = ENDINGS.get(primary(language))
-    enough = len(text.split()) >= _SENTENCE_WORDS
-    stop = end.endswith("。") or (enough and end.endswith("."))
+    enough = len(text.split()) >= _SENTENCE_WORDS or end.endswith("。")
     if endings is None:
-        return STOPPED if stop else SILENCE
+        return SENTENCE if enough and end.endswith((".", "。")) else SILENCE
     if reading := _shown(found, endings):
         return reading
     if len(found) >= _QUESTION_WORDS and found[0] in endings.questions:
         return QUESTION
     if found[-1] in endings.either or _a_number(found[-1], endings):
         return SILENCE
-    if stop:
-        return STOPPED
     return SENTENCE if enough else SILENCE
 
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from base.language import primary
+from base.language import unless_english
 from orchestrator.conversation.commands import Cause
 from orchestrator.conversation.history import Item, Role
 from orchestrator.ports import Context, Delta, Done, Text
@@ -209,7 +209,7 @@ class ElizaResponder:
     early = True
 
     async def reply(self, history: tuple[Item, ...], context: Context) -> AsyncIterator[Delta]:
-        language = "" if primary(context.language) in ("", "en") else "en"
+        language = unless_english(context.language)
         if context.cause is Cause.GREETING:
             yield Text("Hello. I am here to listen. What is on your mind?", language)
         else:

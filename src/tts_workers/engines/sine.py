@@ -71,6 +71,7 @@ class _Options:
     directives: bool = True
     crash: bool = False
     batch: Annotated[int, Meta(ge=0, le=1024)] = 0
+    languages: tuple[str, ...] = (ANY,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +102,8 @@ def _info(options: _Options) -> EngineInfo:
     return EngineInfo(
         name="sine",
         sample_rate=SAMPLE_RATE,
-        languages=(ANY,),
-        voices=tuple(VoiceInfo(id, f"{hertz:.0f} Hz tone", (ANY,)) for id, hertz in FREQUENCIES.items()),
+        languages=options.languages,
+        voices=tuple(VoiceInfo(id, f"{hertz:.0f} Hz tone", options.languages) for id, hertz in FREQUENCIES.items()),
         default_voice="sine",
         licence="Apache-2.0",
         streaming=True,

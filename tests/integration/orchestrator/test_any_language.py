@@ -1,4 +1,4 @@
-"""A session that leaves its language open, over Whisper's real processes: what is said is detected."""
+"""A session that leaves its language open: over Whisper's real processes what is said is detected, and what follows."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from orchestrator.messages import Endpointing, Notice, SessionUpdate, Transcript
 from tests.support import whisper_models
 from tests.support.house import house
 from tests.support.user import user
-from tts_workers.engine import Audio, EngineInfo, Mark, Request
-from tts_workers.engines import sine
+from tts_workers.engine import Audio, Mark, Request
 from tts_workers.engines.sine import SineModel
 
 pytestmark = pytest.mark.integration
@@ -114,15 +113,8 @@ async def test_an_answer_begun_early_in_another_language_than_was_detected_is_dr
 
 @pytest.mark.usefixtures("found_late")
 async def test_where_nobody_speaks_what_was_detected_it_is_spoken_as_usual_until_somebody_does(
-    monkeypatch: pytest.MonkeyPatch, spoken: list[str]
+    spoken: list[str],
 ) -> None:
-    speaks_any = sine._info
-
-    def speaks_english(options: sine._Options) -> EngineInfo:
-        info = speaks_any(options)
-        return replace(info, languages=("en",), voices=tuple(replace(v, languages=("en",)) for v in info.voices))
-
-    monkeypatch.setattr(sine, "_info", speaks_english)
     async with house(asr=0, tts=0) as here:
         await here.asr("asr0", script=("what time is it",))
         await here.wait_workers("asr0")
@@ -130,12 +122,11 @@ async def test_where_nobody_speaks_what_was_detected_it_is_spoken_as_usual_until
             await u.speaks(1.0)
             await u.wait(TurnEnded)
             assert u.all(Transcript)[-1].language == "de"
-            await here.tts("english", **FAST)
+            await here.tts("english", options={"char_s": 0.02, "languages": ["en"]})
             await here.wait_workers("asr0", "english")
             await u.finished()
             await u.speaks(1.0)
             assert ((await u.finished()).reason, spoken[-1]) == ("complete", "en")
-            monkeypatch.setattr(sine, "_info", speaks_any)
             await here.tts("any", **FAST)
             await here.wait_workers("asr0", "english", "any")
             await u.speaks(1.0)

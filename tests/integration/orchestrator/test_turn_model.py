@@ -17,7 +17,6 @@ from orchestrator.turn_ear import TurnEar
 from tests.support.house import house
 from tests.support.turn_models import certain_model
 from tests.support.user import user
-from tts_workers.engines import sine
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
@@ -62,12 +61,10 @@ async def test_it_is_told_what_the_user_was_found_to_speak_though_nobody_answers
 
     monkeypatch.setattr(TurnEar, "done", done)
     monkeypatch.setattr(wire, "partial", lambda response: replace(heard(response), language="de"))
-    spoken = sine._info(sine._Options())
-    english = replace(spoken, languages=("en",), voices=tuple(replace(v, languages=("en",)) for v in spoken.voices))
-    monkeypatch.setattr(sine, "_info", lambda options: english)
     model = certain_model(tmp_path / "turn.onnx", 0.99)
     start = {"language": "*", "phrases": ["tell me more"], "endpointing": ADAPTIVE}
-    async with house(turn_model=model) as here, user(here.url, speaks=True, **start) as u:
+    english = {"options": {"languages": ["en"]}}
+    async with house(turn_model=model, tts_settings=english) as here, user(here.url, speaks=True, **start) as u:
         await u.speaks()
         await u.wait(TurnEnded)
         assert told == ["de"]

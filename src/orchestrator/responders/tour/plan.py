@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from base.language import unless_english
 from orchestrator.conversation.commands import Cause, Interruption
 from orchestrator.ports import Adjust
 from orchestrator.responders.tour import lines
@@ -59,7 +60,7 @@ def plan(scene: Scene) -> Plan:
     """The reply to the last turn of the scene."""
     if scene.context.cause is Cause.GREETING:
         greeting = [scene.line(lines.GREETING, running=scene.running())]
-        if not scene.speaks_english:
+        if unless_english(scene.context.language):
             greeting.append(scene.line(lines.ENGLISH_ONLY))
         return _count(scene, START, END, (*greeting, scene.line(lines.INVITE)))
     wish = understand(scene.asked)

@@ -14,6 +14,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable
 from datetime import datetime
 
+from base.language import unless_english
 from orchestrator.conversation.history import Item
 from orchestrator.ports import Context, Delta, Done, Text
 from orchestrator.responders.tour.phrases import PHRASES
@@ -40,7 +41,7 @@ class TourResponder:
     async def reply(self, history: tuple[Item, ...], context: Context) -> AsyncGenerator[Delta, None]:
         scene = Scene(history, context, self._now())
         planned = plan(scene)
-        language = "" if scene.speaks_english else "en"
+        language = unless_english(context.language)
         if planned.adjust is not None:
             yield planned.adjust
         for piece in _spaced(planned.pieces):

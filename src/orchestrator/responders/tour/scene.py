@@ -70,11 +70,6 @@ class Scene:
         return self.context.facts.get("hears", "yes") == "no"
 
     @property
-    def speaks_english(self) -> bool:
-        language = self.context.language.casefold()
-        return not language or re.split(r"[-_]", language)[0] == "en"
-
-    @property
     def asked(self) -> str:
         """What the user said since the assistant last spoke; empty where that was nothing."""
         for item in reversed(self.history):

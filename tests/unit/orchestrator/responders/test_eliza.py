@@ -1,7 +1,10 @@
 import pytest
 
+from orchestrator.conversation.commands import Cause
 from orchestrator.conversation.history import Item, Role
-from orchestrator.responders.eliza import OPEN_ANSWERS, answer, turn_round
+from orchestrator.ports import Context, Text
+from orchestrator.responders.eliza import OPEN_ANSWERS, ElizaResponder, answer, turn_round
+from tests.support.responders import StillProgress
 
 pytestmark = pytest.mark.unit
 
@@ -85,3 +88,10 @@ def test_without_a_keyword_it_keeps_the_talk_going_and_remembers():
 def test_nothing_heard_is_said_so():
     assert "?" in answer(said("")) or "." in answer(said(""))
     assert answer(()) != ""
+
+
+@pytest.mark.parametrize(("language", "tag"), [("", ""), ("en-GB", ""), ("de", "en")])
+async def test_its_english_is_told_apart_where_another_language_is_spoken(language: str, tag: str) -> None:
+    context = Context(session="s", turn=1, cause=Cause.USER, progress=StillProgress(), language=language)
+    deltas = [d async for d in ElizaResponder().reply(said("I need rest"), context)]
+    assert [d.language for d in deltas if isinstance(d, Text)] == [tag]
