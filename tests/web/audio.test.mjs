@@ -78,6 +78,22 @@ Object.defineProperty(globalThis, "navigator", { value: { mediaDevices: { getUse
 
 const microphones = () => nodes.filter((n) => n.name === "antiphon-microphone");
 
+test("Firefox on Linux is never asked for its latency: it may wait for PulseAudio, which waits for it", () => {
+  const device = new AudioDevice();
+  let asked = 0;
+  Object.defineProperty(device.context, "outputLatency", { get: () => (asked++, 0.02) });
+  assert.equal(device.latency, 0.02);
+  const { mediaDevices } = navigator;
+  const userAgent = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
+  Object.defineProperty(globalThis, "navigator", { value: { mediaDevices, userAgent }, configurable: true });
+  try {
+    assert.ok(device.latency > 0);
+  } finally {
+    Object.defineProperty(globalThis, "navigator", { value: { mediaDevices }, configurable: true });
+  }
+  assert.equal(asked, 1);
+});
+
 test("of a microphone that went away nothing comes any more, whatever is opened after it", async () => {
   const device = new AudioDevice();
   const heard = [];

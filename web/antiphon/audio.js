@@ -9,6 +9,11 @@ const RATE = 48000;
 // Firefox takes no microphone into a context of another rate than the microphone's own.
 const takesAnyMicrophone = () => !navigator.userAgent?.includes("Firefox/");
 
+// Firefox that plays through PulseAudio may wait for ever when it is asked this as sound starts: the page for PulseAudio,
+// PulseAudio for the page.
+const maySayLatency = () => !/Linux.*Firefox\//.test(navigator.userAgent ?? "");
+const USUAL_LATENCY_S = 0.04;
+
 /** Why there is no microphone, in words for its owner. `code` is a constant: insecure, denied, missing, busy, … */
 export class MicrophoneError extends Error {
   constructor(code, message) {
@@ -78,6 +83,7 @@ export class AudioDevice extends EventTarget {
 
   // Seconds between a sample's leaving the queue and its leaving the loudspeaker.
   get latency() {
+    if (!maySayLatency()) return USUAL_LATENCY_S;
     return this.context.outputLatency || this.context.baseLatency || 0;
   }
 
