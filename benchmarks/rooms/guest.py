@@ -1,5 +1,8 @@
 """A simulated user in a LiveKit room: the microphone and scenes of `benchmarks.listener`, over WebRTC.
 
+As the page does, it falls silent when it is told to hold, whatever is on its way to it still, and plays that first when
+the reply goes on; of a reply that is cleared it plays nothing more.
+
 `sdk.py` has one with LiveKit's own client (libwebrtc, as in a browser), `crew.py` many in a program of Go. What it
 hears is decoded audio, a block at a time. Which turn a sound belongs to is not in the audio; the last turn that the
 server named is taken.
@@ -24,6 +27,10 @@ QUIET_S = 0.15
 """Silence of this length is between two replies, not within one."""
 OPEN_S = 20.0
 AGAIN_S = 0.5
+GAP_S = 0.02
+"""So long nothing sounds between a reply that was cleared and the next."""
+LATE_S = 0.3
+"""What was cleared has come by then."""
 OPTIONS = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE, red=False, dtx=False)
 """As the page does: redundant packets cost 45 ms in the listener's jitter buffer; without DTX it learns in silence."""
 
@@ -48,6 +55,11 @@ class Guest(Listener):
         """How late the microphone's frames left, seconds."""
         self._turn = 0
         self._audible_s = float("-inf")
+        self._held = False
+        self._kept: list[bytes] = []
+        """What came while it was held, and sounded."""
+        self._cleared_s = float("-inf")
+        self._gap_s = 0.0
 
     async def join(self, address: str, token: str) -> None:
         """The room, without a session. Raises Lost."""
@@ -85,9 +97,29 @@ class Guest(Listener):
         latest = self.log.messages[-1][1] if self.log.messages else None
         if isinstance(latest, m.Reply | m.TurnEnded):
             self._turn = max(self._turn, latest.turn)
+        match latest:
+            case m.Hold():
+                self._held = True
+            case m.Resume():
+                self._held = False
+            case m.Clear():
+                self._held = False
+                self._kept.clear()
+                self._cleared_s, self._gap_s = self._clock(), 0.0
 
     def heard(self, pcm: bytes, now: float) -> None:
-        """What the loudspeaker takes now."""
+        """A block of the agent's track, which the loudspeaker takes now."""
+        sounds = first_audible(pcm) is not None
+        if self._held or self._kept:
+            if sounds:
+                self._kept.append(pcm)
+            pcm = self._kept.pop(0) if self._kept and not self._held else bytes(len(pcm))
+        elif now - self._cleared_s < LATE_S and self._gap_s < GAP_S:
+            self._gap_s = 0.0 if sounds else self._gap_s + len(pcm) / BYTES_PER_SAMPLE / RATE
+            pcm = bytes(len(pcm))
+        self._take_block(pcm, now)
+
+    def _take_block(self, pcm: bytes, now: float) -> None:
         if self.listening:
             self.log.blocks.append(Block(now, pcm))
         index = first_audible(pcm)
@@ -103,3 +135,6 @@ class Guest(Listener):
 
     def hear(self, taken_s: float) -> None:
         """WebRTC has a clock of its own."""
+
+    def _report(self) -> None:
+        """What counts is where the queue of the agent's track is."""

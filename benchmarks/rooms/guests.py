@@ -153,11 +153,11 @@ class Guests:
 
     def _start(self) -> m.SessionStart:
         if self.plan.scene == "barge":
-            return crowd.start(hold=False, endpointing=m.Endpointing(endpoint_ms=150, mode="fixed"))
+            return crowd.start(endpointing=m.Endpointing(endpoint_ms=150, mode="fixed"))
         if self.plan.scene == "response":
             echo = {"responder": "echo", "phrases": ["tell me about the weather"]}
-            return crowd.start(hold=False, endpointing=m.Endpointing(endpoint_ms=ENDPOINT_MS, mode="fixed"), **echo)
-        return crowd.start(hold=False, interruptible=False)
+            return crowd.start(endpointing=m.Endpointing(endpoint_ms=ENDPOINT_MS, mode="fixed"), **echo)
+        return crowd.start(interruptible=False)
 
     # --- the scenes ---------------------------------------------------------------------------------------------------
 

@@ -200,6 +200,8 @@ class FakeAudio extends EventTarget {
   orders = [];
   played = [];
 
+  soundRemote() {}
+
   order(type, turn, sample) {
     this.orders.push([type, turn, sample]);
   }

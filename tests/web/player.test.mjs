@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Meter, PlayQueue, obey } from "../../web/antiphon/player-worklet.js";
+import { Meter, OnTheWay, PlayQueue, obey } from "../../web/antiphon/player-worklet.js";
 
 const RATE = 48000;
 const QUANTUM = 128;
@@ -190,4 +190,129 @@ test("the meter tells loudness, and silence once", () => {
   for (let n = 0; n < 90; n++) meter.add(new Float32Array(128));
   assert.ok(Math.abs(told[0] - 0.5) < 1e-6);
   assert.equal(told.filter((v) => v === 0).length, 1);
+});
+
+// A track of WebRTC: what the server sent is heard `way` blocks later, and silence where it sent none.
+class Way {
+  constructor(way = 24) {
+    this.caughtUp = [];
+    this.held = new OnTheWay(RATE, (order) => this.caughtUp.push(order));
+    this.way = Array.from({ length: way }, () => new Float32Array(QUANTUM));
+    this.sent = 0;
+    this.heard = [];
+    this.element = true; // it sounds by itself
+  }
+
+  order(type, number) {
+    this.element = false;
+    this.held[type](number);
+  }
+
+  live() {
+    this.element = true;
+    this.held.live();
+  }
+
+  // The server sends `blocks` of voice, or sends nothing.
+  pass(blocks, sends = true) {
+    for (let n = 0; n < blocks; n++) {
+      this.way.push(sends ? Float32Array.from(voice(this.sent, QUANTUM), (v) => v / 32768) : new Float32Array(QUANTUM));
+      if (sends) this.sent += QUANTUM;
+      const block = this.way.shift();
+      const out = new Float32Array(QUANTUM);
+      this.held.pass(block, out);
+      const sounds = this.element ? block : out;
+      this.heard.push(...Array.from(sounds, (v) => Math.round(v * 32768)));
+    }
+  }
+
+  sounds() {
+    return this.heard.filter((v) => v !== 0);
+  }
+}
+
+test("of a track that is held nothing sounds, and what was on its way comes before what goes on", () => {
+  const way = new Way();
+  way.pass(100);
+  way.order("hold", 1);
+  const at = way.heard.length;
+  way.pass(150, false);
+  assert.ok(way.heard.slice(at).every((v) => v === 0));
+  way.order("resume", 2);
+  way.pass(200);
+  assert.deepEqual(way.caughtUp, [], "what goes on has come, behind what was kept");
+  way.pass(24, false);
+  way.pass(60, false);
+  assert.deepEqual(way.caughtUp, [2]);
+  way.live();
+  const sounds = way.sounds();
+  const all = [...voice(0, 300 * QUANTUM)];
+  // It rises for 4 ms where it goes on, and falls at its end; all else is what was sent, and all of it.
+  const kept = (100 - 24) * QUANTUM;
+  assert.deepEqual(sounds.slice(0, kept), all.slice(0, kept));
+  assert.deepEqual(sounds.slice(kept + GLIDE, all.length), all.slice(kept + GLIDE));
+  assert.ok(sounds.length <= all.length + GLIDE);
+});
+
+test("a track that was held in silence sounds by itself again at once", () => {
+  const way = new Way();
+  way.pass(50, false);
+  way.order("hold", 1);
+  way.pass(50, false);
+  assert.deepEqual(way.caughtUp, [], "it is held");
+  way.order("resume", 2);
+  way.pass(8, false);
+  assert.deepEqual(way.caughtUp, [2]);
+});
+
+test("of a reply that is over nothing more sounds, and all of the next", () => {
+  const way = new Way();
+  way.pass(100);
+  const before = way.sounds().length;
+  way.order("clear", 1);
+  way.pass(24 + 8, false);
+  assert.equal(way.sounds().length, before, "what was on its way is dropped");
+  assert.deepEqual(way.caughtUp, [1]);
+  const from = way.sent;
+  way.pass(60);
+  way.pass(24, false);
+  assert.ok(Math.abs(way.sounds().length - before - (way.sent - from)) <= GLIDE, "told late, it sounds from here");
+});
+
+test("what never falls silent is no longer taken for a reply that is over", () => {
+  const way = new Way();
+  way.pass(100);
+  const before = way.sounds().length;
+  way.order("clear", 1);
+  way.pass(200);
+  assert.ok(way.sounds().length > before);
+});
+
+test("a second hold while the kept sound still plays loses none of it", () => {
+  const way = new Way();
+  way.pass(100);
+  way.order("hold", 1);
+  way.pass(60, false);
+  way.order("resume", 2);
+  way.pass(10);
+  way.order("hold", 3);
+  way.pass(60, false);
+  way.order("resume", 4);
+  way.pass(50);
+  way.pass(120, false);
+  assert.deepEqual(way.caughtUp, [4]);
+  assert.ok(Math.abs(way.sounds().length - way.sent) <= 4 * GLIDE, `${way.sounds().length} of ${way.sent}`);
+});
+
+test("after a hold a long pause is shortened, until nothing is late any more", () => {
+  const way = new Way();
+  way.pass(100);
+  way.order("hold", 1);
+  way.pass(60, false);
+  way.order("resume", 2);
+  way.pass(30);
+  way.pass(40, false); // 107 ms
+  way.pass(30);
+  const queued = way.held.size;
+  assert.ok(queued < 24 * QUANTUM, `${queued}`);
 });

@@ -94,29 +94,53 @@ export class AudioDevice extends EventTarget {
   // "hold", "resume", "clear", "detach", "reset"
   order(type, turn, sample) {
     this.post?.({ type, turn, sample });
+    const { remote } = this;
+    if (!remote?.node || !["hold", "resume", "clear"].includes(type)) return;
+    this.muteRemote(true);
+    remote.node.port.postMessage({ type, order: ++remote.order });
   }
 
-  // Plays a LiveKit track: the browser's own element sounds, so that its echo is cancelled; we only watch how loud.
+  // Plays a LiveKit track: the browser's own element sounds, so that its echo is cancelled; we watch how loud. Of a reply
+  // that is held, what was on its way sounds from here, when it goes on.
   playRemote(track) {
     this.stopRemote();
     const element = track.attach();
     if (this.speakerId) element.setSinkId?.(this.speakerId).catch(() => {});
     const source = this.context.createMediaStreamSource(new MediaStream([track.mediaStreamTrack]));
-    this.remote = { track, element, source };
+    const [direct, output] = [this.context.createGain(), this.context.createGain()];
+    source.connect(direct).connect(output);
+    const remote = (this.remote = { track, element, source, direct, output, order: 0 });
     if (!this.context.audioWorklet) return;
-    const node = new AudioWorkletNode(this.context, "antiphon-meter", { numberOfOutputs: 0, channelCount: 1 });
-    node.port.onmessage = ({ data }) => this.tell("playing", data);
+    const node = new AudioWorkletNode(this.context, "antiphon-track", { channelCount: 1, outputChannelCount: [1] });
+    node.port.onmessage = ({ data }) => {
+      if (data.type === "level") this.tell("playing", data);
+      else if (data.order === remote.order) this.soundRemote(); // no order came since
+    };
     source.connect(node);
-    this.remote.node = node;
+    node.connect(output);
+    node.connect(this.context.destination);
+    remote.node = node;
+  }
+
+  // The element sounds again, as when a session begins or goes on.
+  soundRemote() {
+    if (!this.remote?.node) return;
+    this.muteRemote(false);
+    this.remote.node.port.postMessage({ type: "live" });
+  }
+
+  muteRemote(on) {
+    this.remote.element.muted = on;
+    this.remote.direct.gain.value = on ? 0 : 1;
   }
 
   // `track`: only if it is this one.
   stopRemote(track) {
     if (!this.remote || (track && track !== this.remote.track)) return;
-    const { element, source, node } = this.remote;
+    const { element, source, direct, output, node } = this.remote;
     this.remote.track.detach(element);
-    source.disconnect();
-    node?.port.postMessage("close");
+    for (const each of [source, direct, output, node]) each?.disconnect();
+    node?.port.postMessage({ type: "close" });
     if (node) node.port.onmessage = null;
     this.remote = null;
     this.tell("playing", { level: 0, at: this.context.currentTime });

@@ -111,7 +111,7 @@ export class Antiphon extends EventTarget {
 
   /** The AudioNode through which replies go to the loudspeaker, for meters and recorders; null while there is none. */
   get output() {
-    return this.audio?.remote?.source ?? this.audio?.output ?? null;
+    return this.audio?.remote?.output ?? this.audio?.output ?? null;
   }
 
   /** @param {string} [name] what the voice is called */

@@ -187,6 +187,7 @@ export class Conversation extends EventTarget {
   opened(message) {
     clearTimeout(this.media);
     if (!message.resumed) this.audio.order("reset");
+    this.audio.soundRemote();
     this.session = message;
     this.attempt = 0;
     this.lostAt = undefined;

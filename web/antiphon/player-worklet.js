@@ -161,6 +161,100 @@ export class Meter {
   }
 }
 
+const STILL = 0.001; // RMS of a block in which nothing sounds
+const GAP_S = 0.02; // so long nothing sounds between a reply that was cleared and the next
+const PAUSE_S = 0.06; // of a pause as much is kept while we are behind
+const LATE_S = 0.3; // what was cleared has come by then
+const KEPT_S = 2;
+
+// A track whose reply is held. The server has stopped sending, but some of it is on its way still: it is kept, and comes
+// before what goes on after. While there is any, the track sounds from here, a little late; its pauses make up for that.
+// `caughtUp(order)` is called when it may sound by itself again, with the number of the last order.
+export class OnTheWay {
+  constructor(rate, caughtUp) {
+    this.rate = rate;
+    this.caughtUp = caughtUp;
+    this.glide = Math.round(GLIDE_S * rate);
+    this.order = 0;
+    this.live();
+  }
+
+  hold(order) {
+    this.begin(order);
+    this.held = true;
+    this.late = 0;
+  }
+
+  resume(order) {
+    this.begin(order);
+    this.held = false;
+  }
+
+  // What is on its way belongs to a reply that is over.
+  clear(order) {
+    this.begin(order);
+    this.held = false;
+    this.queue = [];
+    this.size = 0;
+    this.late = LATE_S * this.rate;
+  }
+
+  begin(order) {
+    this.order = order;
+    this.apart = true;
+    this.told = false;
+    this.quiet = 0;
+  }
+
+  // The track sounds by itself from now on.
+  live() {
+    this.apart = this.held = this.told = false;
+    this.queue = []; // blocks; the first is played from `at` on
+    this.at = this.size = this.quiet = this.late = 0;
+    this.last = 0;
+    this.fallen = this.risen = this.glide;
+  }
+
+  // `block` came; fills `out`, of the same length, with what is to sound from here.
+  pass(block, out) {
+    if (!this.apart) return out.fill(0);
+    const still = rms(block) < STILL;
+    this.quiet = still ? this.quiet + block.length : 0;
+    if (this.late > 0) this.late = this.quiet >= GAP_S * this.rate ? 0 : this.late - block.length;
+    else if (!still || (this.queue.length && !this.held && this.quiet <= PAUSE_S * this.rate)) this.keep(block);
+    this.read(out);
+    if (this.told || this.held || this.queue.length || this.late > 0 || this.quiet < GAP_S * this.rate) return;
+    this.told = true;
+    this.caughtUp(this.order);
+  }
+
+  keep(block) {
+    this.queue.push(block.slice());
+    this.size += block.length;
+    if (this.size > KEPT_S * this.rate) this.size -= this.queue.shift().length;
+  }
+
+  read(out) {
+    let n = 0;
+    while (n < out.length && !this.held && this.queue.length) {
+      out[n] = this.last = this.queue[0][this.at++] * (this.risen < this.glide ? ++this.risen / this.glide : 1);
+      n++;
+      if (this.at < this.queue[0].length) continue;
+      this.at = 0;
+      this.size -= this.queue.shift().length;
+    }
+    if (n) this.fallen = 0;
+    if (n < out.length) this.risen = 0;
+    for (; n < out.length; n++) out[n] = this.fallen < this.glide ? this.last * (1 - ++this.fallen / this.glide) : 0;
+  }
+}
+
+function rms(block) {
+  let sum = 0;
+  for (let i = 0; i < block.length; i++) sum += block[i] * block[i];
+  return Math.sqrt(sum / block.length);
+}
+
 if (globalThis.AudioWorkletProcessor) {
   class Player extends globalThis.AudioWorkletProcessor {
     constructor() {
@@ -181,19 +275,27 @@ if (globalThis.AudioWorkletProcessor) {
   }
   globalThis.registerProcessor("antiphon-player", Player);
 
-  // Of sound that somebody else plays.
-  class Watch extends globalThis.AudioWorkletProcessor {
+  // Of a track that the browser's own element plays, but for what was held.
+  class Track extends globalThis.AudioWorkletProcessor {
     constructor() {
       super();
-      this.meter = new Meter(globalThis.sampleRate, (level) => this.port.postMessage({ level, at: globalThis.currentTime }));
+      const rate = globalThis.sampleRate;
+      this.meter = new Meter(rate, (level) => this.port.postMessage({ type: "level", level, at: globalThis.currentTime }));
+      this.held = new OnTheWay(rate, (order) => this.port.postMessage({ type: "live", order }));
       this.closed = false;
-      this.port.onmessage = () => (this.closed = true);
+      this.port.onmessage = ({ data: { type, order } }) => {
+        if (type === "close") this.closed = true;
+        else this.held[type](order);
+      };
     }
 
-    process(inputs) {
-      if (inputs[0].length) this.meter.add(inputs[0][0]);
+    process(inputs, [[out]]) {
+      if (!inputs[0].length) return !this.closed;
+      const [block] = inputs[0];
+      this.held.pass(block, out);
+      this.meter.add(this.held.apart ? out : block);
       return !this.closed;
     }
   }
-  globalThis.registerProcessor("antiphon-meter", Watch);
+  globalThis.registerProcessor("antiphon-track", Track);
 }

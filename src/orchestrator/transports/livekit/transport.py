@@ -2,6 +2,10 @@
 
 The sink holds nothing: the copy is here, in the playout. A hold reads the sink's position, empties it and says how much
 was heard, all at once; a resume gives it the rest again.
+
+What has left the sink is on its way for some 50 ms more: packets, and the listener's jitter buffer. A client that holds
+is told as well, by the message that overtakes them: it falls silent, keeps what still comes, and begins with that when
+it is to go on (docs/decisions/0015-hold-on-the-way.md).
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 
-from orchestrator.messages import ServerMessage
+from orchestrator.messages import Clear, Hold, Resume, ServerMessage
 from orchestrator.ports import ClientSide
 from orchestrator.transports.livekit.line import Line
 from orchestrator.transports.livekit.playout import Playout
@@ -20,7 +24,10 @@ SOON_S = 0.001
 
 
 class LiveKitTransport:
-    """One session's, for one visit. `speak` is its only task; `told` sees every message, and what was heard."""
+    """One session's, for one visit. `speak` is its only task; `said` sees every message, `heard` what was heard.
+
+    `obeyed`: the client holds what is on its way to it.
+    """
 
     holds = False
     acknowledges = True
@@ -31,6 +38,7 @@ class LiveKitTransport:
         sink: Sink,
         *,
         lead_s: float = 0.2,
+        obeyed: bool = False,
         playout: Playout | None = None,
         said: Callable[[ServerMessage], None] = lambda _: None,
         heard: Callable[[int, int], None] = lambda _turn, _samples: None,
@@ -42,6 +50,9 @@ class LiveKitTransport:
         self._playout = playout or Playout(sink.rate)
         self._said = said
         self._heard = heard
+        self._obeyed = obeyed
+        self._silenced: int | None = None
+        """The turn that the client holds."""
         self._side: ClientSide | None = None
         self._news = asyncio.Event()
         self._over = False
@@ -62,20 +73,25 @@ class LiveKitTransport:
 
     def play_nowait(self, turn: int, sample: int, pcm: bytes) -> None:
         if not self._over:
+            if self._silenced is not None and turn > self._silenced:
+                self._order(Clear(turn=self._silenced))
             self._playout.play(turn, sample, pcm)
             self._news.set()
 
     def hold_nowait(self, turn: int) -> None:
         if not self._over:
+            self._order(Hold(turn=turn))
             self._stopped(turn, self._playout.hold(turn, self._sink.queued()))
 
     def resume_nowait(self, turn: int, sample: int) -> None:
         if not self._over:
+            self._order(Resume(turn=turn, sample=sample))
             self._playout.resume(turn, sample)
             self._news.set()
 
     def clear_nowait(self, turn: int) -> None:
         if not self._over:
+            self._order(Clear(turn=turn))
             self._stopped(turn, self._playout.clear(turn, self._sink.queued()))
 
     def close_nowait(self, code: int, reason: str) -> None:
@@ -115,6 +131,12 @@ class LiveKitTransport:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(None if wait_s is None else max(SOON_S, wait_s)):
                 await self._news.wait()
+
+    def _order(self, order: Hold | Resume | Clear) -> None:
+        """To the client, for what is on its way to it."""
+        if self._obeyed:
+            self._silenced = order.turn if isinstance(order, Hold) else None
+            self._line.send_nowait(order)
 
     def _stopped(self, turn: int, heard: int) -> None:
         self._sink.clear_nowait()

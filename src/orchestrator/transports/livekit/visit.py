@@ -172,9 +172,14 @@ class Visit:
 
     # --- the session ------------------------------------------------------------------------------------------------
 
-    def transport(self) -> LiveKitTransport:
+    def transport(self, *, obeyed: bool = False) -> LiveKitTransport:
         return LiveKitTransport(
-            self._line, self._connection.sink, lead_s=self._settings.lead_s, said=self._said, heard=self._heard
+            self._line,
+            self._connection.sink,
+            lead_s=self._settings.lead_s,
+            obeyed=obeyed,
+            said=self._said,
+            heard=self._heard,
         )
 
     def started_nowait(self, transport: LiveKitTransport, side: ClientSide, *, resumed: bool) -> None:
@@ -291,6 +296,7 @@ class RoomIncoming(Incoming):
     def _begin(self, start: m.SessionStart) -> None:
         """Raises BadRequest; what was there before is still there then, unless another one was to take its place."""
         # What the track is, is not the client's to choose, and its frames are converted here.
+        obeyed = start.hold
         start = msgspec.structs.replace(start, encoding="pcm_s16le", input_rate=16_000, output_rate=RATE, hold=False)
         before, automatic = self._side, self._automatic
         if before is not None:
@@ -298,7 +304,7 @@ class RoomIncoming(Incoming):
             if automatic and start.resume != self._memory.token:
                 before.message_nowait(m.SessionEnd())
         self._automatic = False
-        transport = self._visit.transport()
+        transport = self._visit.transport(obeyed=obeyed)
         side = self._open(start, transport)
         if side is not None:
             self._visit.started_nowait(transport, side, resumed=bool(start.resume))

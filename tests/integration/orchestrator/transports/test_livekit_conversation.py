@@ -97,6 +97,29 @@ async def test_who_speaks_over_the_reply_silences_it(server: LiveKitServer, hubs
         assert said.text == cut.heard
 
 
+@pytest.mark.parametrize("hold", [True, False])
+async def test_a_client_that_holds_is_told_of_what_is_on_its_way(
+    server: LiveKitServer, hubs: list[SessionHub], hold: bool
+) -> None:
+    async with (
+        house() as here,
+        room_client(server, "hold") as client,
+        agent_in(server, "hold", hubs[0]),
+    ):
+        await begun(client, here, phrases=["stop please"], hold=hold)
+        await client.send(m.TextInput(text=" ".join([COUNT] * 5)))
+        await until(lambda: client.level() > 300, "the reply is not heard")
+        await client.speak(spoken(1.2))
+        await until(lambda: bool(client.got(m.TurnFinished)), "the reply was not stopped")
+        orders = [x for x in client.messages if isinstance(x, m.Hold | m.Resume | m.Clear)]
+        if hold:
+            assert isinstance(orders[0], m.Hold)
+            assert isinstance(orders[-1], m.Clear)
+            assert {x.turn for x in orders} == {client.got(m.TurnFinished)[0].turn}
+        else:
+            assert orders == []
+
+
 async def test_a_conversation_moves_to_a_websocket_and_back(server: LiveKitServer, hubs: list[SessionHub]) -> None:
     async with (
         house() as here,
