@@ -8,9 +8,9 @@ import { FrameCutter } from "../../web/antiphon/mic-worklet.js";
 import { Latency } from "../../web/antiphon/latency.js";
 import { LiveKitLink } from "../../web/antiphon/livekit-link.js";
 import { WebSocketLink } from "../../web/antiphon/links.js";
-import { backoff, mayResume, packAudio, unpackAudio } from "../../web/antiphon/protocol.js";
+import { backoff, isFinal, mayResume, packAudio, unpackAudio } from "../../web/antiphon/protocol.js";
 import { Transcript } from "../../web/antiphon/transcript.js";
-import { phase, tookOver, words } from "../../web/antiphon/words.js";
+import { phase, sentence, tookOver, words } from "../../web/antiphon/words.js";
 
 const hex = (buffer) => Buffer.from(buffer).toString("hex");
 
@@ -148,6 +148,11 @@ test("that WebSocket took over is told in whole sentences, whatever the reason l
   assert.equal(tookOver("It was lost."), "It was lost. The conversation goes on over WebSocket.");
   assert.equal(tookOver("It was lost"), "It was lost. The conversation goes on over WebSocket.");
   assert.equal(tookOver(""), "LiveKit was lost. The conversation goes on over WebSocket.");
+});
+
+test("what a server says is shown as a sentence", () => {
+  const said = ["the key was revoked; ask for another one", "Wait!", "élan (yes)", "“no”", "", "send it, e.g. …"];
+  assert.deepEqual(said.map(sentence), ["The key was revoked; ask for another one.", "Wait!", "Élan (yes).", "“no”.", "", "Send it, e.g. …"]);
 });
 
 test("a transcript holds what was heard, and what was taken back is not in it", () => {
@@ -329,6 +334,33 @@ for (const code of [1000, 4001]) {
   });
 }
 
+const revoked = { type: "error", code: "denied", reason: "KEY_REVOKED", message: "the key was revoked", fatal: true };
+const full = { type: "error", code: "at_capacity", reason: "TOO_MANY_SESSIONS", message: "it has one already", fatal: true };
+
+test("what ends a session, and what only its connection", () => {
+  assert.deepEqual([isFinal(revoked, true), isFinal(revoked, false)], [true, true]);
+  assert.deepEqual([isFinal(full, true), isFinal(full, false)], [false, true]);
+  assert.ok(!isFinal({ ...revoked, fatal: false }, false) && !isFinal({ ...revoked, reason: "TOKEN_EXPIRED" }, true));
+});
+
+test("a key that is revoked is the end, and nobody comes back with it", async () => {
+  const { socket } = await begin();
+  const why = [];
+  talk.addEventListener("status", ({ detail }) => why.push([detail.status, detail.reason]));
+  socket.say(revoked);
+  socket.drop(1008);
+  assert.deepEqual(why, [["closed", "the key was revoked"]]);
+  await new Promise((r) => setTimeout(r, 400));
+  assert.equal(FakeSocket.made.length, 1);
+});
+
+test("a session that is ended for too much is taken up again", async () => {
+  const { socket, events } = await begin();
+  socket.say({ ...full, reason: "RATE_LIMITED" });
+  socket.drop(1008);
+  assert.equal(events.at(-1), "resuming");
+});
+
 test("ending says so, also while there is no connection", async () => {
   const { socket, events } = await begin();
   talk.end();
@@ -392,6 +424,22 @@ test("where LiveKit carries nothing the conversation begins over WebSocket, and 
   assert.deepEqual([talk.status, talk.transport, told.length], ["open", "websocket", 1]);
   assert.match(told[0], /no sound within 3 seconds/);
 });
+
+for (const [error, begun] of [[full, false], [revoked, false], [revoked, true]]) {
+  test(`over LiveKit ${error.reason} ends it ${begun ? "midway" : "at the start"}: WebSocket would not help`, async () => {
+    const { rooms, told } = inRoom();
+    const why = [];
+    talk.addEventListener("status", ({ detail }) => why.push([detail.status, detail.reason]));
+    await talk.start();
+    rooms[0].onopen();
+    if (begun) rooms[0].onmessage(started);
+    rooms[0].onmessage(error);
+    rooms[0].onclose(1013, "it has one");
+    assert.deepEqual(why.at(-1), ["closed", error.message]);
+    await settled();
+    assert.deepEqual([told.length, FakeSocket.made.length], [0, 0]);
+  });
+}
 
 test("a LiveKit that is lost midway is followed by a WebSocket with the same session", async () => {
   const { rooms, told } = inRoom();
