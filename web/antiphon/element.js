@@ -232,7 +232,6 @@ export class AntiphonTalk extends Base {
   latency({ response_s, silence_s }) {
     if (response_s !== undefined) this.$.response.textContent = `answered in ${seconds(response_s)}`;
     if (silence_s !== undefined) this.$.silence.textContent = `silent in ${seconds(silence_s)}`;
-    this.$.latency.hidden = false;
   }
 
   alert(text) {
