@@ -462,18 +462,52 @@ test("a LiveKit that is lost midway is followed by a WebSocket with the same ses
 // A LiveKitLink in a room that the test plays: `handlers` are what it listens to.
 async function inSdkRoom() {
   const handlers = {};
-  const room = { state: "connected", remoteParticipants: new Map(), registerTextStreamHandler() {}, disconnect() {} };
+  const room = { state: "connected", remoteParticipants: new Map(), registerTextStreamHandler() {}, left: 0, sent: [] };
+  room.disconnect = () => room.left++;
+  room.localParticipant = { publishData: async (bytes) => room.sent.push(JSON.parse(new TextDecoder().decode(bytes)).type) };
   room.on = (type, take) => ((handlers[type] = take), room);
   room.connect = () => new Promise(() => {});
-  const names = ["SignalConnected", "SignalReconnecting", "Reconnecting", "Reconnected", "TrackSubscribed", "Disconnected"];
+  const names = ["SignalConnected", "SignalReconnecting", "Reconnecting", "Reconnected", "TrackSubscribed", "Disconnected", "DataReceived"];
   const RoomEvent = Object.fromEntries(names.map((name) => [name, name]));
   const sdk = { Room: class { constructor() { return room; } }, RoomEvent, Track: { Kind: { Audio: "audio" } } };
   const audio = Object.assign(new FakeAudio(), { stopRemote() {}, playRemote() {} });
   talk = new Conversation(() => new LiveKitLink(sdk, "ws://room", "token", audio), audio);
   await talk.start();
   talk.link.take(JSON.stringify(started));
-  return handlers;
+  talk.link.agent = "agent";
+  return { ...handlers, room };
 }
+
+test("a room is left when the agent has heard that the session is over, or soon", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  for (const heard of [true, false]) {
+    const { room, DataReceived } = await inSdkRoom();
+    const why = [];
+    talk.addEventListener("status", ({ detail }) => why.push(detail.status));
+    talk.end();
+    assert.deepEqual([why, room.sent.at(-1), room.left], [["closed"], "session_end", 0]);
+    if (heard) DataReceived(new TextEncoder().encode('{"code": 1000, "reason": ""}'), { isAgent: true }, null, "antiphon.closed");
+    else t.mock.timers.tick(700);
+    assert.deepEqual([why, room.left], [["closed"], 1]);
+  }
+  const { room } = await inSdkRoom();
+  talk.end(true); // the page goes
+  assert.equal(room.left, 1);
+});
+
+test("a LiveKit that was never there is not called lost", async () => {
+  const { Disconnected } = await inSdkRoom();
+  const told = [];
+  talk.addEventListener("fallback", ({ detail }) => told.push(detail.reason));
+  Disconnected();
+  assert.deepEqual(told, ["LiveKit cannot be reached."]);
+  talk.end();
+  const again = await inSdkRoom();
+  talk.addEventListener("fallback", ({ detail }) => told.push(detail.reason));
+  again.SignalConnected();
+  again.Disconnected();
+  assert.equal(told[1], "The connection to LiveKit was lost.");
+});
 
 test("a room that is lost is a pause from the first sign of it, and its limit counts from there", async () => {
   const handlers = await inSdkRoom();

@@ -17,8 +17,10 @@ import pytest
 from playwright.async_api import Browser
 from playwright.async_api import Error as PlaywrightError
 
+from antiphon.web_files import ensure_livekit_client
 from orchestrator.key_file import KeyFile
 from orchestrator.keys import KeyRecord
+from tests.support import livekit
 from tests.support.browsers import ChromiumTab, chromium, chromium_tab, needs_chromium, sees
 from tests.support.house import House, free_port, house, service
 
@@ -30,7 +32,7 @@ window.sent = []; window.placed = []; window.streams = [];
 const send = WebSocket.prototype.send;
 WebSocket.prototype.send = function (data) {
   if (typeof data === "string") sent.push(JSON.parse(data));
-  else placed.push(Number(new DataView(data).getBigUint64(8, true)));
+  else if (this.url.endsWith("/v1/converse")) placed.push(Number(new DataView(data).getBigUint64(8, true)));
   send.call(this, data);
 };
 if (navigator.mediaDevices) {
@@ -332,6 +334,26 @@ async def test_a_server_that_crashed_and_came_back() -> None:
             assert await tab.value(f"{IN}.querySelector('#text').value") == "twelve thirteen"
             assert not await tab.value(f"{IN}.querySelector('#captions').textContent.includes('twelve')")
             tab.problems.clear()  # connections that were refused, as they should
+
+
+async def test_a_conversation_over_livekit_that_is_ended_is_over_at_once() -> None:
+    livekit.require()
+    await ensure_livekit_client()
+    async with (
+        livekit.livekit_server() as server,
+        house(livekit_url=server.url, livekit_key_file=str(server.key_file), grace_s=120) as here,
+    ):
+        await here.wait_metric("antiphon_livekit_registered", 1)
+        async with visit(here.url) as tab:
+            await tab.value(f"{ELEMENT}.options.media_s = 30")
+            for _ in range(3):
+                await tab.click("talk")
+                await sees(tab, CONNECTED)
+                assert await tab.value(f"{CLIENT}.transport") == "livekit"
+                await tab.click("end")
+                # Its grace time would be for a connection that was lost.
+                await here.wait_metric("antiphon_sessions", 0)
+                await here.wait_metric("antiphon_livekit_rooms", 0)
 
 
 async def test_what_is_chosen_is_said_to_the_server() -> None:
