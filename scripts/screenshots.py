@@ -76,11 +76,13 @@ class Server:
 
     def __init__(self) -> None:
         self.socket: WebSocketRoute | None = None
+        self.there = asyncio.Event()
         self.answers = True
         """False: it never answers session_start."""
 
     def connected(self, socket: WebSocketRoute) -> None:
         self.socket = socket
+        self.there.set()
         socket.on_message(self._heard)
 
     def _heard(self, message: str | bytes) -> None:
@@ -212,7 +214,7 @@ async def denied(page: Page, server: Server) -> None:
 async def key(page: Page, server: Server) -> None:
     server.answers = False
     await page.click("#talk")
-    await phase(page, "connecting")
+    await server.there.wait()
     error = {"type": "error", "code": "denied", "message": "This server asks for an access key.", "fatal": True}
     server.say(error | {"where": "key", "reason": "KEY_MISSING", "retry_after_s": None})
     assert server.socket is not None
@@ -223,7 +225,7 @@ async def key(page: Page, server: Server) -> None:
 async def full(page: Page, server: Server) -> None:
     server.answers = False
     await page.click("#talk")
-    await phase(page, "connecting")
+    await server.there.wait()
     assert server.socket is not None
     await server.socket.close(code=1013)
     await page.locator("#alert").wait_for()

@@ -75,13 +75,19 @@ SERVER_OPTIONS: _Options = (
 )
 
 
-def server(token: Token = NONE, *, at_once: int | None = None) -> grpc.aio.Server:
+def server(
+    token: Token = NONE, *, at_once: int | None = None, handshake_s: float = 10.0, idle_s: float | None = None
+) -> grpc.aio.Server:
     """A server that is not bound or started. Servicers raise `AntiphonError`s. With a token, callers need one.
 
-    `at_once`: calls at a time; one more is RESOURCE_EXHAUSTED before it reaches anybody.
+    `at_once`: calls at a time; one more is RESOURCE_EXHAUSTED before it reaches anybody. `handshake_s`: until a
+    connection speaks HTTP/2 (gRPC's own: two minutes); `idle_s`: how long it is kept without a call (None: for good).
     """
     guards = (ErrorGuard(abort), TokenGuard(token, maker)) if token else (ErrorGuard(abort),)
-    return grpc.aio.server(interceptors=guards, options=SERVER_OPTIONS, maximum_concurrent_rpcs=at_once)
+    options = (*SERVER_OPTIONS, ("grpc.server_handshake_timeout_ms", round(handshake_s * 1000)))
+    if idle_s is not None:
+        options += (("grpc.max_connection_idle_ms", round(idle_s * 1000)),)
+    return grpc.aio.server(interceptors=guards, options=options, maximum_concurrent_rpcs=at_once)
 
 
 def channel(address: str, token: Token = NONE) -> grpc.aio.Channel:

@@ -74,7 +74,8 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a caller was found to be. `how` is loopback, network, key or token; `key` the id of the key behind it."""
+    """What a caller was found to be. `how` is loopback, network, key, token or room; `key` the id of the key behind
+    it."""
 
     how: str
     bucket: str
@@ -133,6 +134,16 @@ class Access:
                 where="key",
             )
         return grant
+
+    def admitted(self, key: str, today: float) -> Grant:
+        """Who is in a room of LiveKit's, by a token that was got with the key of this id. It counts in the key's
+        limits; their address LiveKit alone knows. Raises Denied."""
+        try:
+            record = self._good(self.keys.by_id.get(key), today, "the key behind this room")
+        except Denied:
+            self.denied += 1
+            raise
+        return self._limited(Grant("room", LOCAL, frozenset({TALK}), key), record)
 
     def is_good(self, grant: Grant) -> Denied | None:
         """Whether who got this grant may still talk; the key behind it may have been revoked meanwhile."""

@@ -69,6 +69,10 @@ class Gate:
         """Who this is. Raises Denied, AtCapacity."""
         return self._access.check(_caller(peer, key), scope, self._clock(), self._today(), resuming=resuming)
 
+    def admitted(self, key: str) -> Grant:
+        """For a session in a room that LiveKit let somebody into with a token of this key. Raises Denied."""
+        return self._access.admitted(key, self._today())
+
     def open(self, grant: Grant) -> None:
         self._access.open(grant, self._clock())
 

@@ -21,6 +21,8 @@ from pb.antiphon.v1 import conversation_pb2_grpc
 
 SPARE_CALLS = 100
 """Calls beyond two a session: health, reflection, and clients who are told that all places are taken."""
+IDLE_S = 180.0
+"""How long a connection is kept without a call; over HTTP it is the same."""
 GOODBYE_S = 1.0
 """How long a client may take to read the last of a call."""
 
@@ -39,7 +41,8 @@ async def grpc_door(settings: OrchestratorSettings, hub: Hub) -> AsyncIterator[G
     if settings.grpc_port < 0:
         yield GrpcDoor("", _nothing)
         return
-    server = rpc.server(at_once=2 * settings.max_sessions + SPARE_CALLS)
+    at_once = 2 * settings.max_sessions + SPARE_CALLS
+    server = rpc.server(at_once=at_once, handshake_s=settings.request_s, idle_s=IDLE_S)
     trusted = networks(settings.trusted_proxies, "trusted_proxies")
     servicer = ConversationServicer(hub, lead_s=settings.lead_ms / 1000, trusted=trusted)
     conversation_pb2_grpc.add_ConversationServicer_to_server(servicer, server)

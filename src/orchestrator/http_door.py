@@ -91,9 +91,9 @@ async def http_door(
     await runner.setup()
     try:
         beside = secure is not None and settings.tls_port >= 0
-        await _serve(runner, settings.host, settings.port, None if beside else secure)
+        await _serve(runner, settings, settings.host, settings.port, None if beside else secure)
         if beside:
-            await _serve(runner, settings.tls_host or settings.host, settings.tls_port, secure)
+            await _serve(runner, settings, settings.tls_host or settings.host, settings.tls_port, secure)
         host, port = runner.addresses[0][:2]
         async with asyncio.TaskGroup() as tasks:
             sweeping = tasks.create_task(_sweep(runner, silent))
@@ -125,10 +125,45 @@ async def _sweep(runner: web.AppRunner, silent: Silent[asyncio.BaseProtocol]) ->
                 transport.abort()
 
 
-async def _serve(runner: web.AppRunner, host: str, port: int, secure: ssl.SSLContext | None) -> None:
+class _Site(web.BaseSite):
+    """One that gives a TLS handshake `handshake_s` (aiohttp's: a minute). Until it is done there is no connection that
+    could be swept.
+    """
+
+    __slots__ = ("_handshake_s", "_host", "_port")
+
+    def __init__(
+        self, runner: web.AppRunner, host: str, port: int, secure: ssl.SSLContext | None, handshake_s: float
+    ) -> None:
+        super().__init__(runner, ssl_context=secure, backlog=512)
+        self._host = host
+        self._port = port
+        self._handshake_s = None if secure is None else handshake_s
+
+    @property
+    def name(self) -> str:
+        return f"{'http' if self._ssl_context is None else 'https'}://{rpc.join_address(self._host, self._port)}"
+
+    async def start(self) -> None:
+        await super().start()
+        server = self._runner.server
+        assert server is not None
+        self._server = await asyncio.get_running_loop().create_server(
+            server,
+            self._host,
+            self._port,
+            ssl=self._ssl_context,
+            backlog=self._backlog,
+            reuse_address=True,
+            ssl_handshake_timeout=self._handshake_s,
+        )
+
+
+async def _serve(
+    runner: web.AppRunner, settings: OrchestratorSettings, host: str, port: int, secure: ssl.SSLContext | None
+) -> None:
     try:
-        site = web.TCPSite(runner, host, port, reuse_address=True, backlog=512, ssl_context=secure)
-        await site.start()
+        await _Site(runner, host, port, secure, settings.request_s).start()
     except OSError as error:
         taken = error.errno == errno.EADDRINUSE
         raise Misconfigured(

@@ -179,8 +179,11 @@ class SessionHub:
 
     def _check(self, start: m.SessionStart, peer: Peer) -> Grant | None:
         """Who this is; None where nobody asks, or somebody else did."""
-        if self._gate is None or peer.admitted:
+        if self._gate is None:
             return None
+        if peer.admitted:
+            # Who goes on was found good when it began; a key that was revoked since has ended the session.
+            return self._gate.admitted(peer.behind) if peer.behind and not start.resume else None
         resumed = self._tokens.get(_digest(start.resume)) if start.resume else None
         resuming = self._grants.get(resumed.id) if resumed is not None else None
         return self._gate.check(peer, key=start.key, resuming=resuming)
@@ -219,8 +222,8 @@ class SessionHub:
                 where="output_rate",
             )
         if grant is not None and session.id not in self._grants:
-            # It began in a room of LiveKit's, which let it in. From here on it is this caller's, and ends with their
-            # key; no limit counts it, so that a fallback is never refused.
+            # It began in a room behind which there is no key. From here on it is this caller's and ends with their key;
+            # no limit counts it, so that a fallback is never refused.
             self._grants[session.id] = replace(grant, held=())
         self._resumed += 1
         session.attach_nowait(transport, self._started(session, start, resumed=True))

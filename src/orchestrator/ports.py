@@ -83,7 +83,8 @@ class Peer:
     """Who is at the other end of a transport, as far as it knows. `key` is the bearer token of the request, if any.
 
     `proxied`: the request came through a proxy, so that `address` is not the client's own, loopback or not.
-    `admitted`: somebody has checked already that this peer may talk here (a LiveKit server, by its token).
+    `admitted`: somebody has checked already that this peer may talk here (a LiveKit server, by its token); `behind` is
+    the id of the access key that its token was got with, if any.
     """
 
     kind: str
@@ -92,6 +93,7 @@ class Peer:
     key: str = ""
     proxied: bool = False
     admitted: bool = False
+    behind: str = ""
 
 
 class Hub(Protocol):

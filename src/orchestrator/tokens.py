@@ -10,6 +10,7 @@ PyJWT is imported when it is needed first, as it takes 10 MB and a tenth of a se
 from __future__ import annotations
 
 import importlib
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,7 +23,9 @@ OWN_ISSUER = "antiphon"
 PROTOCOL_ATTRIBUTE = "antiphon.protocol"
 KEY_CLAIM = "antiphon_key"
 """The id of the access key that asked for the token: a token ends with it. LiveKit gives whoever is in a room a fresh
-token every few minutes, without claims that it does not know, but with the tags of `roomConfig`: it is there, too."""
+token every few minutes, without claims that it does not know, but with the tags of `roomConfig`: it is there, too. The
+metadata of the room that a token makes, which nobody in it can change, have it as well: there our agent reads it.
+"""
 LEEWAY_S = 30.0
 """How far clocks may be apart."""
 MAX_CHARACTERS = 8_192
@@ -90,12 +93,21 @@ def mint(signer: Signer, *, room: str, identity: str, now: float, ttl_s: float, 
         if signer.agent:
             room_config["agents"] = [{"agentName": signer.agent}]
         if key:
-            room_config["tags"] = {KEY_CLAIM: key}
+            room_config |= {"tags": {KEY_CLAIM: key}, "metadata": json.dumps({KEY_CLAIM: key})}
         if room_config:
             claims["roomConfig"] = room_config
     import jwt
 
     return jwt.encode(claims, signer.secret, algorithm=ALGORITHM)
+
+
+def key_of_room(metadata: str) -> str:
+    """The id of the key whose token made the room; empty where it was made by something else."""
+    try:
+        said = json.loads(metadata)
+    except (ValueError, RecursionError):
+        return ""
+    return _text(said, KEY_CLAIM) if isinstance(said, Mapping) else ""
 
 
 def verify(signer: Signer, token: str, *, now: float, room: str | None = None) -> Token:

@@ -174,17 +174,19 @@ class RoomClient:
 @asynccontextmanager
 async def room_client(
     server: LiveKitServer,
-    room: str,
+    room: str = "",
     identity: str = "anna",
     *,
     native: bool = True,
+    token: str = "",
     **grants: Any,
 ) -> AsyncIterator[RoomClient]:
+    """With a `token` that somebody else made, or with one for `identity` in `room`."""
     from livekit import rtc
 
     client = RoomClient(rtc.Room(), identity)
     client.attach()
-    token = server.token(identity, room, attributes=NATIVE if native else None, **grants)
+    token = token or server.token(identity, room, attributes=NATIVE if native else None, **grants)
     await client.room.connect(server.url, token)
     try:
         yield client

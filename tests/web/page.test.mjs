@@ -8,9 +8,9 @@ import { FrameCutter } from "../../web/antiphon/mic-worklet.js";
 import { Latency } from "../../web/antiphon/latency.js";
 import { LiveKitLink } from "../../web/antiphon/livekit-link.js";
 import { WebSocketLink } from "../../web/antiphon/links.js";
-import { backoff, mayResume, packAudio, unpackAudio } from "../../web/antiphon/protocol.js";
+import { backoff, isFinal, mayResume, packAudio, unpackAudio } from "../../web/antiphon/protocol.js";
 import { Transcript } from "../../web/antiphon/transcript.js";
-import { phase, tookOver, words } from "../../web/antiphon/words.js";
+import { phase, sentence, tookOver, words } from "../../web/antiphon/words.js";
 
 const hex = (buffer) => Buffer.from(buffer).toString("hex");
 
@@ -148,6 +148,11 @@ test("that WebSocket took over is told in whole sentences, whatever the reason l
   assert.equal(tookOver("It was lost."), "It was lost. The conversation goes on over WebSocket.");
   assert.equal(tookOver("It was lost"), "It was lost. The conversation goes on over WebSocket.");
   assert.equal(tookOver(""), "LiveKit was lost. The conversation goes on over WebSocket.");
+});
+
+test("what a server says is shown as a sentence", () => {
+  const said = ["the key was revoked; ask for another one", "Wait!", "élan (yes)", "“no”", "", "send it, e.g. …"];
+  assert.deepEqual(said.map(sentence), ["The key was revoked; ask for another one.", "Wait!", "Élan (yes).", "“no”.", "", "Send it, e.g. …"]);
 });
 
 test("a transcript holds what was heard, and what was taken back is not in it", () => {
@@ -331,6 +336,33 @@ for (const code of [1000, 4001]) {
   });
 }
 
+const revoked = { type: "error", code: "denied", reason: "KEY_REVOKED", message: "the key was revoked", fatal: true };
+const full = { type: "error", code: "at_capacity", reason: "TOO_MANY_SESSIONS", message: "it has one already", fatal: true };
+
+test("what ends a session, and what only its connection", () => {
+  assert.deepEqual([isFinal(revoked, true), isFinal(revoked, false)], [true, true]);
+  assert.deepEqual([isFinal(full, true), isFinal(full, false)], [false, true]);
+  assert.ok(!isFinal({ ...revoked, fatal: false }, false) && !isFinal({ ...revoked, reason: "TOKEN_EXPIRED" }, true));
+});
+
+test("a key that is revoked is the end, and nobody comes back with it", async () => {
+  const { socket } = await begin();
+  const why = [];
+  talk.addEventListener("status", ({ detail }) => why.push([detail.status, detail.reason]));
+  socket.say(revoked);
+  socket.drop(1008);
+  assert.deepEqual(why, [["closed", "the key was revoked"]]);
+  await new Promise((r) => setTimeout(r, 400));
+  assert.equal(FakeSocket.made.length, 1);
+});
+
+test("a session that is ended for too much is taken up again", async () => {
+  const { socket, events } = await begin();
+  socket.say({ ...full, reason: "RATE_LIMITED" });
+  socket.drop(1008);
+  assert.equal(events.at(-1), "resuming");
+});
+
 test("ending says so, also while there is no connection", async () => {
   const { socket, events } = await begin();
   talk.end();
@@ -395,6 +427,22 @@ test("where LiveKit carries nothing the conversation begins over WebSocket, and 
   assert.match(told[0], /no sound within 3 seconds/);
 });
 
+for (const [error, begun] of [[full, false], [revoked, false], [revoked, true]]) {
+  test(`over LiveKit ${error.reason} ends it ${begun ? "midway" : "at the start"}: WebSocket would not help`, async () => {
+    const { rooms, told } = inRoom();
+    const why = [];
+    talk.addEventListener("status", ({ detail }) => why.push([detail.status, detail.reason]));
+    await talk.start();
+    rooms[0].onopen();
+    if (begun) rooms[0].onmessage(started);
+    rooms[0].onmessage(error);
+    rooms[0].onclose(1013, "it has one");
+    assert.deepEqual(why.at(-1), ["closed", error.message]);
+    await settled();
+    assert.deepEqual([told.length, FakeSocket.made.length], [0, 0]);
+  });
+}
+
 test("a LiveKit that is lost midway is followed by a WebSocket with the same session", async () => {
   const { rooms, told } = inRoom();
   await talk.start();
@@ -416,18 +464,52 @@ test("a LiveKit that is lost midway is followed by a WebSocket with the same ses
 // A LiveKitLink in a room that the test plays: `handlers` are what it listens to.
 async function inSdkRoom() {
   const handlers = {};
-  const room = { state: "connected", remoteParticipants: new Map(), registerTextStreamHandler() {}, disconnect() {} };
+  const room = { state: "connected", remoteParticipants: new Map(), registerTextStreamHandler() {}, left: 0, sent: [] };
+  room.disconnect = () => room.left++;
+  room.localParticipant = { publishData: async (bytes) => room.sent.push(JSON.parse(new TextDecoder().decode(bytes)).type) };
   room.on = (type, take) => ((handlers[type] = take), room);
   room.connect = () => new Promise(() => {});
-  const names = ["SignalConnected", "SignalReconnecting", "Reconnecting", "Reconnected", "TrackSubscribed", "Disconnected"];
+  const names = ["SignalConnected", "SignalReconnecting", "Reconnecting", "Reconnected", "TrackSubscribed", "Disconnected", "DataReceived"];
   const RoomEvent = Object.fromEntries(names.map((name) => [name, name]));
   const sdk = { Room: class { constructor() { return room; } }, RoomEvent, Track: { Kind: { Audio: "audio" } } };
   const audio = Object.assign(new FakeAudio(), { stopRemote() {}, playRemote() {} });
   talk = new Conversation(() => new LiveKitLink(sdk, "ws://room", "token", audio), audio);
   await talk.start();
   talk.link.take(JSON.stringify(started));
-  return handlers;
+  talk.link.agent = "agent";
+  return { ...handlers, room };
 }
+
+test("a room is left when the agent has heard that the session is over, or soon", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  for (const heard of [true, false]) {
+    const { room, DataReceived } = await inSdkRoom();
+    const why = [];
+    talk.addEventListener("status", ({ detail }) => why.push(detail.status));
+    talk.end();
+    assert.deepEqual([why, room.sent.at(-1), room.left], [["closed"], "session_end", 0]);
+    if (heard) DataReceived(new TextEncoder().encode('{"code": 1000, "reason": ""}'), { isAgent: true }, null, "antiphon.closed");
+    else t.mock.timers.tick(700);
+    assert.deepEqual([why, room.left], [["closed"], 1]);
+  }
+  const { room } = await inSdkRoom();
+  talk.end(true); // the page goes
+  assert.equal(room.left, 1);
+});
+
+test("a LiveKit that was never there is not called lost", async () => {
+  const { Disconnected } = await inSdkRoom();
+  const told = [];
+  talk.addEventListener("fallback", ({ detail }) => told.push(detail.reason));
+  Disconnected();
+  assert.deepEqual(told, ["LiveKit cannot be reached."]);
+  talk.end();
+  const again = await inSdkRoom();
+  talk.addEventListener("fallback", ({ detail }) => told.push(detail.reason));
+  again.SignalConnected();
+  again.Disconnected();
+  assert.equal(told[1], "The connection to LiveKit was lost.");
+});
 
 test("a room that is lost is a pause from the first sign of it, and its limit counts from there", async () => {
   const handlers = await inSdkRoom();

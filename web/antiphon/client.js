@@ -75,6 +75,7 @@ export class Antiphon extends EventTarget {
     this.talk = null;
     this.token = null;
     this.unlocked = true; // no key is wanted that nobody gave
+    this.told = ""; // the last fatal error
   }
 
   /** The server's address. */
@@ -139,6 +140,7 @@ export class Antiphon extends EventTarget {
       return this.failed(`This browser cannot play sound (${error.message}).`);
     }
     this.unlocked = true;
+    this.told = "";
     audio.microphoneId = this.options.microphone ?? "";
     const wishes = Object.fromEntries(WISHES.filter((w) => this.options[w] !== undefined).map((w) => [w, this.options[w]]));
     const talk = (this.talk = new Conversation((way) => this.link(way), audio, { greeting: microphone, ...wishes }));
@@ -159,6 +161,10 @@ export class Antiphon extends EventTarget {
     this.talk?.end();
   }
 
+  leave() {
+    this.talk?.end(true);
+  }
+
   failed(reason) {
     this.tell("error", { type: "error", code: "unavailable", message: reason, fatal: true, where: "", reason: "CLIENT" });
   }
@@ -171,8 +177,8 @@ export class Antiphon extends EventTarget {
     this.transport = "";
     this.shown({ status: "closed", state: "idle", microphone: "none" });
     this.tell("status", { status: "closed", reason, transport: "" });
-    if (detail === "key") this.tell("key", { reason });
-    else if (reason && this.unlocked) this.failed(reason);
+    if (detail === "key" && !this.options.token) this.tell("key", { reason });
+    else if (reason && this.unlocked && reason !== this.told) this.failed(reason);
   }
 
   // --- the connection -------------------------------------------------------------------------------------------------------
@@ -388,7 +394,10 @@ export class Antiphon extends EventTarget {
         this.token = null;
         if (this.session) return; // the connection is tried again
       }
-      this.unlocked = !(message.code === "denied" && /^KEY_/.test(message.reason));
+      const locked = message.code === "denied" && /^KEY_/.test(message.reason);
+      // A site's visitors have no key: theirs is the site's, which gets the tokens.
+      this.unlocked = !locked || Boolean(this.options.token);
+      if (message.fatal) this.told = message.message;
       if (this.unlocked) pass(message);
       else this.tell("key", { reason: message.message });
     });
@@ -438,7 +447,7 @@ export class Antiphon extends EventTarget {
       if (this.audio?.stream && !this.audio.microphone) this.unplugged(); // taken away while nobody looked
     };
     const hurry = () => this.talk?.hurry();
-    const leave = () => this.end();
+    const leave = () => this.leave();
     document.addEventListener("visibilitychange", seen);
     addEventListener("online", hurry);
     addEventListener("pagehide", leave);

@@ -1,7 +1,7 @@
 // A session with an Antiphon server, over as many connections as it takes. It shows nothing; what happens comes as events.
 // `audio` is an AudioDevice, or anything with its methods. `connect()` gives the next link (see links.js), to be opened.
 
-import { PROTOCOL, backoff, mayResume } from "./protocol.js";
+import { PROTOCOL, backoff, isFinal, mayResume } from "./protocol.js";
 
 /** Seconds in which LiveKit has to answer, and from then to carry a session; then it is WebSocket's turn. */
 export const MEDIA_S = 3;
@@ -28,6 +28,7 @@ export class Conversation extends EventTarget {
     this.fallback = false; // LiveKit was tried, in vain
     this.media_s = MEDIA_S;
     this.over = false;
+    this.refusal = null; // the fatal error of this connection
     audio.addEventListener("played", ({ detail }) => this.send({ type: "played", turn: detail.turn, samples: detail.samples }));
     audio.addEventListener("frame", ({ detail }) => this.frame(detail));
     audio.addEventListener("microphone", () => this.link?.microphone());
@@ -43,12 +44,12 @@ export class Conversation extends EventTarget {
     return this.connect();
   }
 
-  // Ends the session for good.
-  end() {
+  // Ends the session for good. `now`: the page goes, and waits for nothing.
+  end(now = false) {
     this.send({ type: "session_end" });
     this.over = true;
     clearTimeout(this.timer);
-    if (this.link) this.link.close(1000);
+    if (this.link) this.link.close(1000, now);
     else this.closed(1000);
   }
 
@@ -90,6 +91,7 @@ export class Conversation extends EventTarget {
 
   async connect() {
     this.tellStatus(this.session ? "resuming" : "connecting");
+    this.refusal = null;
     const attempt = (this.connecting = {});
     let link;
     try {
@@ -150,12 +152,15 @@ export class Conversation extends EventTarget {
     this.link = null;
     clearTimeout(this.media);
     this.audio.order("detach");
-    if (before?.kind === "livekit" && !this.over && mayResume(code)) this.fallBack(reason);
+    const { refusal } = this;
+    const final = this.over || !mayResume(code) || (refusal !== null && isFinal(refusal, this.session !== null));
+    reason = refusal?.message || reason; // a close frame has room for less
+    if (before?.kind === "livekit" && !final) this.fallBack(reason);
     const patience = this.session ? this.session.grace_s : 0;
     this.lostAt ??= performance.now();
     const gone = (performance.now() - this.lostAt) / 1000;
     const first = !this.session && before?.kind === "livekit"; // it never began: another transport may
-    if (this.over || !mayResume(code) || (!first && gone >= patience)) {
+    if (final || (!first && gone >= patience)) {
       this.session = null;
       this.lostAt = undefined;
       this.tellStatus("closed", this.over ? "" : reason || WHY[code] || "The server cannot be reached.", detail);
@@ -166,6 +171,7 @@ export class Conversation extends EventTarget {
   }
 
   receive(message) {
+    if (message.type === "error" && message.fatal) this.refusal = message;
     if (message.type === "session_started") this.opened(message);
     else if (message.type === "hold" || message.type === "resume" || message.type === "clear") {
       this.audio.order(message.type, message.turn, message.sample);

@@ -41,7 +41,7 @@ export const TEMPLATE = `
       <p id="state" part="state"></p>
       <button id="stop" part="stop" type="button" aria-keyshortcuts="Escape" hidden>Stop</button>
     </div>
-    <p id="latency" part="latency" hidden><span id="response"></span><span id="silence"></span></p>
+    <p id="latency" part="latency"><span id="response"></span><span id="silence"></span></p>
     <fieldset id="modes" part="modes">
       <legend class="visually-hidden">Microphone</legend>
       <label><input id="open" type="radio" name="mode" checked><span>Open mic</span></label>
@@ -267,7 +267,8 @@ svg { fill: none; stroke: currentColor; stroke-width: 1.8; stroke-linecap: round
 #state { margin: 0; max-width: 30rem; text-align: center; text-wrap: balance; font-size: 1.02rem; color: var(--ink); }
 [data-phase="idle"] #state, [data-phase="muted"] #state, [data-phase="insecure"] #state { color: var(--soft); }
 #stop { padding: .25rem .9rem; border: 1px solid var(--line); border-radius: 2rem; background: none; font-size: .875rem; }
-#latency { display: flex; gap: .9rem; margin: .1rem 0 0; font-size: .78rem; font-variant-numeric: tabular-nums; color: var(--faint); }
+/* Its line is there before there is anything to tell: the button stays where the thumb is. */
+#latency { display: flex; gap: .9rem; min-height: 1.5em; margin: .1rem 0 0; font-size: .78rem; font-variant-numeric: tabular-nums; color: var(--faint); }
 #latency span:empty { display: none; }
 
 #modes { display: flex; margin: .9rem 0 0; padding: 3px; border: 0; border-radius: 2rem; background: var(--wash); font-size: .85rem; }

@@ -5,7 +5,7 @@ import { Antiphon } from "./client.js";
 import { STYLE, TEMPLATE } from "./element-parts.js";
 import { hands } from "./hands.js";
 import { Captions, LevelMeter } from "./view.js";
-import { action, announcement, seconds, words } from "./words.js";
+import { action, announcement, seconds, sentence, words } from "./words.js";
 
 const TEXTS = ["server", "token", "key", "transport", "livekit", "mode", "microphone", "speaker"];
 const LIVE = ["voice", "language", "ear", "responder"];
@@ -162,7 +162,7 @@ export class AntiphonTalk extends Base {
     on("turn_finished", (message) => captions.finish(message));
     on("played", ({ turn, samples }) => captions.position.report(turn, samples, performance.now() / 1000));
     on("explain", (message) => this.hasAttribute(FACTS_SHOWN) && captions.facts(message));
-    on("notice", ({ message }) => captions.note(message));
+    on("notice", ({ message }) => this.notice(message));
     on("error", ({ message }) => this.alert(message));
     on("microphone", ({ reason, code }) => reason && code !== "unplugged" && this.alert(reason));
     on("level", ({ side, level }) => this.meters[side].set(level));
@@ -215,7 +215,7 @@ export class AntiphonTalk extends Base {
   askKey(reason) {
     const { keyForm, keyReason, keyText } = this.$;
     keyForm.hidden = false;
-    keyReason.textContent = reason;
+    keyReason.textContent = sentence(reason);
     keyText.focus();
     this.tell("key-wanted", { reason });
   }
@@ -232,17 +232,16 @@ export class AntiphonTalk extends Base {
   latency({ response_s, silence_s }) {
     if (response_s !== undefined) this.$.response.textContent = `answered in ${seconds(response_s)}`;
     if (silence_s !== undefined) this.$.silence.textContent = `silent in ${seconds(silence_s)}`;
-    this.$.latency.hidden = false;
   }
 
   alert(text) {
-    this.$.alertText.textContent = text;
+    this.$.alertText.textContent = sentence(text);
     this.$.alert.hidden = !text;
   }
 
   /** Says something beside the conversation. @param {string} text */
   notice(text) {
-    this.captions.note(text);
+    this.captions.note(sentence(text));
   }
 
   tell(type, detail) {

@@ -6,8 +6,10 @@ const CLOSED_TOPIC = "antiphon.closed";
 const AGENT_SAYS_NOTHING_MS = 700;
 const LOOK_MS = 500;
 const QUIET_LOOKS = 3; // the voice's packets come every 400 ms or faster, its silence too: after so many without one they are lost
+const FAREWELL_MS = 700; // how long the agent is waited for to say that it has heard our last word
 const CLOSED = 1006; // as a WebSocket says that it was lost
 const ENDED = 1000;
+const UNREACHED = "LiveKit cannot be reached";
 
 export class LiveKitLink {
   kind = "livekit";
@@ -26,6 +28,8 @@ export class LiveKitLink {
     this.on = false;
     this.over = false;
     this.answered = false;
+    this.leaving = false; // the session's end was said
+    this.reached = false;
     this.quiet = 0; // looks in a row at which nothing of the voice had come
     this.publishing = Promise.resolve();
   }
@@ -39,10 +43,10 @@ export class LiveKitLink {
         if (who && !who.isAgent) return;
         const text = new TextDecoder().decode(bytes);
         if (topic === TOPIC) this.take(text);
-        if (topic === CLOSED_TOPIC) this.farewell(text);
+        if (topic === CLOSED_TOPIC) this.over ? this.leave() : this.farewell(text);
       })
       .on(RoomEvent.TrackSubscribed, (track, _publication, who) => {
-        if (track.kind !== Track.Kind.Audio || !who.isAgent) return;
+        if (this.over || track.kind !== Track.Kind.Audio || !who.isAgent) return;
         this.audio.playRemote(track);
         this.watch(track);
       })
@@ -52,9 +56,14 @@ export class LiveKitLink {
       })
       .on(RoomEvent.ParticipantActive, (who) => this.met(who))
       .on(RoomEvent.ParticipantDisconnected, (who) => {
-        if (who.identity === this.agent) this.end(this.ended ? ENDED : CLOSED, this.ended ? "" : "The voice left the room.");
+        if (who.identity !== this.agent) return;
+        if (this.over) this.leave();
+        else this.end(this.ended ? ENDED : CLOSED, this.ended ? "" : "The voice left the room.");
       })
-      .on(RoomEvent.SignalConnected, () => this.over || this.onsignal())
+      .on(RoomEvent.SignalConnected, () => {
+        this.reached = true;
+        if (!this.over) this.onsignal();
+      })
       // Of a lost LiveKit this comes at once, and `Reconnecting` only when coming back has failed a few times.
       .on(RoomEvent.SignalReconnecting, () => this.over || this.onpause(true))
       .on(RoomEvent.Reconnecting, () => this.over || this.onpause(true))
@@ -62,7 +71,7 @@ export class LiveKitLink {
         this.quiet = 0;
         if (!this.over) this.onpause(false);
       })
-      .on(RoomEvent.Disconnected, () => this.end(CLOSED, "The connection to LiveKit was lost."));
+      .on(RoomEvent.Disconnected, () => this.end(CLOSED, `${this.reached ? "The connection to LiveKit was lost" : UNREACHED}.`));
     room.registerTextStreamHandler(TOPIC, async (reader) => this.take(await reader.readAll()));
     room.connect(this.url, this.token).then(
       () => {
@@ -70,7 +79,7 @@ export class LiveKitLink {
         for (const who of room.remoteParticipants.values()) if (who.isActive) this.met(who);
         this.publish();
       },
-      (error) => this.end(CLOSED, `LiveKit cannot be reached (${error.message}).`),
+      (error) => this.end(CLOSED, `${UNREACHED} (${error.message}).`),
     );
   }
 
@@ -119,6 +128,7 @@ export class LiveKitLink {
 
   send(message) {
     if (this.over || !this.agent) return false;
+    this.leaving ||= message.type === "session_end";
     const bytes = new TextEncoder().encode(JSON.stringify(message));
     const to = { reliable: true, topic: TOPIC, destinationIdentities: [this.agent] };
     this.room.localParticipant.publishData(bytes, to).catch(() => {}); // a lost connection is told as such
@@ -156,17 +166,26 @@ export class LiveKitLink {
     track.enabled = this.on;
   }
 
-  close() {
-    this.end(ENDED, "");
+  /** @param {number} [_code] @param {boolean} [now]  there is no time for a last word */
+  close(_code, now = false) {
+    // A packet that is on its way is lost with the room, and the session would wait for us in vain.
+    const last = this.leaving && !now && this.room?.state === "connected";
+    this.end(ENDED, "", last);
   }
 
-  end(code, reason) {
+  end(code, reason, last = false) {
     if (this.over) return;
     this.over = true;
     clearTimeout(this.greeting);
     clearInterval(this.watching);
     this.audio.stopRemote();
-    this.room?.disconnect(false);
+    if (last) this.parting = setTimeout(() => this.leave(), FAREWELL_MS);
+    else this.leave();
     this.onclose(code, reason);
+  }
+
+  leave() {
+    clearTimeout(this.parting);
+    this.room?.disconnect(false);
   }
 }

@@ -35,6 +35,12 @@ export function mayResume(closeCode) {
   return closeCode !== 1000 && closeCode !== 4001;
 }
 
+// Whether a fatal error ends it, rather than its connection: what keeps a session from beginning would do so over another
+// transport as well, and nobody comes back with a key that is no good. `begun`: there is a session.
+export function isFinal({ fatal, code, reason }, begun) {
+  return fatal && (!begun || (code === "denied" && /^KEY_/.test(reason)));
+}
+
 // Seconds to wait before attempt n (0, 1, …).
 export function backoff(attempt) {
   return Math.min(4, 0.25 * 2 ** attempt);

@@ -73,7 +73,13 @@ export function seconds(value) {
   return value < 0.1 ? `${Math.max(10, Math.round(value * 100) * 10)} ms` : `${value.toFixed(2)} s`;
 }
 
+/** What a server says, as a sentence: with a capital letter and a full stop. @param {string} text */
+export function sentence(text) {
+  const whole = text.trim();
+  return whole && `${whole[0].toUpperCase()}${whole.slice(1)}${/[\p{L}\p{N})"'”’]$/u.test(whole) ? "." : ""}`;
+}
+
 /** That WebSocket took over. @param {string} reason  a sentence, with its full stop or without; or nothing */
 export function tookOver(reason) {
-  return `${(reason || "LiveKit was lost").replace(/\.$/, "")}. The conversation goes on over WebSocket.`;
+  return `${sentence(reason || "LiveKit was lost")} The conversation goes on over WebSocket.`;
 }

@@ -26,7 +26,14 @@ from antiphon.exits import OK, UNAVAILABLE
 from base import rpc
 from orchestrator.messages import unpack_audio
 from orchestrator.transports.grpc.wire import SERVICE as CONVERSATION
-from pb.antiphon.v1.conversation_pb2 import ConverseRequest, SessionStart
+from pb.antiphon.v1.conversation_pb2 import (
+    ConverseRequest,
+    ConverseResponse,
+    Greeting,
+    SessionEnd,
+    SessionStart,
+    TextInput,
+)
 from tests.support.containers import LIMIT_S, Host
 from tests.support.deployment import ROOT, caddy, dockerfile
 
@@ -176,6 +183,17 @@ async def the_grpc_door(here: Site) -> None:
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await to_the_end(call)
         assert rpc.error_from_rpc(refused.value).reason == "KEY_MISSING"
+        # A turn after another: what goes either way is not kept until the call is over.
+        call = converse(timeout=LIMIT_S, metadata=(("authorization", f"Bearer {here.key}"),))
+        await call.write(ConverseRequest(session_start=SessionStart(greeting=Greeting())).SerializeToString())
+        for text in ("over the proxy", "and again"):
+            await call.write(ConverseRequest(text=TextInput(text=text)).SerializeToString())
+            samples = 0
+            while (said := ConverseResponse.FromString(await call.read())).turn_finished.heard != text:
+                samples += len(said.audio.data) // 2
+            assert samples > 0
+        await call.write(ConverseRequest(session_end=SessionEnd()).SerializeToString())
+        await to_the_end(call)
 
 
 async def to_the_end(call: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import pytest
 
 from base.errors import Misconfigured
 from orchestrator.app import orchestrator
+from orchestrator.key_file import KeyFile
+from orchestrator.keys import KeyRecord
 from orchestrator.settings import OrchestratorSettings
 from tests.support import livekit
 from tests.support.dispatch import Rooms, create, dispatch, until
@@ -42,6 +45,8 @@ async def metric(address: str, name: str) -> float:
 WITHOUT = f"""
 import asyncio, sys
 from orchestrator.app import orchestrator
+from orchestrator.key_file import KeyFile
+from orchestrator.keys import KeyRecord
 from orchestrator.settings import OrchestratorSettings
 
 async def main():
@@ -93,6 +98,50 @@ async def test_it_says_whether_it_is_registered_and_serves_meanwhile() -> None:
                 await create(server, "kitchen")
                 await until(lambda: other.joined == ["kitchen"])
             assert await metric(serving.address, "antiphon_livekit_accepted") == 0
+
+
+async def test_a_room_counts_as_a_session_of_the_key_behind_it_and_ends_with_it(tmp_path: Path) -> None:
+    livekit.require()
+    from orchestrator.messages import Error, SessionStart, SessionStarted
+    from tests.support.rooms import room_client
+
+    file = KeyFile(tmp_path / "keys.json")
+    key, record = file.add(lambda id, digest: KeyRecord(id, digest, "site", time.time(), sessions=1))
+    async with livekit_server() as server, asyncio.timeout(LIMIT_S), aiohttp.ClientSession() as http:
+        settings = OrchestratorSettings(
+            port=0,
+            grpc_port=-1,
+            registry=NOBODY,
+            livekit_url=server.url,
+            livekit_key_file=str(server.key_file),
+            keys_file=str(file.path),
+        )
+        async with orchestrator(settings) as serving:
+            while (await facts(serving.address))["livekit"] != "registered":
+                await asyncio.sleep(0.05)
+
+            async def token() -> str:
+                asked = http.post(
+                    f"http://{serving.address}/v1/token", json={}, headers={"Authorization": f"Bearer {key}"}
+                )
+                async with asked as answer:
+                    return str((await answer.json())["participant_token"])
+
+            async with (
+                room_client(server, token=await token()) as first,
+                room_client(server, token=await token()) as second,
+            ):
+                for client, kind in ((first, SessionStarted), (second, Error)):
+                    await until(lambda client=client: client.agent() is not None)
+                    while not client.got(kind):
+                        await client.send(SessionStart(greeting=False))
+                        await asyncio.sleep(0.2)
+                refused = second.got(Error)[0]
+                assert (refused.code, refused.reason, refused.fatal) == ("at_capacity", "TOO_MANY_SESSIONS", True)
+                await until(lambda: second.agent_left)
+                file.change(lambda keys: keys.revoked(record.id, time.time()))
+                await until(lambda: first.agent_left)
+                assert first.got(Error)[-1].reason == "KEY_REVOKED"
 
 
 async def test_each_human_of_a_room_has_a_session_where_that_is_wanted_and_it_ends_with_them() -> None:

@@ -17,7 +17,10 @@ import pytest
 from playwright.async_api import Browser
 from playwright.async_api import Error as PlaywrightError
 
+from antiphon.web_files import ensure_livekit_client
 from orchestrator.key_file import KeyFile
+from orchestrator.keys import KeyRecord
+from tests.support import livekit
 from tests.support.browsers import ChromiumTab, chromium, chromium_tab, needs_chromium, sees
 from tests.support.house import House, free_port, house, service
 
@@ -29,7 +32,7 @@ window.sent = []; window.placed = []; window.streams = [];
 const send = WebSocket.prototype.send;
 WebSocket.prototype.send = function (data) {
   if (typeof data === "string") sent.push(JSON.parse(data));
-  else placed.push(Number(new DataView(data).getBigUint64(8, true)));
+  else if (this.url.endsWith("/v1/converse")) placed.push(Number(new DataView(data).getBigUint64(8, true)));
   send.call(this, data);
 };
 if (navigator.mediaDevices) {
@@ -163,6 +166,27 @@ async def test_what_was_said_is_kept_as_a_file() -> None:
         text = await asyncio.to_thread((await (await download.value).path()).read_text)
         assert "You: keep this" in text
         assert "Antiphon: keep this" in text
+
+
+async def test_the_button_stays_where_it_is_and_nothing_is_cut_off_on_a_phone() -> None:
+    async with house(tts_settings=QUICK) as here, visit(here.url) as tab:
+        await screen(tab, 390, 780)
+        button = f"{IN}.querySelector('#talk').getBoundingClientRect().top"
+        before = await tab.value(button)
+        await asks(tab, "keep still")
+        await sees(tab, f"{CLIENT}.transcript.length === 2")
+        await tab.value(f"{ELEMENT}.latency({{ response_s: 0.42, silence_s: 0.08 }})")
+        assert "answered in" in await tab.value(f"{IN}.querySelector('#latency').innerText")
+        assert await tab.value(button) == before
+        # The most that stands in the header.
+        await tab.value("document.querySelector('#connection-text').textContent = 'Reconnecting…'")
+        await tab.value("document.querySelector('#connection').dataset.status = 'resuming'")
+        right = "[...document.querySelectorAll('header button')].map((b) => b.getBoundingClientRect().right)"
+        assert max(await tab.value(right)) <= 390
+        await tab.click("settings-button")
+        edges = "document.querySelectorAll('#settings select, #rate-shown')"
+        ends = f"new Set([...{edges}].map((e) => Math.round(e.getBoundingClientRect().right))).size"
+        assert await tab.value(ends) == 1
 
 
 # --- the microphone --------------------------------------------------------------------------------------------------
@@ -312,6 +336,26 @@ async def test_a_server_that_crashed_and_came_back() -> None:
             tab.problems.clear()  # connections that were refused, as they should
 
 
+async def test_a_conversation_over_livekit_that_is_ended_is_over_at_once() -> None:
+    livekit.require()
+    await ensure_livekit_client()
+    async with (
+        livekit.livekit_server() as server,
+        house(livekit_url=server.url, livekit_key_file=str(server.key_file), grace_s=120) as here,
+    ):
+        await here.wait_metric("antiphon_livekit_registered", 1)
+        async with visit(here.url) as tab:
+            await tab.value(f"{ELEMENT}.options.media_s = 30")
+            for _ in range(3):
+                await tab.click("talk")
+                await sees(tab, CONNECTED)
+                assert await tab.value(f"{CLIENT}.transport") == "livekit"
+                await tab.click("end")
+                # Its grace time would be for a connection that was lost.
+                await here.wait_metric("antiphon_sessions", 0)
+                await here.wait_metric("antiphon_livekit_rooms", 0)
+
+
 async def test_what_is_chosen_is_said_to_the_server() -> None:
     async with house() as here, visit(here.url, voice="low") as tab:
         await sees(tab, "document.querySelector('#voice').value === 'low'")
@@ -349,6 +393,21 @@ async def test_a_key_is_asked_for_and_kept(tmp_path: Path) -> None:
         await sees(tab, "document.querySelectorAll('#voice option').length === 4")
         await asks(tab, "again")
         await sees(tab, CONNECTED)
+
+
+async def test_a_key_that_is_revoked_ends_it_and_another_one_is_asked_for(tmp_path: Path) -> None:
+    file = KeyFile(tmp_path / "keys.json")
+    made = [file.add(lambda id, digest, n=n: KeyRecord(id, digest, n, time.time())) for n in ("first", "second")]
+    async with locked(tmp_path, keys_file=str(file.path)) as here, visit(here.url, key=made[0][0]) as tab:
+        await asks(tab, "one two three four five six seven eight nine ten")
+        await sees(tab, f"{CLIENT}.speaking")
+        file.change(lambda keys: keys.revoked(made[0][1].id, time.time()))
+        await sees(tab, f"{CLIENT}.status === 'closed' && !{IN}.querySelector('#key-form').hidden")
+        assert (await tab.value(f"{IN}.querySelector('#key-reason').textContent")).startswith("The key behind this")
+        await tab.page.fill("#key-text", made[1][0])
+        await tab.page.press("#key-text", "Enter")
+        await sees(tab, CONNECTED)
+        tab.problems.clear()
 
 
 async def test_a_pairing_code_in_the_address_is_used_once_and_gone(tmp_path: Path) -> None:

@@ -218,6 +218,27 @@ def test_a_keys_limits_are_its_tokens_too() -> None:
         door.open(check(door, showing(tokens[2])), 0)
 
 
+def test_a_keys_limits_are_its_rooms_too() -> None:
+    """LiveKit lets people in by the key's tokens; where from, it alone knows."""
+    door = access(key("a", sessions=1), key("b", revoked=TODAY), key("c", expires=TODAY + 5), sessions=1)
+    room = door.admitted("a", TODAY)
+    assert (room.how, room.key, room.scopes) == ("room", "a", frozenset({TALK}))
+    door.open(room, 0.0)
+    with pytest.raises(AtCapacity, match="key a has 1 session already"):
+        door.open(check(door, showing("a-secret")), 0.0)
+    with pytest.raises(AtCapacity):
+        door.open(door.admitted("a", TODAY), 0.0)
+    door.close(room)
+    door.open(check(door, showing("a-secret")), 0.0)
+    door.open(door.admitted("c", TODAY), 0.0)
+    door.open(door.admitted("c", TODAY), 0.0)  # no limit of an address
+    for id, reason in (("b", "KEY_REVOKED"), ("c", "KEY_EXPIRED"), ("d", "KEY_UNKNOWN")):
+        with pytest.raises(Denied) as refused:
+            door.admitted(id, TODAY + 5)
+        assert refused.value.reason == reason
+    assert door.denied == 3
+
+
 def test_one_token_is_not_for_everybody() -> None:
     door = access(token_sessions=2, sessions=0, per_minute=0)
     token = mint(SIGNER, room="r", identity="i", now=TODAY, ttl_s=60)

@@ -11,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from base.errors import Denied
-from orchestrator.tokens import LEEWAY_S, Signer, Token, looks_like_token, mint, verify
+from orchestrator.tokens import LEEWAY_S, Signer, Token, key_of_room, looks_like_token, mint, verify
 
 pytestmark = pytest.mark.unit
 
 OURS = Signer("a secret of thirty-two characters")
 LIVEKIT = Signer("another secret of 32 characters..", issuer="APIabc", agent="antiphon")
 NOW = 1_800_000_000.0
+UNVERIFIED = {"verify_signature": False}
 
 
 def why(token: str, *, signer: Signer = OURS, now: float = NOW, room: str | None = None) -> str:
@@ -144,10 +145,22 @@ def test_livekit_is_told_of_the_agent_and_reads_the_token() -> None:
 def test_a_token_that_livekit_renewed_is_still_its_keys() -> None:
     """LiveKit keeps what it knows of a token, and leaves out the rest."""
     token = mint(LIVEKIT, room="r", identity="i", key="k", now=NOW, ttl_s=60)
-    claims = jwt.decode(token, options={"verify_signature": False})
+    claims = jwt.decode(token, options=UNVERIFIED)
     assert claims.pop("antiphon_key") == "k"
     renewed = jwt.encode({**claims, "identity": "i", "exp": NOW + 600}, LIVEKIT.secret, algorithm="HS256")
     assert verify(LIVEKIT, renewed, now=NOW + 300).key == "k"
+
+
+def test_a_room_says_whose_key_made_it() -> None:
+    claims = jwt.decode(mint(LIVEKIT, room="r", identity="i", key="k", now=NOW, ttl_s=60), options=UNVERIFIED)
+    assert key_of_room(claims["roomConfig"]["metadata"]) == "k"
+    claims = jwt.decode(mint(LIVEKIT, room="r", identity="i", now=NOW, ttl_s=60), options=UNVERIFIED)
+    assert "metadata" not in claims["roomConfig"]
+
+
+@given(st.text() | st.sampled_from(['{"antiphon_key": 5}', "[]", '"antiphon_key"', "[" * 100_000, "NaN"]))
+def test_other_metadata_names_no_key(metadata: str) -> None:
+    assert key_of_room(metadata) == ""
 
 
 def test_what_livekits_own_tools_mint_is_good_here() -> None:

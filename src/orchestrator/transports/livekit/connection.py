@@ -18,6 +18,7 @@ from livekit.rtc.participant import PublishTrackError
 from base.audio import BYTES_PER_SAMPLE
 from base.errors import Denied, Unavailable
 from base.log import get_logger
+from orchestrator.tokens import key_of_room
 from orchestrator.transports.livekit.attendance import Person
 from orchestrator.transports.livekit.captioner import Writer
 from orchestrator.transports.livekit.frames import TrackFrames
@@ -140,6 +141,11 @@ class Connection:
     @property
     def name(self) -> str:
         return self._room.name
+
+    @property
+    def key(self) -> str:
+        """The id of the access key behind the room; empty: none."""
+        return key_of_room(self._room.metadata or "")
 
     @property
     def identity(self) -> str:

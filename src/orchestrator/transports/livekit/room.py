@@ -131,6 +131,8 @@ class RoomAgent:
     async def _stay(self, connection: Connection) -> None:
         """Until the connection is lost for good, or we leave."""
         self._connection = connection
+        # A LiveKit that was restarted knows nothing of it any more, if we are the first to come back.
+        self._memory.key = connection.key or self._memory.key
         announcing = self._tasks.create_task(self._announce(connection))
         try:
             self._state("initializing")

@@ -39,8 +39,9 @@ LONGEST_CHAT = 20_000
 
 @dataclass
 class Memory:
-    """What outlives a visit: the session that its user had."""
+    """What outlives a visit: the session that its user had, and the access key behind the room."""
 
+    key: str = ""
     token: str = ""
     captions: Captions | None = None
 
@@ -250,7 +251,7 @@ class RoomIncoming(Incoming):
         settings: RoomSettings,
         clock: Callable[[], float],
     ) -> None:
-        peer = Peer(kind="livekit", address=room, admitted=True)
+        peer = Peer(kind="livekit", address=room, admitted=True, behind=memory.key)
         super().__init__(hub, line, peer, settings.limits, lambda _: visit.transport(), clock)
         self._visit = visit
         self._out = line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -15,6 +16,7 @@ from base.errors import AtCapacity, Denied, NotFound
 from orchestrator import messages as m
 from orchestrator.connection import Limits
 from orchestrator.leaving import Stop
+from orchestrator.tokens import KEY_CLAIM
 from orchestrator.transports.livekit.room import serve_room
 from orchestrator.transports.livekit.settings import RoomSettings
 from tests.support.livekit import LiveKitServer, livekit_server
@@ -41,6 +43,16 @@ async def room(request: pytest.FixtureRequest, server: LiveKitServer) -> str:
     async with server.api() as lk:
         wanted = api.CreateRoomRequest(name=request.node.name, empty_timeout=120, departure_timeout=120)
         return (await lk.room.create_room(wanted)).name
+
+
+@asynccontextmanager
+async def made_by_key(server: LiveKitServer, room: str, key: str) -> AsyncIterator[None]:
+    """As a token does that was got with the access key of this id."""
+    from livekit import api
+
+    async with server.api() as lk:
+        await lk.room.create_room(api.CreateRoomRequest(name=room, metadata=json.dumps({KEY_CLAIM: key})))
+    yield
 
 
 def tone(seconds: float, *, hz: float = 300.0, rate: int = RATE, channels: int = 1) -> bytes:
@@ -574,6 +586,7 @@ async def test_livekit_that_is_restarted_midway_is_joined_again_and_the_session_
     hub = RecordingHub()
     async with (
         livekit_server() as server,
+        made_by_key(server, "restarted", "3f9c2a10"),
         agent_in(server, "restarted", hub, RoomSettings(grace_s=60.0)) as serving,
     ):
         async with visitor(server, "restarted"):
@@ -586,3 +599,4 @@ async def test_livekit_that_is_restarted_midway_is_joined_again_and_the_session_
             assert hub.opened[1][0].resume == "token"
             await until(lambda: client.tracks == 1)
             assert not serving.task.done()
+    assert [peer.behind for _, _, peer, _ in hub.opened] == ["3f9c2a10"] * 2
