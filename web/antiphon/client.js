@@ -8,7 +8,7 @@ import { LiveKitLink } from "./livekit-link.js";
 import { WebSocketLink } from "./links.js";
 import { NeedsKey, mint, socketUrl } from "./token.js";
 import { Transcript } from "./transcript.js";
-import { phase, tookOver } from "./words.js";
+import { keyWanted, phase, tookOver } from "./words.js";
 
 const VENDORED = new URL("../vendor/livekit-client.esm.mjs", import.meta.url);
 const CHOICES = ["voice", "language", "ear", "responder", "rate", "pitch", "instructions", "endpointing"];
@@ -399,7 +399,7 @@ export class Antiphon extends EventTarget {
       this.unlocked = !locked || Boolean(this.options.token);
       if (message.fatal) this.told = message.message;
       if (this.unlocked) pass(message);
-      else this.tell("key", { reason: message.message });
+      else this.tell("key", { reason: keyWanted(message.reason, message.message) });
     });
     for (const type of ["transcript", "mark", "notice", "explain"]) on(type, pass);
 
