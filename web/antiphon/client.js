@@ -161,10 +161,6 @@ export class Antiphon extends EventTarget {
     this.talk?.end();
   }
 
-  leave() {
-    this.talk?.end(true);
-  }
-
   failed(reason) {
     this.tell("error", { type: "error", code: "unavailable", message: reason, fatal: true, where: "", reason: "CLIENT" });
   }
@@ -447,7 +443,7 @@ export class Antiphon extends EventTarget {
       if (this.audio?.stream && !this.audio.microphone) this.unplugged(); // taken away while nobody looked
     };
     const hurry = () => this.talk?.hurry();
-    const leave = () => this.leave();
+    const leave = () => this.end();
     document.addEventListener("visibilitychange", seen);
     addEventListener("online", hurry);
     addEventListener("pagehide", leave);
