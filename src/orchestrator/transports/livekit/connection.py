@@ -316,7 +316,7 @@ def _refusal(url: str, message: str) -> Denied | Unavailable:
         return Denied(f"LiveKit at {url} refuses the agent's token: {message}", reason="TOKEN_REFUSED")
     if NO_MEDIA in message:
         return Unavailable(
-            f"LiveKit at {url} answers, but no media get through: its UDP and TCP port (rtc.udp_port, rtc.tcp_port) have "
+            f"LiveKit at {url} answers, but no media get through: its ports (rtc.udp_port, rtc.tcp_port) have "
             f"to be reached from here, at the address that it tells (rtc.node_ip); {message}",
             reason="LIVEKIT_MEDIA",
             retry_after_s=1.0,
