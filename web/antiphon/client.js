@@ -8,7 +8,7 @@ import { LiveKitLink } from "./livekit-link.js";
 import { WebSocketLink } from "./links.js";
 import { NeedsKey, mint, socketUrl } from "./token.js";
 import { Transcript } from "./transcript.js";
-import { phase, tookOver } from "./words.js";
+import { keyWanted, phase, tookOver } from "./words.js";
 
 const VENDORED = new URL("../vendor/livekit-client.esm.mjs", import.meta.url);
 const CHOICES = ["voice", "language", "ear", "responder", "rate", "pitch", "instructions", "endpointing"];
@@ -159,10 +159,6 @@ export class Antiphon extends EventTarget {
   /** Ends the session for good. */
   end() {
     this.talk?.end();
-  }
-
-  leave() {
-    this.talk?.end(true);
   }
 
   failed(reason) {
@@ -399,7 +395,7 @@ export class Antiphon extends EventTarget {
       this.unlocked = !locked || Boolean(this.options.token);
       if (message.fatal) this.told = message.message;
       if (this.unlocked) pass(message);
-      else this.tell("key", { reason: message.message });
+      else this.tell("key", { reason: keyWanted(message.reason, message.message) });
     });
     for (const type of ["transcript", "mark", "notice", "explain"]) on(type, pass);
 
@@ -447,7 +443,7 @@ export class Antiphon extends EventTarget {
       if (this.audio?.stream && !this.audio.microphone) this.unplugged(); // taken away while nobody looked
     };
     const hurry = () => this.talk?.hurry();
-    const leave = () => this.leave();
+    const leave = () => this.end();
     document.addEventListener("visibilitychange", seen);
     addEventListener("online", hurry);
     addEventListener("pagehide", leave);

@@ -44,12 +44,12 @@ export class Conversation extends EventTarget {
     return this.connect();
   }
 
-  // Ends the session for good. `now`: the page goes, and waits for nothing.
-  end(now = false) {
+  // Ends the session for good.
+  end() {
     this.send({ type: "session_end" });
     this.over = true;
     clearTimeout(this.timer);
-    if (this.link) this.link.close(1000, now);
+    if (this.link) this.link.close(1000);
     else this.closed(1000);
   }
 

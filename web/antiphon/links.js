@@ -1,7 +1,7 @@
 // One connection to a server, in the one shape that `Conversation` needs: over WebSocket.
 //
 // A link has `open()`, `send(message)`, `sendAudio(sample, pcm)` (if its audio are messages), `listen(on)`,
-// `microphone(track)` and `close(code, now)`, and tells its owner:
+// `microphone(track)` and `close(code)`, and tells its owner:
 //   onopen()                     session_start may be sent
 //   onmessage(message)           a message of the protocol, as an object
 //   onaudio({turn, sample, pcm}) audio that came as a message

@@ -166,10 +166,10 @@ export class LiveKitLink {
     track.enabled = this.on;
   }
 
-  /** @param {number} [_code] @param {boolean} [now]  there is no time for a last word */
-  close(_code, now = false) {
-    // A packet that is on its way is lost with the room, and the session would wait for us in vain.
-    const last = this.leaving && !now && this.room?.state === "connected";
+  close() {
+    // A packet that is on its way is lost with the room, and the session would wait for us in vain. A page that goes loses
+    // its room by itself, mostly after the packet.
+    const last = this.leaving && this.room?.state === "connected";
     this.end(ENDED, "", last);
   }
 

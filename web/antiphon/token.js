@@ -1,5 +1,7 @@
 // Tokens: who lets us in, and where. In the words of LiveKit's token endpoints.
 
+import { keyWanted } from "./words.js";
+
 /**
  * @typedef {object} Token
  * @property {string} [server_url]         LiveKit's address; empty: there is none
@@ -36,7 +38,7 @@ export async function mint(from, key) {
   if (answer.status === 404 || answer.status === 405) return {};
   const said = await answer.json().catch(() => ({}));
   const message = said.error?.message ?? "";
-  if (answer.status === 401 || answer.status === 403) throw new NeedsKey(message || "This server asks for an access key.");
+  if (answer.status === 401 || answer.status === 403) throw new NeedsKey(keyWanted(said.error?.reason, message));
   if (answer.status === 429) throw new NeedsKey(message || "Too many tries. Wait a minute, then try again.", "");
   throw new Error(message || `The server answers ${answer.status}.`);
 }

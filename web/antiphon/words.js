@@ -79,6 +79,17 @@ export function sentence(text) {
   return whole && `${whole[0].toUpperCase()}${whole.slice(1)}${/[\p{L}\p{N})"'”’]$/u.test(whole) ? "." : ""}`;
 }
 
+/**
+ * Why a key is asked for. The server's words for who has none are for programs. `reason` and `message` as in an `error`.
+ * @param {string | undefined} reason @param {string | undefined} message
+ */
+export function keyWanted(reason, message) {
+  return !message || reason === "KEY_MISSING" ? KEY_MISSING : sentence(message);
+}
+
+const KEY_MISSING =
+  "This server asks for an access key. Whoever runs it makes one with “antiphon keys add”, or lets this device in with “antiphon keys pair”.";
+
 /** That WebSocket took over. @param {string} reason  a sentence, with its full stop or without; or nothing */
 export function tookOver(reason) {
   return `${sentence(reason || "LiveKit was lost")} The conversation goes on over WebSocket.`;

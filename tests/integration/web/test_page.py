@@ -381,8 +381,10 @@ async def test_what_is_chosen_is_said_to_the_server() -> None:
 async def test_a_key_is_asked_for_and_kept(tmp_path: Path) -> None:
     async with locked(tmp_path) as here, visit(here.url, voices=0) as tab:
         await asks(tab, "let me in")
-        for key in ("wrong-key-0123456789", KEY):
+        said = ("This server asks for an access key. ", "This access key is not one ")
+        for key, words in zip(("wrong-key-0123456789", KEY), said, strict=True):
             await sees(tab, f"!{IN}.querySelector('#key-form').hidden")
+            assert (await tab.value(f"{IN}.querySelector('#key-reason').textContent")).startswith(words)
             await tab.page.fill("#key-text", key)
             await tab.page.press("#key-text", "Enter")
         await sees(tab, CONNECTED)

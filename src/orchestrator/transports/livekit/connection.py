@@ -46,6 +46,8 @@ OVER = (
     rtc.DisconnectReason.ROOM_CLOSED,
 )
 """After these there is nothing to come back to, or it is not wanted."""
+NO_MEDIA = "wait_pc_connection"
+"""What the SDK says of a room whose signalling it reached and nothing else."""
 REFUSED = ("401", "403", "invalid token", "unauthorized", "permission")
 
 
@@ -312,6 +314,13 @@ async def _leave(room: rtc.Room) -> None:
 def _refusal(url: str, message: str) -> Denied | Unavailable:
     if any(word in message.lower() for word in REFUSED):
         return Denied(f"LiveKit at {url} refuses the agent's token: {message}", reason="TOKEN_REFUSED")
+    if NO_MEDIA in message:
+        return Unavailable(
+            f"LiveKit at {url} answers, but no media get through: its ports (rtc.udp_port, rtc.tcp_port) have "
+            f"to be reached from here, at the address that it tells (rtc.node_ip); {message}",
+            reason="LIVEKIT_MEDIA",
+            retry_after_s=1.0,
+        )
     return Unavailable(f"LiveKit at {url} cannot be joined: {message}", reason="LIVEKIT_AWAY", retry_after_s=1.0)
 
 

@@ -582,6 +582,14 @@ async def test_cancelled_at_any_moment_it_is_gone_from_the_room_and_leaves_nothi
     await until(lambda: left_over() == before, "something is left")
 
 
+def test_media_that_do_not_get_through_are_told_with_what_to_mend() -> None:
+    from orchestrator.transports.livekit.connection import _refusal
+
+    error = _refusal("ws://livekit:7880", "engine: connection error: wait_pc_connection timed out")  # the SDK's words
+    assert (type(error).__name__, error.reason) == ("Unavailable", "LIVEKIT_MEDIA")
+    assert "rtc.udp_port" in error.message
+
+
 async def test_livekit_that_is_restarted_midway_is_joined_again_and_the_session_goes_on() -> None:
     hub = RecordingHub()
     async with (
