@@ -50,9 +50,9 @@ async def together(stub: rpc_pb.SpeechToTextAsyncStub, clips: Sequence[bytes], c
     await asyncio.gather(*(s.open(language="en") for s in streams))
     longest = max(map(len, clips))
     begin = time.monotonic() + 0.2
-    await asyncio.gather(
-        *(_say(s, 1, c, begin + (longest - len(c)) / PIECE * PIECE_S, crowd) for s, c in zip(streams, clips, strict=True))
-    )
+    waits = [(longest - len(clip)) / PIECE * PIECE_S for clip in clips]
+    said = zip(streams, clips, waits, strict=True)
+    await asyncio.gather(*(_say(stream, 1, clip, begin + wait, crowd) for stream, clip, wait in said))
     for stream in streams:
         await stream.done()
 

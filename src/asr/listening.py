@@ -4,12 +4,12 @@ An utterance is due when `EVERY_S` of it were not decoded yet, and at once when 
 due the ones that ended come first, in the order in which they ended; then those that have waited longest. One decode
 runs at a time. What is silent after the last decode needs none: an utterance that ends so is over.
 
-**The promise** is a final within `behind_s` of the end of speech. It is kept where it can be known whether it can: at the
-end. Whenever somebody stops, and after each decode, what last decodes take is added up over those who wait for theirs;
-whose turn would come too late is `late`, and told so at once rather than when it is. Who is next is never late.
+**The promise** is a final within `behind_s` of the end of speech. Whether it can be kept is known at the end: whenever
+somebody stops, and after each decode, what last decodes take is added up over those who wait for theirs. Whose turn
+would come too late is `late`, and told so at once rather than when it is. Who is next is never late.
 
-**Full** is a model that hears `ROOM` times as many as it could answer in time if they all stopped at the same moment. They
-hardly ever do (docs/decisions/0015-promised-at-the-end.md), and nobody can tell at the beginning of an utterance.
+**Full** is a model that hears `ROOM` times as many as it could answer in time if they all stopped at the same moment.
+They hardly ever do, and at the beginning of an utterance nobody can tell (docs/decisions/0015-promised-at-the-end.md).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ EVERY_S = 0.7
 """How much new audio makes a decode due."""
 RETRY_S = 1.0
 ROOM = 1.5
-"""Utterances that last a few seconds and end when they please: the finals of so many come as early as those of a few."""
+"""Of utterances that last a few seconds and end when they please, the finals of so many come in time."""
 _EVERY = round(EVERY_S * UPLINK_RATE)
 _AFTER = UPLINK_RATE // 10
 """So much of the silence after a word is to be in a decode that may be the last."""

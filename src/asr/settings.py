@@ -51,8 +51,8 @@ class AsrWorkerSettings:
     behind_s: Annotated[
         float,
         Meta(
-            description="Engines whisper and moonshine: a final comes at most so long after speech, or it is told at once "
-            "that it cannot.",
+            description="Engines whisper and moonshine: a final comes at most so long after speech, or it is told "
+            "at once that it cannot.",
             gt=0,
         ),
     ] = 2.0

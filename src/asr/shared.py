@@ -69,8 +69,8 @@ class SharedSpec:
 
 @dataclass(frozen=True, slots=True)
 class SharedLimits:
-    """`most` utterances at once, and no more than suits a model that promises finals within `behind_s` (`asr.listening`);
-    the most seconds for loading and for a decode.
+    """`most` utterances at once, and no more than suits a model that promises finals within `behind_s`
+    (`asr.listening`); the most seconds for loading and for a decode.
     """
 
     most: int = 64
