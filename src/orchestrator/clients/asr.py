@@ -127,7 +127,7 @@ class EarsClient:
         if utterance in self._early:
             del self._live[utterance]
             self._post(self._early.pop(utterance))
-        elif self._stream is None and self.trouble:
+        elif not self._ready and self.trouble:
             self._fail(live, self.trouble)
         elif live.wire is not None:
             self._send(wire.utterance_end(live.wire, sample))
@@ -144,6 +144,8 @@ class EarsClient:
 
     def tick(self, now: float) -> None:
         """Call now and then: tells what is to be heard again, and looks after a worker that owes an answer for long."""
+        if not self._ready and self._why is not None:
+            self._mind_alone(now)
         if self._stream is None:
             return
         again = next((u for u, live in self._live.items() if live.again_s is not None and live.again_s <= now), None)
@@ -175,22 +177,25 @@ class EarsClient:
         wanted, exclude = self._wanted(), self._shunned.now()
         who = self._workers.find(wanted, exclude)
         if who is not None:
-            self._alone_since_s = None
             return who
         now = self._clock()
         if self._alone_since_s is None:
             self._alone_since_s = now
-        lost = self._why is not None and not isinstance(self._why, AtCapacity)
-        if now - self._alone_since_s >= (SOON_S if lost else ALONE_S):
-            self.trouble = self._nobody()
-            for live in list(self._live.values()):
-                if live.ended is not None:
-                    self._fail(live, self.trouble)
-                elif lost:
-                    self._tell_user(live, self.trouble)
-                    self._delay(live)
+        self._mind_alone(now)
         await self._workers.wait_for(wanted, timeout_s=LOOK_S, exclude=exclude)
         return None
+
+    def _mind_alone(self, now: float) -> None:
+        """Nobody hears: who has spoken, or does, is told in the end."""
+        if self._alone_since_s is None or now - self._alone_since_s < (SOON_S if self._lost_it else ALONE_S):
+            return
+        self.trouble = self._nobody()
+        for live in list(self._live.values()):
+            if live.ended is not None and live.utterance not in self._early:
+                self._fail(live, self.trouble)
+            elif self._lost_it:
+                self._tell_user(live, self.trouble)
+                self._delay(live)
 
     async def _converse(self, who: Candidate) -> None:
         """One stream, from its opening to its loss. Returns when it was left."""
@@ -214,6 +219,7 @@ class EarsClient:
                     self._stream = None
                     minding.cancel()
                     self._deaf(lost)
+                    self._ready = False
             if lost is not None:
                 raise lost
 
@@ -269,6 +275,8 @@ class EarsClient:
         self._workers.failed(worker, error)
         self.failovers += 1
         self._why = error
+        if self._alone_since_s is None:
+            self._alone_since_s = self._clock()
         full = isinstance(error, AtCapacity)
         self._shunned.shun(worker, max(FULL_S, error.retry_after_s or 0.0) if full else SHUN_S)
 
@@ -277,6 +285,7 @@ class EarsClient:
         match response.WhichOneof("body"):
             case "ready":
                 self.trouble, self._why, self._ready = "", None, True
+                self._alone_since_s = None
             case "partial":
                 partial = wire.partial(response)
                 live = self._of(partial.utterance)
@@ -305,7 +314,7 @@ class EarsClient:
                 pass
 
     def _refused(self, live: Unheard, error: AntiphonError) -> None:
-        """A worker without room, or which lost what heard it, is left for another one, if there is one; else it is asked
+        """A worker without room, or which lost what heard it, is left for another one if there is one; else it is asked
         again: in a moment where a decoder was lost, later where there was no room. Any other error is the end of what
         was said until then.
         """
@@ -371,12 +380,17 @@ class EarsClient:
 
     def _nobody(self) -> str:
         """Why nobody hears, for the user."""
-        if self._workers.find(self._wanted()) is None:
-            named = f" {self._ear!r}" if self._ear else ""
-            return f"no recogniser{named} for {self._language or 'any language'!r} is running; typing works"
+        if self._lost_it:
+            return "the recogniser was lost; typing works until it is back"
         if isinstance(self._why, AtCapacity):
             return "every recogniser is busy; try again in a moment, or type"
-        return "the recogniser was lost; typing works until it is back"
+        named = f" {self._ear!r}" if self._ear else ""
+        return f"no recogniser{named} for {self._language or 'any language'!r} is running; typing works"
+
+    @property
+    def _lost_it(self) -> bool:
+        """There was one, and it was not left for want of room."""
+        return self._why is not None and not isinstance(self._why, AtCapacity)
 
     def _send(self, message: wire.RecognizeRequest) -> None:
         if self._stream is not None:
