@@ -402,7 +402,7 @@ class EarsClient:
 
     def _delay(self, live: Unheard) -> None:
         """Its final is worth waiting for."""
-        self._post(RecognitionDelayed(live.utterance, self._clock() + SOON_S))
+        self._post(RecognitionDelayed(live.utterance, SOON_S))
 
     def _fail(self, live: Unheard, message: str) -> None:
         if self._live.pop(live.utterance, None) is not None:

@@ -91,10 +91,10 @@ class RecognitionFailed:
 
 @dataclass(frozen=True, slots=True)
 class RecognitionDelayed:
-    """Its recogniser was lost, and it is heard again by another one: its final may come as late as this."""
+    """Its recogniser was lost, and another one is to hear it again: its final is worth so long a wait from now on."""
 
     utterance: int
-    until_s: float
+    wait_s: float
 
 
 class Input(Enum):

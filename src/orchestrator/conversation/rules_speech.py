@@ -109,8 +109,8 @@ def failed(core: Core, event: RecognitionFailed, now: float) -> None:
 def delayed(core: Core, event: RecognitionDelayed, now: float) -> None:
     """Its final is worth waiting for, and that no word of it comes tells nothing of what it is."""
     utterance = core.hearing.utterances[event.utterance]
-    utterance.awaited_s = event.until_s
-    utterance.worded_s = max(utterance.worded_s, event.until_s)
+    utterance.awaited_s = now + event.wait_s
+    utterance.worded_s = max(utterance.worded_s, utterance.awaited_s)
 
 
 def _settle(core: Core, utterance: Utterance, text: str, now: float) -> None:
