@@ -98,24 +98,27 @@ async def _say(stream: Stream, utterance: int, clip: bytes, begin: float, crowd:
         crowd.lags.append(heard - begin - len(clip) / PIECE * PIECE_S)
 
 
-async def _main(engine: Sequence[str], counts: Sequence[int]) -> None:
-    """`engine` in a process of its own, and crowds of these sizes; a minus sign: at ease."""
-    clips = [speech.utterance(text) for text in SENTENCES]
+async def measure(engine: Sequence[str], count: int, rounds: int) -> Crowd:
+    """`engine` in a process of its own, and a crowd of so many, which does it so often; below zero: at ease."""
+    clips = [speech.utterance(SENTENCES[n % len(SENTENCES)]) for n in range(abs(count))]
+    crowd = Crowd()
+    with processes() as made:
+        worker = made.service("asr-worker", *engine, "--registry", "", "--load-s", "300")
+        async with rpc.channel(worker.address) as channel:
+            stub = rpc_pb.SpeechToTextStub(channel)
+            await together(stub, clips[:1], Crowd())
+            for _ in range(rounds if count > 0 else 0):
+                await together(stub, clips, crowd)
+            if count < 0:
+                await at_ease(stub, clips, rounds, crowd)
+    return crowd
+
+
+async def _main(counts: Sequence[int]) -> None:
     for count in counts:
-        with processes() as made:
-            worker = made.service("asr-worker", *engine, "--registry", "", "--load-s", "300")
-            async with rpc.channel(worker.address) as channel:
-                stub = rpc_pb.SpeechToTextStub(channel)
-                some = [clips[n % len(clips)] for n in range(abs(count))]
-                crowd = Crowd()
-                await together(stub, some[:1], Crowd())
-                if count > 0:
-                    for _ in range(3):
-                        await together(stub, some, crowd)
-                else:
-                    await at_ease(stub, some, 4, crowd)
-                print(f"{abs(count)} {'together' if count > 0 else 'at ease'}: {crowd}", flush=True)
+        crowd = await measure(MOONSHINE, count, 3 if count > 0 else 4)
+        print(f"{abs(count)} {'together' if count > 0 else 'at ease'}: {crowd}", flush=True)
 
 
 if __name__ == "__main__":
-    solo.run(_main(MOONSHINE, [int(count) for count in sys.argv[1:]]))
+    solo.run(_main([int(count) for count in sys.argv[1:]]))
