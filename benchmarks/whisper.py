@@ -16,8 +16,9 @@ from pathlib import Path
 
 from antiphon.places import var_dir
 from asr.engines.moonshine import files as moonshine
+from asr.settings import AsrWorkerSettings
 from base import rpc
-from benchmarks import solo, speech
+from benchmarks import solo, speech, together
 from benchmarks.machine import this_machine
 from benchmarks.rows import Budget, Row, percentile, single, spread
 from benchmarks.sentences import SENTENCES
@@ -35,6 +36,7 @@ TINY = (
 )
 PACE_S = 0.1
 EVERY_S = 0.7
+BEHIND_S = AsrWorkerSettings().behind_s
 
 Clips = Sequence[tuple[str, bytes]]
 
@@ -67,6 +69,14 @@ def run(options: Options) -> list[Row]:
     for name, flags in real.items():
         options.note(f"whisper: {name}")
         rows += _rows(name, solo.run(_measure(flags, spoken)))
+    if moonshine.is_installed():
+        for count in (8, 28):
+            options.note(f"whisper: {count} at Moonshine who stop together")
+            crowd = solo.run(together.measure(real["Moonshine"], count, options.pick(3, 1)))
+            rows += _crowd(f"Moonshine, {count} who stop together", crowd)
+        options.note("whisper: 16 at Moonshine who converse")
+        crowd = solo.run(together.measure(real["Moonshine"], -16, options.pick(4, 2)))
+        rows += _crowd("Moonshine, 16 who converse", crowd)
     return rows
 
 
@@ -132,5 +142,20 @@ def _rows(name: str, found: Found) -> list[Row]:
         spread(f"{name}: end of speech → final, over a decode", "ms", over, Budget(300)),
         spread(f"{name}: a decode", "ms", [x * 1000 for x in found.decodes]),
         single(f"{name}: real-time factor of one session", "", decode / EVERY_S, n=count),
-        single(f"{name}: sessions a core", "", EVERY_S / decode / cores, n=count, note=f"{cores} cores share a decode"),
+        single(
+            f"{name}: utterances a core, which are all answered in time though they stop together",
+            "",
+            BEHIND_S / decode / cores,
+            n=count,
+            note=f"{cores} cores share a decode",
+        ),
+    ]
+
+
+def _crowd(name: str, crowd: together.Crowd) -> list[Row]:
+    n = len(crowd.lags) + len(crowd.told)
+    lags = [lag * 1000 for lag in crowd.lags]
+    return [
+        single(f"{name}: told that there are too many", "%", 100 * len(crowd.told) / n, n=n),
+        spread("… the others, end of speech → final", "ms", lags, Budget((BEHIND_S + together.HANGOVER_S) * 1000)),
     ]

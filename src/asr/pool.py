@@ -28,8 +28,8 @@ from base.audio import UPLINK_RATE
 from base.errors import AntiphonError, AtCapacity, TimedOut, Unavailable
 from base.log import get_logger
 
-LATE_S = 20.0
-"""Audio that may wait for a child's decoder."""
+LATE_S = 30.0
+"""Audio that may wait for a child's decoder. An orchestrator sends up to 20 s again where a worker was lost."""
 TICK_S = 0.25
 RETRY_S = 1.0
 BACKOFF_S = (0.0, 0.5, 1.0, 2.0, 5.0)

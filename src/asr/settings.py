@@ -51,10 +51,11 @@ class AsrWorkerSettings:
     behind_s: Annotated[
         float,
         Meta(
-            description="Engines whisper and moonshine: as many are heard at once as can be decoded once in so long.",
+            description="Engines whisper and moonshine: a final comes at most so long after speech, or it is told "
+            "at once that it cannot.",
             gt=0,
         ),
-    ] = 3.0
+    ] = 2.0
     decoders: Annotated[int, Meta(description="Utterances decoded at once; 0: by cores and memory.", ge=0, le=256)] = 0
     confidence: Annotated[float, Meta(description="Posterior that a word needs to count.", ge=0, le=1)] = 0.1
     utterance_s: Annotated[

@@ -42,6 +42,7 @@ STALL_LEAST_S = 2.0
 """A decode that takes less never counts as hung, …"""
 STALL_TIMES = 8
 """… nor one that takes less than so many usual ones."""
+TOO_MANY = "too many people stopped speaking at the same moment; say it again"
 SURE = 0.8
 """A detected language that is so probable is kept for the session."""
 SURE_S = 1.0
@@ -68,12 +69,12 @@ class SharedSpec:
 
 @dataclass(frozen=True, slots=True)
 class SharedLimits:
-    """`most` utterances at once, and no more than can each be decoded once within `behind_s`; the most seconds for
-    loading and for a decode.
+    """`most` utterances at once, and no more than suits a model that promises finals within `behind_s`
+    (`asr.listening`); the most seconds for loading and for a decode.
     """
 
     most: int = 64
-    behind_s: float = 3.0
+    behind_s: float = 2.0
     load_s: float = 60.0
     stall_s: float = 10.0
 
@@ -143,10 +144,13 @@ class SharedEars:
         self.listening.drop(id)
 
     def pump(self) -> None:
-        """Starts the decode that is due, if the child is free."""
+        """Tells who would come too late, and starts the decode that is due, if the child is free."""
         if self._child is None or not self._child.loaded:
             return
-        id = self.listening.next()
+        now = time.monotonic()
+        for late in self.listening.late(now, self._child.loaded_s):
+            self._live[late].end(AtCapacity(TOO_MANY, retry_after_s=RETRY_S))
+        id = self.listening.next(now)
         if id is not None:
             utterance = self._live[id]
             self._child.decode(utterance, last=self.listening.is_last(id))

@@ -10,7 +10,7 @@ from antiphon.up.programs import is_set
 from asr.engines.moonshine.files import bundled, is_installed
 
 ASR, FRONT = "asr-worker", "orchestrator"
-FINAL_MS = 1500
+FINAL_MS = 2000
 """How long a turn waits for its final: the partials of ears that hear whole clips lack what was said last, so that it
 is worth more time than that of ears that hear as one speaks. On a quiet machine it is there in 0.2 s.
 """

@@ -1,8 +1,13 @@
 """One session's ears: a long-lived Recognize stream to an ASR worker, found by placement, replaced when it is lost.
 
-What was said of an utterance that has no final yet is kept (up to 30 s), so that another worker can hear it from its
-beginning when the first one dies, hangs up or has no room. Where there is nobody else for `ALONE_S`, every utterance
-ends in RecognitionFailed.
+What was said of an utterance that has no final yet is kept (`unheard.py`), so that another worker, or the same one with
+another decoder, can hear it again when the first one dies, hangs up or has no room; what of its text was stable stands,
+whoever goes on with it. Two losses are borne: a third recogniser is not tried with the same audio, nor a second one
+with audio on which one hung. Then the user is told, and what follows is heard as a new piece of the same utterance. One
+that nobody had room for is heard as soon as there is some, if it still goes on; its user is told if that takes long.
+
+Where nobody is there for `SOON_S` after a loss (`ALONE_S` where there was nobody before, or no room), who has ended is
+told so, and so is who goes on: that is still kept, and heard should anybody come.
 
 A worker that owes an answer for `STALLED_S` and says nothing is late or dead, which its health tells: a dead one is
 left; a late one is left if there is another. Else it is waited for, as it may be getting a new decoder in the place of
@@ -14,26 +19,30 @@ News goes to `post`; nothing here waits except `run`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import itertools
+from collections.abc import Callable, Iterable
 
 import grpc.aio
 
 from base import rpc
-from base.audio import UPLINK_RATE
-from base.errors import AntiphonError, AtCapacity, TimedOut
+from base.errors import AntiphonError, AtCapacity, TimedOut, Unavailable
 from orchestrator import wire
 from orchestrator.clients.stream import Stream
+from orchestrator.clients.unheard import MOST_LOSSES, Unheard
 from orchestrator.clients.workers import Shunned, Workers, identity
-from orchestrator.conversation.events import Event, FinalHeard, PartialHeard, RecognitionFailed
+from orchestrator.conversation.events import Event, FinalHeard, PartialHeard, RecognitionDelayed, RecognitionFailed
 from pb.antiphon.v1 import recognition_pb2_grpc
 from registry.placement import Candidate, Wanted
 from registry.records import WorkerRecord
 
-KEPT_BYTES = UPLINK_RATE * 2 * 30
 SHUN_S = 2.0
 FULL_S = 0.5
+AGAIN_S = 0.2
+"""Before a worker that lost a decoder is told again; twice as long each time that an utterance was given up."""
+LONGEST_AGAIN_S = 5.0
 ALONE_S = 1.0
+SOON_S = 5.0
+"""A worker that was lost may be back by then: `up` starts it again, and so does any supervisor."""
 LOOK_S = 0.2
 OUTBOX = 1024
 STALLED_S = 5.0
@@ -45,18 +54,6 @@ HEALTH_S = 2.0
 """It hangs if it does not answer for its health either."""
 
 _Recognizing = Stream[wire.RecognizeRequest, wire.RecognizeResponse]
-
-
-@dataclass(slots=True)
-class _Live:
-    """An utterance without its final. `audio` is None once it is too long to be heard again."""
-
-    audio: list[tuple[int, bytes]] | None = field(default_factory=list)
-    size: int = 0
-    ended: int | None = None
-    ended_s: float = 0.0
-    early: FinalHeard | None = None
-    """Its final, which came before its end: it was too long. It is told at the end."""
 
 
 class EarsClient:
@@ -80,7 +77,10 @@ class EarsClient:
         self._post = post
         self._notice = notice
         self._clock = clock
-        self._live: dict[int, _Live] = {}
+        self._live: dict[int, Unheard] = {}
+        self._early: dict[int, FinalHeard] = {}
+        """Finals that came before their utterances' ends, which were too long. They are told at the ends."""
+        self._wires = itertools.count(1)
         self._newest = -1
         self._who: Candidate | None = None
         self._stream: _Recognizing | None = None
@@ -93,6 +93,10 @@ class EarsClient:
         self._doubt = asyncio.Event()
         self._why: AntiphonError | None = None
         """Why the last worker was left, until one is ready again."""
+        self._ready = False
+        """The present worker has answered."""
+        self._left = False
+        """It is left by our own wish."""
         self._closed = False
         self.failovers = 0
         self.trouble = ""
@@ -107,40 +111,47 @@ class EarsClient:
                 return  # it is over, before its speaker's end
             self._newest = utterance
             self._leave_if_unfit()
-            live = self._live[utterance] = _Live()
-        if live.early is not None:
+            live = self._live[utterance] = Unheard(utterance)
+            self._begin(live)
+        if utterance in self._early:
             return
-        live.size += len(pcm)
-        if live.size > KEPT_BYTES:
-            live.audio = None
-        if live.audio is not None:
-            live.audio.append((sample, pcm))
-        self._send(wire.utterance_audio(utterance, sample, pcm))
+        live.audio(sample, pcm)
+        if live.wire is not None:
+            self._send(wire.utterance_audio(live.wire, sample, pcm))
 
     def end_nowait(self, utterance: int, sample: int) -> None:
         live = self._live.get(utterance)
         if live is None:
             return
         live.ended, live.ended_s = sample, self._clock()
-        if live.early is not None:
+        if utterance in self._early:
             del self._live[utterance]
-            self._post(live.early)
-        elif self._stream is None and self.trouble:
-            self._fail(utterance, self.trouble)
-        else:
-            self._send(wire.utterance_end(utterance, sample))
+            self._post(self._early.pop(utterance))
+        elif not self._ready and self.trouble:
+            self._fail(live, self.trouble)
+        elif live.wire is not None:
+            self._send(wire.utterance_end(live.wire, sample))
 
     def cancel_nowait(self, utterance: int) -> None:
-        if self._live.pop(utterance, None) is not None:
-            self._send(wire.utterance_cancel(utterance))
+        live = self._live.pop(utterance, None)
+        self._early.pop(utterance, None)
+        if live is not None:
+            self._cancel(live)
 
     def hear_nowait(self, language: str, ear: str = "") -> None:
         """From the next utterance on, another language is spoken, or another model is to listen."""
         self._language, self._ear = language, ear
 
     def tick(self, now: float) -> None:
-        """Call now and then: a worker that owes an answer for long is looked after."""
-        if self._stream is not None and self._overdue(now):
+        """Call now and then: tells what is to be heard again, and looks after a worker that owes an answer for long."""
+        if not self._ready and self._why is not None:
+            self._mind_alone(now)
+        if self._stream is None:
+            return
+        again = next((u for u, live in self._live.items() if live.again_s is not None and live.again_s <= now), None)
+        if again is not None:
+            self._tell(live for u, live in self._live.items() if u >= again)
+        if self._overdue(now):
             self._doubt.set()
 
     def close(self) -> None:
@@ -166,17 +177,25 @@ class EarsClient:
         wanted, exclude = self._wanted(), self._shunned.now()
         who = self._workers.find(wanted, exclude)
         if who is not None:
-            self._alone_since_s = None
             return who
         now = self._clock()
         if self._alone_since_s is None:
             self._alone_since_s = now
-        if now - self._alone_since_s >= ALONE_S:
-            self.trouble = self._nobody()
-            for utterance in [u for u, live in self._live.items() if live.ended is not None]:
-                self._fail(utterance, self.trouble)
+        self._mind_alone(now)
         await self._workers.wait_for(wanted, timeout_s=LOOK_S, exclude=exclude)
         return None
+
+    def _mind_alone(self, now: float) -> None:
+        """Nobody hears: who has spoken, or does, is told in the end."""
+        if self._alone_since_s is None or now - self._alone_since_s < (SOON_S if self._lost_it else ALONE_S):
+            return
+        self.trouble = self._nobody()
+        for live in list(self._live.values()):
+            if live.ended is not None and live.utterance not in self._early:
+                self._fail(live, self.trouble)
+            elif self._lost_it:
+                self._tell_user(live, self.trouble)
+                self._delay(live)
 
     async def _converse(self, who: Candidate) -> None:
         """One stream, from its opening to its loss. Returns when it was left."""
@@ -185,9 +204,10 @@ class EarsClient:
             self._who, self._tongue = who, (self._language, self._ear)
             self._news_s = self._clock()
             self._doubt.clear()
+            self._ready = self._left = False
             stream = self._stream = Stream(stub.Recognize(), f"ears of worker {who.worker.id}", OUTBOX)
             self._send(wire.recognition_config(self._language, self._phrases, self._ear))
-            self._replay()
+            self._tell(self._live.values())
             lost: AntiphonError | None = None
             async with asyncio.TaskGroup() as tasks:
                 minding = tasks.create_task(self._mind(channel, stream))
@@ -198,6 +218,8 @@ class EarsClient:
                 finally:
                     self._stream = None
                     minding.cancel()
+                    self._deaf(lost)
+                    self._ready = False
             if lost is not None:
                 raise lost
 
@@ -210,28 +232,51 @@ class EarsClient:
             if not await rpc.answers(channel, timeout_s=HEALTH_S):
                 stream.leave_nowait(TimedOut("the recogniser answers nothing", reason="EARS_STALLED"))
                 return
-            for utterance in self._overdue(self._clock()):
-                self._late(utterance)
+            for live in self._overdue(self._clock()):
+                self._late(live)
             await asyncio.sleep(LOOK_S)
             self._doubt.clear()
 
-    def _replay(self) -> None:
-        """Tells a new worker what nobody has answered yet."""
-        for utterance, live in list(self._live.items()):
-            if live.early is not None:
+    def _begin(self, live: Unheard) -> None:
+        """Whoever is there hears it from now on."""
+        live.again_s = None
+        live.wire = next(self._wires) if self._stream is not None else None
+
+    def _tell(self, lives: Iterable[Unheard]) -> None:
+        """Tells the worker what nobody has answered yet, from the beginning; a later utterance ends those before it."""
+        for live in list(lives):
+            if live.utterance in self._early:
                 continue
-            if live.audio is None:
-                self._fail(utterance, "the recogniser was lost in a long utterance")
+            self._cancel(live)
+            live.lost()
+            self._begin(live)
+            if live.wire is None:
                 continue
-            for sample, pcm in live.audio:
-                self._send(wire.utterance_audio(utterance, sample, pcm))
+            for sample, pcm in live.kept():
+                self._send(wire.utterance_audio(live.wire, sample, pcm))
             if live.ended is not None:
-                self._send(wire.utterance_end(utterance, live.ended))
+                self._send(wire.utterance_end(live.wire, live.ended))
+
+    def _deaf(self, lost: AntiphonError | None) -> None:
+        """The stream is over; `lost`: by no wish of ours. What it was told of is told to the next one."""
+        heard = self._ready and not self._left and lost is not None
+        for live in list(self._live.values()):
+            if live.utterance in self._early:
+                continue
+            live.lost()
+            live.again_s = None
+            live.losses += heard
+            if live.losses > MOST_LOSSES:
+                self._give_up(live, "one recogniser after another was lost over it")
+            elif lost is not None:
+                self._delay(live)
 
     def _lost(self, worker: WorkerRecord, error: AntiphonError) -> None:
         self._workers.failed(worker, error)
         self.failovers += 1
         self._why = error
+        if self._alone_since_s is None:
+            self._alone_since_s = self._clock()
         full = isinstance(error, AtCapacity)
         self._shunned.shun(worker, max(FULL_S, error.retry_after_s or 0.0) if full else SHUN_S)
 
@@ -239,54 +284,89 @@ class EarsClient:
         self._news_s = self._clock()
         match response.WhichOneof("body"):
             case "ready":
-                self.trouble, self._why = "", None
+                self.trouble, self._why, self._ready = "", None, True
+                self._alone_since_s = None
             case "partial":
                 partial = wire.partial(response)
-                if partial.utterance in self._live:
-                    self._post(PartialHeard(partial.utterance, partial.text, partial.stable, language=partial.language))
+                live = self._of(partial.utterance)
+                shown = live.partial(partial.text, partial.stable) if live is not None else None
+                if live is not None and shown is not None:
+                    self._post(PartialHeard(live.utterance, *shown, language=partial.language))
             case "final":
                 final = wire.final(response)
-                live = self._live.get(final.utterance)
-                heard = FinalHeard(final.utterance, final.text, final.confidence, language=final.language)
+                live = self._of(final.utterance)
                 if live is None:
-                    pass
-                elif live.ended is None:
-                    live.early = heard
+                    return
+                text = live.final(final.text)
+                heard = FinalHeard(live.utterance, text, final.confidence, language=final.language)
+                if live.ended is None:
+                    self._early[live.utterance] = heard
+                    live.forget()
                     self._notice("utterance_cut", CUT)
                 else:
-                    del self._live[final.utterance]
+                    del self._live[live.utterance]
                     self._post(heard)
             case "error":
-                self._refused(response.error.utterance, wire.utterance_error(response))
+                live = self._of(response.error.utterance)
+                if live is not None:
+                    self._refused(live, wire.utterance_error(response))
             case _:
                 pass
 
-    def _refused(self, utterance: int, error: AntiphonError) -> None:
-        """A worker without room is left for another one, if there is one; any other error is the utterance's end."""
-        who, stream = self._who, self._stream
-        wanted = isinstance(error, AtCapacity) and utterance in self._live
-        if wanted and who is not None and stream is not None and self._elsewhere():
-            self._shunned.shun(who.worker, max(FULL_S, error.retry_after_s or 0.0))
-            stream.leave_nowait(error)
+    def _refused(self, live: Unheard, error: AntiphonError) -> None:
+        """A worker without room, or which lost what heard it, is left for another one if there is one; else it is asked
+        again: in a moment where a decoder was lost, later where there was no room. Any other error is the end of what
+        was said until then.
+        """
+        live.lost()
+        full, lost = isinstance(error, AtCapacity), isinstance(error, Unavailable)
+        live.losses += lost
+        if (full or lost) and live.losses <= MOST_LOSSES and self._who is not None and self._stream is not None:
+            if self._elsewhere():
+                self._shunned.shun(self._who.worker, max(FULL_S, error.retry_after_s or 0.0))
+                self._left = True
+                self._stream.leave_nowait(error)
+                return
+            if lost:
+                self._delay(live)
+                live.again_s = self._clock() + AGAIN_S
+                return
+        if full and live.ended is None:
+            live.refused += 1
+            if live.refused > 1:
+                self._tell_user(live, error.message)
+            live.again_s = self._clock() + max(FULL_S, error.retry_after_s or 0.0)
             return
-        self._fail(utterance, error.message)
+        self._give_up(live, error.message)
 
-    def _late(self, utterance: int) -> None:
-        """Another worker hears it; where there is none, it is waited for, and given up in the end."""
-        if not self._elsewhere() and self._clock() - self._live[utterance].ended_s <= LATE_S:
+    def _give_up(self, live: Unheard, message: str) -> None:
+        """What was said of it until now is not heard again; what follows is."""
+        if live.ended is not None:
+            self._fail(live, message)
             return
+        self._tell_user(live, message)
+        live.give_up()
+        live.again_s = self._clock() + min(LONGEST_AGAIN_S, AGAIN_S * 2.0 ** (live.given_up - 1))
+
+    def _late(self, live: Unheard) -> None:
+        """Another worker hears it; where there is none, it is waited for, and given up in the end."""
+        if not self._elsewhere() and self._clock() - live.ended_s <= LATE_S:
+            return
+        self._cancel(live)
         message = "the recogniser is too slow: there is more to hear than it can do"
-        self._refused(utterance, AtCapacity(message, retry_after_s=SHUN_S))
-        if utterance not in self._live:
-            self._send(wire.utterance_cancel(utterance))
+        self._refused(live, AtCapacity(message, retry_after_s=SHUN_S))
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
-    def _overdue(self, now: float) -> list[int]:
+    def _of(self, number: int) -> Unheard | None:
+        """The utterance that has this number on the present stream, if it is still wanted."""
+        return next((live for live in self._live.values() if live.wire == number), None)
+
+    def _overdue(self, now: float) -> list[Unheard]:
         """Utterances that have ended, and of which nothing was heard for long."""
         if now - self._news_s <= STALLED_S:
             return []
-        return [u for u, live in self._live.items() if live.ended is not None and now - live.ended_s > STALLED_S]
+        return [x for x in self._live.values() if x.ended is not None and now - x.ended_s > STALLED_S]
 
     def _wanted(self) -> Wanted:
         return self._workers.ears(self._language, self._ear)
@@ -300,20 +380,39 @@ class EarsClient:
 
     def _nobody(self) -> str:
         """Why nobody hears, for the user."""
-        if self._workers.find(self._wanted()) is None:
-            named = f" {self._ear!r}" if self._ear else ""
-            return f"no recogniser{named} for {self._language or 'any language'!r} is running; typing works"
+        if self._lost_it:
+            return "the recogniser was lost; typing works until it is back"
         if isinstance(self._why, AtCapacity):
             return "every recogniser is busy; try again in a moment, or type"
-        return "the recogniser was lost; typing works until it is back"
+        named = f" {self._ear!r}" if self._ear else ""
+        return f"no recogniser{named} for {self._language or 'any language'!r} is running; typing works"
+
+    @property
+    def _lost_it(self) -> bool:
+        """There was one, and it was not left for want of room."""
+        return self._why is not None and not isinstance(self._why, AtCapacity)
 
     def _send(self, message: wire.RecognizeRequest) -> None:
         if self._stream is not None:
             self._stream.send_nowait(message)
 
-    def _fail(self, utterance: int, message: str) -> None:
-        if self._live.pop(utterance, None) is not None:
-            self._post(RecognitionFailed(utterance, message))
+    def _cancel(self, live: Unheard) -> None:
+        if live.wire is not None:
+            self._send(wire.utterance_cancel(live.wire))
+
+    def _delay(self, live: Unheard) -> None:
+        """Its final is worth waiting for."""
+        self._post(RecognitionDelayed(live.utterance, SOON_S))
+
+    def _fail(self, live: Unheard, message: str) -> None:
+        if self._live.pop(live.utterance, None) is not None:
+            self._post(RecognitionFailed(live.utterance, message))
+
+    def _tell_user(self, live: Unheard, message: str) -> None:
+        """Once an utterance: it goes on, and something of it may be lost."""
+        if not live.told:
+            live.told = True
+            self._post(RecognitionFailed(live.utterance, message, goes_on=True))
 
     def _leave_if_unfit(self) -> None:
         """Between utterances: leaves a worker that drains, or that was asked to hear another language."""

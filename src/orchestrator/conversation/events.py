@@ -82,10 +82,19 @@ class TurnJudged:
 
 @dataclass(frozen=True, slots=True)
 class RecognitionFailed:
-    """No final will come for this utterance."""
+    """No final will come for this utterance. `goes_on`: one may, but something of it is or may be lost."""
 
     utterance: int
     message: str
+    goes_on: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RecognitionDelayed:
+    """Its recogniser was lost, and another one is to hear it again: its final is worth so long a wait from now on."""
+
+    utterance: int
+    wait_s: float
 
 
 class Input(Enum):
@@ -246,6 +255,7 @@ Event = (
     | FinalHeard
     | TurnJudged
     | RecognitionFailed
+    | RecognitionDelayed
     | InputChanged
     | Opened
     | Asked

@@ -75,6 +75,7 @@ from orchestrator.conversation.events import (
     FinalHeard,
     FirstAudio,
     PartialHeard,
+    RecognitionDelayed,
     RecognitionFailed,
     ReplyAnswering,
     ReplyEnded,
@@ -166,7 +167,14 @@ class Machine:
         match event:
             case SpeechStarted():
                 stale, what = event.utterance <= core.hearing.last, "stale_utterance"
-            case SpeechEnded() | PartialHeard() | FinalHeard() | TurnJudged() | RecognitionFailed():
+            case (
+                SpeechEnded()
+                | PartialHeard()
+                | FinalHeard()
+                | TurnJudged()
+                | RecognitionFailed()
+                | RecognitionDelayed()
+            ):
                 stale, what = event.utterance not in core.hearing.utterances, "stale_utterance"
             case (
                 ReplyLoading()

@@ -15,6 +15,7 @@ from orchestrator.conversation.core import Core
 from orchestrator.conversation.events import (
     FinalHeard,
     PartialHeard,
+    RecognitionDelayed,
     RecognitionFailed,
     SpeechEnded,
     SpeechStarted,
@@ -90,14 +91,26 @@ def judged(core: Core, event: TurnJudged, now: float) -> None:
 
 
 def failed(core: Core, event: RecognitionFailed, now: float) -> None:
-    """No final will come: what was understood until then stands."""
+    """No final will come: what was understood until then stands. It is told once, and at once where it goes on."""
     utterance = core.hearing.utterances[event.utterance]
     if utterance.final is not None:
         core.counts["stale_utterance"] += 1
         return
-    core.notice("recognition_failed", f"I could not make out what you said: {event.message}")
+    if not utterance.failed:
+        what = "I could not make out all that you said" if event.goes_on else "I could not make out what you said"
+        core.notice("recognition_failed", f"{what}: {event.message}")
     utterance.failed = True
+    if event.goes_on:
+        utterance.worded_s = max(utterance.worded_s, now)
+        return
     _settle(core, utterance, utterance.partials.text, now)
+
+
+def delayed(core: Core, event: RecognitionDelayed, now: float) -> None:
+    """Its final is worth waiting for, and that no word of it comes tells nothing of what it is."""
+    utterance = core.hearing.utterances[event.utterance]
+    utterance.awaited_s = now + event.wait_s
+    utterance.worded_s = max(utterance.worded_s, utterance.awaited_s)
 
 
 def _settle(core: Core, utterance: Utterance, text: str, now: float) -> None:

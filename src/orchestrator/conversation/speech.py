@@ -88,7 +88,10 @@ class Utterance:
     """When its last voiced sample came; None while speech goes on."""
     partials: Partials = field(default_factory=Partials)
     final: str | None = None
+    awaited_s: float = float("-inf")
+    """Its final is worth waiting for until then: its recogniser was lost, and another one hears it again."""
     failed: bool = False
+    """The user was told that it could not be made out."""
     dismissed: bool = False
     """It was no speech, after all."""
     worded_s: float = 0.0
@@ -318,7 +321,8 @@ class Hearing:
         if all(u.settled for u in concerned):
             return endpoint[0]
         # With no word at all yet there is nothing to answer: the recogniser is late, and worth a longer wait.
-        return endpoint[0] + policy.final_ms / 1000 * (1 if self.text() else WORDLESS_FACTOR)
+        late_s = endpoint[0] + policy.final_ms / 1000 * (1 if self.text() else WORDLESS_FACTOR)
+        return max(late_s, *(u.awaited_s for u in concerned if not u.settled))
 
     def wordless_due(self, limit_s: float) -> float | None:
         """When sound without words has kept the turn open for `limit_s`; None if nothing of the kind does."""

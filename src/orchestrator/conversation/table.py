@@ -28,6 +28,7 @@ from orchestrator.conversation.events import (
     Opened,
     PartialHeard,
     PolicyChanged,
+    RecognitionDelayed,
     RecognitionFailed,
     ReplyAnswering,
     ReplyEnded,
@@ -114,6 +115,7 @@ _on_news(SpeechEnded, speech.speech_ends)
 _on_news(PartialHeard, speech.partial)
 _on_news(FinalHeard, speech.final)
 _on_news(RecognitionFailed, speech.failed)
+_on(RecognitionDelayed, OPEN, speech.delayed)
 _on(TurnJudged, OPEN, speech.judged)
 
 _when(Timer.JUDGE, (THINKING,), speech.judge, (THINKING, STOPPING))

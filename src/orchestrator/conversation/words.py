@@ -6,6 +6,7 @@ import re
 import unicodedata
 
 _CJK = r"[\u3005\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]"
+_CJK_ONE = re.compile(_CJK)
 _WORD = re.compile(rf"{_CJK}|(?:(?!{_CJK})[^\W_])+(?:'(?:(?!{_CJK})[^\W_])+)*")
 
 
@@ -15,6 +16,17 @@ def words(text: str) -> tuple[str, ...]:
     Empty when there are none ("…", an emoji).
     """
     return tuple(_WORD.findall(unicodedata.normalize("NFC", text).replace("’", "'").casefold()))
+
+
+def spans(text: str) -> list[tuple[str, int, int]]:
+    """The words of `text` as it is written, each with where it begins and ends."""
+    plain = text.replace("’", "'")
+    return [(unicodedata.normalize("NFC", m[0].casefold()), m.start(), m.end()) for m in _WORD.finditer(plain)]
+
+
+def is_cjk(character: str) -> bool:
+    """Whether it is written without spaces around it."""
+    return _CJK_ONE.fullmatch(character) is not None
 
 
 def whole_words(text: str, end: int) -> tuple[str, ...]:

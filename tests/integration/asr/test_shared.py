@@ -225,7 +225,7 @@ def decodes(log: Path) -> list[str]:
 
 
 async def test_more_speakers_than_the_model_keeps_up_with_are_refused_and_nobody_else_is_slowed() -> None:
-    async with levels(decode_s=0.3, limits=SharedLimits(behind_s=1.0)) as ears:
+    async with levels(decode_s=0.3, limits=SharedLimits(behind_s=10.0, most=3)) as ears:
         assert ears.slots == 3
         users = [User(ears) for _ in range(4)]
         hearings = [await u.say(1, "one two", end=False) for u in users[:3]]
@@ -236,6 +236,20 @@ async def test_more_speakers_than_the_model_keeps_up_with_are_refused_and_nobody
         for user in users[:3]:
             assert isinstance(await user.wait_end(1), Final)
         assert await users[3].hear(2, "one") == "one"
+
+
+async def test_of_those_who_stop_together_who_cannot_be_answered_in_time_is_told_and_the_others_are_answered() -> None:
+    async with levels(decode_s=0.4, limits=SharedLimits(behind_s=1.0)) as ears:
+        users = [User(ears) for _ in range(ears.slots)]
+        assert len(users) == 3
+        hearings = [await u.say(1, "one two", end=False) for u in users]
+        for hearing in hearings:
+            hearing.finish_nowait()
+        # Three decodes take longer than a second: it is known at the end of speech who would come last.
+        assert "at the same moment" in (await users[-1].wait_failed(1)).error.message
+        assert not any(isinstance(n, Final) for u in users for n in u.news.get(1, ()))
+        assert isinstance(await users[0].wait_end(1), Final)
+        assert await users[-1].hear(2, "one") == "one"
 
 
 async def test_audio_that_comes_faster_than_it_can_be_decoded_ends_its_utterance_only() -> None:

@@ -28,21 +28,21 @@ def begun(many: Listening, *ids: int) -> Listening:
 def test_a_decode_is_due_every_700_ms_of_new_audio() -> None:
     one = begun(listening(), 1)
     one.audio(1, 11_000, loud=True, now=0.0)
-    assert one.next() is None
+    assert one.next(0.0) is None
     one.audio(1, 200, loud=True, now=0.1)
-    assert one.next() == 1
+    assert one.next(0.0) == 1
     one.done(0.1, sure=True, last=False, now=0.2)
-    assert one.next() is None
+    assert one.next(0.0) is None
 
 
 def test_one_decode_runs_at_a_time() -> None:
     many = begun(listening(), 1, 2)
     for id in (1, 2):
         many.audio(id, SECOND, loud=True, now=float(id))
-    assert many.next() == 1
-    assert many.next() is None
+    assert many.next(0.0) == 1
+    assert many.next(0.0) is None
     many.done(0.1, sure=True, last=False, now=3.0)
-    assert many.next() == 2
+    assert many.next(0.0) == 2
 
 
 def test_what_ended_comes_before_what_goes_on_and_then_who_waits_longest() -> None:
@@ -52,7 +52,7 @@ def test_what_ended_comes_before_what_goes_on_and_then_who_waits_longest() -> No
     many.finish(4, 5.0)
     many.finish(2, 6.0)
     order = []
-    while (id := many.next()) is not None:
+    while (id := many.next(0.0)) is not None:
         order.append(id)
         many.done(0.1, sure=True, last=many.is_last(id), now=7.0)
         if id in (2, 4):
@@ -64,7 +64,7 @@ def test_when_speech_ends_the_last_decode_is_due_at_once() -> None:
     one = begun(listening(), 1)
     one.audio(1, 1_000, loud=True, now=0.0)
     assert not one.finish(1, 0.1)
-    assert one.next() == 1
+    assert one.next(0.0) == 1
     assert one.is_last(1)
     assert one.done(0.1, sure=False, last=True, now=0.2)
 
@@ -77,7 +77,7 @@ def test_silence_after_the_last_decode_needs_no_other() -> None:
     one = begun(listening(), 1)
     one.audio(1, SECOND, loud=True, now=0.0)
     one.audio(1, 3_200, loud=False, now=0.1)
-    one.next()
+    one.next(0.0)
     one.done(0.1, sure=True, last=False, now=0.2)
     one.audio(1, 8_000, loud=False, now=0.5)
     assert one.finish(1, 0.6)
@@ -87,7 +87,7 @@ def test_a_decode_under_way_when_speech_ends_is_the_last_if_only_silence_came_si
     one = begun(listening(), 1)
     one.audio(1, SECOND, loud=True, now=0.0)
     one.audio(1, 3_200, loud=False, now=0.1)
-    one.next()
+    one.next(0.0)
     one.audio(1, 3_200, loud=False, now=0.2)
     assert not one.finish(1, 0.3)
     assert one.done(0.1, sure=True, last=False, now=0.4)
@@ -97,16 +97,16 @@ def test_a_decode_under_way_when_speech_ends_is_the_last_if_only_silence_came_si
 def test_else_another_decode_follows(loud: bool, sure: bool) -> None:
     one = begun(listening(), 1)
     one.audio(1, SECOND, loud=True, now=0.0)
-    one.next()
+    one.next(0.0)
     one.audio(1, 4_000, loud=loud, now=0.2)
     one.finish(1, 0.3)
     assert not one.done(0.1, sure=sure, last=False, now=0.4)
-    assert one.next() == 1
+    assert one.next(0.0) == 1
     assert one.is_last(1)
 
 
-def test_as_many_are_heard_as_can_be_decoded_once_within_the_limit() -> None:
-    many = begun(listening(cost_s=0.8, behind_s=2.5), 1, 2, 3)
+def test_half_as_many_again_are_heard_as_could_be_answered_in_time_if_they_stopped_together() -> None:
+    many = begun(listening(cost_s=0.8, behind_s=1.7), 1, 2, 3)
     with pytest.raises(AtCapacity, match=r"3 are being heard.*0\.8 s"):
         many.begin(4)
     many.drop(2)
@@ -124,19 +124,82 @@ def test_what_decodes_take_is_learnt() -> None:
     assert many.slots == 8
     for now in range(40):
         many.audio(1, SECOND, loud=True, now=float(now))
-        many.next()
+        many.next(float(now))
         many.done(1.5, sure=True, last=False, now=now + 0.5)
-    assert many.slots == 2
+    assert many.slots == 3
+
+
+def test_what_counts_is_what_last_decodes_take() -> None:
+    many = begun(listening(cost_s=0.05, most=99), 1)
+    assert many.slots == 90
+    many.audio(1, SECOND, loud=True, now=0.0)
+    many.finish(1, 0.0)
+    many.next(0.0)
+    many.done(0.5, sure=True, last=True, now=0.5)
+    assert many.last_s == 0.5
+    assert many.slots == 9
+
+
+def ended_together(many: Listening, *ids: int, now: float = 10.0) -> Listening:
+    begun(many, *ids)
+    for id in ids:
+        many.audio(id, SECOND, loud=True, now=now)
+        many.finish(id, now)
+    return many
+
+
+def test_who_stops_when_too_many_wait_is_told_at_once() -> None:
+    many = ended_together(listening(cost_s=0.5, behind_s=2.0), 1, 2, 3, 4, 5, 6)
+    assert many.late(10.0) == [5, 6]
+
+
+def test_who_is_next_is_never_late_however_slow_the_model_is() -> None:
+    assert ended_together(listening(cost_s=9.0, behind_s=2.0), 1).late(10.0) == []
+
+
+def test_what_is_left_of_the_running_decode_is_reckoned_with() -> None:
+    many = begun(listening(cost_s=0.5, behind_s=2.0), 9)
+    many.audio(9, SECOND, loud=True, now=9.8)
+    assert many.next(9.8) == 9
+    ended_together(many, 1, 2, 3, 4)
+    assert many.late(10.0) == [4]
+    many.drop(4)
+    assert many.late(10.1) == []
+
+
+def test_who_waits_is_late_once_decodes_turn_out_to_take_longer() -> None:
+    many = ended_together(listening(cost_s=0.5, behind_s=2.0), 1, 2, 3, 4)
+    assert many.late(10.0) == []
+    assert many.next(10.0) == 1
+    many.done(0.8, sure=True, last=True, now=10.8)
+    many.drop(1)
+    assert many.late(10.8) == [3, 4]
+
+
+def test_a_decode_that_may_be_the_last_is_not_reckoned_with_twice() -> None:
+    many = begun(listening(cost_s=0.5, behind_s=1.0), 1)
+    many.audio(1, SECOND, loud=True, now=10.0)
+    many.audio(1, 3_200, loud=False, now=10.0)
+    assert many.next(10.0) == 1
+    many.finish(1, 10.0)
+    ended_together(many, 2)
+    assert many.late(10.0) == []
+
+
+def test_while_there_was_no_model_nobodys_time_ran() -> None:
+    many = ended_together(listening(cost_s=0.5, behind_s=2.0), 1, 2, 3, 4, 5, 6)
+    assert many.late(20.0, since=20.0) == [5, 6]
+    assert many.late(20.0) == [2, 3, 4, 5, 6]
 
 
 def test_a_lost_decode_frees_the_model_and_names_whose_it_was() -> None:
     many = begun(listening(), 1, 2)
     for id in (1, 2):
         many.audio(id, SECOND, loud=True, now=0.0)
-    assert many.next() == 1
+    assert many.next(0.0) == 1
     assert many.lost() == 1
     many.drop(1)
-    assert many.next() == 2
+    assert many.next(0.0) == 2
     many.drop(2)
     assert many.lost() is None
 
@@ -202,7 +265,7 @@ class Room(RuleBasedStateMachine):
     @rule()
     def start(self) -> None:
         running = self.many.running
-        id = self.many.next()
+        id = self.many.next(self.tick())
         if running is not None:
             assert id is None
             return
@@ -213,6 +276,17 @@ class Room(RuleBasedStateMachine):
                 assert id == min(self.ended, key=self.ended.__getitem__)
             self.new[id] = 0
             self.started_last = self.many.is_last(id)
+
+    @rule()
+    def let_go(self) -> None:
+        late = self.many.late(self.tick())
+        assert set(late) <= set(self.ended)
+        waiting = sorted((at, id) for id, at in self.ended.items() if id != self.many.running)
+        assert late == [id for _, id in waiting if id in late], "in the order in which they ended"
+        assert not waiting or waiting[0][1] not in late, "who is next is never late"
+        for id in late:
+            self.drop(id)
+        assert not self.many.late(self.now)
 
     @precondition(lambda self: self.many.running is not None)
     @rule(took_s=st.floats(0.01, 2.0), sure=st.booleans())

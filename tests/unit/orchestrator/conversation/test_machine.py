@@ -67,6 +67,8 @@ def test_a_session_without_a_greeting_opens_idle_and_says_so() -> None:
         e.PartialHeard(0, "old words"),
         e.FinalHeard(0, "old words"),
         e.RecognitionFailed(0, "gone"),
+        e.RecognitionFailed(0, "gone", goes_on=True),
+        e.RecognitionDelayed(0, 9.0),
     ],
 )
 def test_news_of_an_old_utterance_is_counted_and_changes_nothing(news: e.Event) -> None:
@@ -392,6 +394,59 @@ def test_a_failed_recognition_without_words_is_told_once() -> None:
     scene.at(5.0)
     assert scene.notices() == ["recognition_failed"]
     assert scene.state is State.IDLE
+
+
+def test_what_fails_and_goes_on_is_told_once_and_stays_the_users_turn() -> None:
+    scene = Scene()
+    scene.starts(0)
+    scene.partial(0, "first of all")
+    scene.gets(e.RecognitionFailed(0, "the recogniser was lost", goes_on=True))
+    assert scene.notices() == ["recognition_failed"]
+    assert not scene.all(c.TellTurnEnded)
+    scene.at(3.0)
+    scene.partial(0, "first of all hello")
+    scene.at(4.0)
+    scene.ends(0)
+    scene.gets(e.RecognitionFailed(0, "it was lost again"))
+    scene.at(10.0)
+    assert scene.notices() == ["recognition_failed"]
+    assert scene.replies() == [(c.Cause.USER, "first of all hello")]
+
+
+def test_the_final_of_a_recogniser_that_is_replaced_is_worth_a_longer_wait() -> None:
+    scene = Scene()
+    scene.starts(0)
+    scene.partial(0, "tell me")
+    scene.at(0.5)
+    scene.gets(e.RecognitionDelayed(0, wait_s=5.0))
+    scene.ends(0)
+    scene.at(4.0)
+    assert not scene.all(c.TellTurnEnded), "its last partial lacks what was said since"
+    scene.final(0, "tell me a story")
+    assert scene.replies() == [(c.Cause.USER, "tell me a story")]
+
+
+def test_a_replacement_is_not_waited_for_without_end() -> None:
+    scene = Scene()
+    scene.starts(0)
+    scene.partial(0, "tell me")
+    scene.at(0.5)
+    scene.gets(e.RecognitionDelayed(0, wait_s=5.0))
+    scene.ends(0)
+    scene.at(5.4)
+    assert scene.replies() == []
+    scene.at(5.6)
+    assert scene.replies() == [(c.Cause.USER, "tell me")]
+
+
+def test_who_is_not_heard_is_no_noise() -> None:
+    scene = Scene()
+    scene.starts(0)
+    for at in (4.0, 8.0, 12.0):
+        scene.at(at)
+        scene.gets(e.RecognitionDelayed(0, wait_s=5.0))
+    scene.at(16.0)
+    assert not scene.all(c.RelearnNoise)
 
 
 def test_a_changed_policy_counts_from_the_next_turn() -> None:

@@ -294,6 +294,15 @@ class Conversation(RuleBasedStateMachine):
     def final(self, data: st.DataObject, kind: str) -> None:
         self.finish(data.draw(st.sampled_from([u for u in self.unfinished if self.speeches[u].ended])), kind)
 
+    @precondition(lambda self: self.unfinished)
+    @rule(data=st.data(), lost=st.booleans(), wait_s=st.floats(0.0, 6.0))
+    def recogniser_is_lost(self, data: st.DataObject, lost: bool, wait_s: float) -> None:
+        """Another one hears it; or nobody for now."""
+        utterance = data.draw(st.sampled_from(self.unfinished))
+        self.happens(e.RecognitionDelayed(utterance, wait_s))
+        if lost:
+            self.happens(e.RecognitionFailed(utterance, "the recogniser is gone", goes_on=True))
+
     def finish(self, utterance: int, kind: str) -> None:
         speech = self.speeches[utterance]
         speech.finished = True

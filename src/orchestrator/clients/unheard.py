@@ -1,0 +1,158 @@
+"""One utterance as its recogniser was told it, and all that another one needs to go on with it. Pure.
+
+Its audio is kept until there is a final, up to `KEPT_BYTES`, the newest. A recogniser that is lost leaves text that the
+user was shown: what was stable of it stands, word for word, whoever hears the rest. Another one hears what is kept
+again, says the same in words of its own, and its text is taken from where the stable one ends (`continued`). What is
+given up is kept no longer; all of its text stands as it is, and what is heard from then on follows it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+from base.audio import UPLINK_RATE
+from orchestrator.conversation.words import is_cjk, spans
+
+KEPT_BYTES = UPLINK_RATE * 2 * 20
+MESSAGE_BYTES = UPLINK_RATE * 2
+"""What is sent again goes in messages of up to a second."""
+MOST_LOSSES = 2
+"""So many recognisers may be lost while they hear an utterance; another one is not tried with the same audio."""
+LOOKED_AT = 120
+"""Words of stable text that are looked for in what is heard again."""
+_SAME, _OTHER = 2, -1
+
+
+class Unheard:
+    """See the module. `wire`: its number on the present stream; None while it is told to nobody."""
+
+    def __init__(self, utterance: int) -> None:
+        self.utterance = utterance
+        self.wire: int | None = None
+        self.ended: int | None = None
+        self.ended_s = 0.0
+        self.again_s: float | None = None
+        """When it is to be told to somebody again."""
+        self.losses = 0
+        self.given_up = 0
+        self.refused = 0
+        self.told = False
+        """The user knows that something of it may be lost."""
+        self._kept: deque[tuple[int, bytes]] = deque()
+        self._size = 0
+        self._whole = True
+        """What is kept is all since the last time that it was given up."""
+        self._before = ""
+        """What was understood until then."""
+        self._stable = ""
+        """What stands of what was understood since."""
+        self._shown = ""
+        """All that was understood since, as it was shown last."""
+        self._catching_up = False
+
+    @property
+    def kept_bytes(self) -> int:
+        return self._size
+
+    @property
+    def text(self) -> str:
+        """What the user was shown last."""
+        return _joined(self._before, self._shown)
+
+    def audio(self, sample: int, pcm: bytes) -> None:
+        self._kept.append((sample, pcm))
+        self._size += len(pcm)
+        while self._size > KEPT_BYTES:
+            self._size -= len(self._kept.popleft()[1])
+            self._whole = False
+
+    def kept(self) -> Iterator[tuple[int, bytes]]:
+        """The audio, from its first sample that is left, in messages."""
+        first, message = 0, bytearray()
+        for sample, pcm in self._kept:
+            if message and len(message) + len(pcm) > MESSAGE_BYTES:
+                yield first, bytes(message)
+                message.clear()
+            if not message:
+                first = sample
+            message += pcm
+        if message:
+            yield first, bytes(message)
+
+    def lost(self) -> None:
+        """Nobody hears it just now; who does next hears what is kept."""
+        self.wire = None
+        self._catching_up = bool(self._shown)
+
+    def give_up(self) -> None:
+        """What is kept is not heard again; what was understood stands."""
+        self.wire = None
+        self.losses = 0
+        self.given_up += 1
+        self._before, self._stable, self._shown = self.text, "", ""
+        self._whole, self._catching_up = True, False
+        self.forget()
+
+    def forget(self) -> None:
+        """No audio is needed any more."""
+        self._kept.clear()
+        self._size = 0
+
+    def partial(self, text: str, stable: int) -> tuple[str, int] | None:
+        """What to show, and how much of it is stable; None: who hears it again has not come as far as what is shown."""
+        new = continued(self._stable, text, whole=self._whole)
+        self._stable = new[: max(len(self._stable), len(new) - (len(text) - stable))]
+        if self._catching_up and len(new) < len(self._shown):
+            return None
+        self._catching_up = False
+        self._shown = new
+        return self.text, len(self.text) - len(new) + len(self._stable)
+
+    def final(self, text: str) -> str:
+        self._shown = continued(self._stable, text, whole=self._whole)
+        return self.text
+
+
+def continued(stable: str, text: str, *, whole: bool) -> str:
+    """`stable`, and what `text` says after it. `text` says anew all that `stable` does (`whole`), or the end of it.
+
+    The words of both are laid side by side so that as many as may be are the same (Needleman and Wunsch 1970), and all
+    of `stable` is used up: what is left of `text` follows.
+    """
+    if text.startswith(stable):
+        return text
+    said, found = spans(stable), spans(text)
+    whole = whole and len(said) <= LOOKED_AT
+    count = _overlap([w for w, _, _ in said[-LOOKED_AT:]], [w for w, _, _ in found], whole=whole)
+    if not count:
+        return _joined(stable, text)
+    if count == len(found) and found[-1][0] != said[-1][0]:
+        return stable  # it has not come as far, or says it otherwise
+    rest = text[found[count - 1][2] :]
+    mark = rest[: len(rest) - len(rest.lstrip("".join(c for c in set(rest) if not c.isalnum() and not c.isspace())))]
+    if stable[-1].isalnum():
+        stable += mark
+    return _joined(stable, rest[len(mark) :])
+
+
+def _overlap(said: Sequence[str], found: Sequence[str], *, whole: bool) -> int:
+    """How many words of `found` say what the end of `said` (all of it, where `whole`) says."""
+    row = [_OTHER * i if whole else 0 for i in range(len(said) + 1)]
+    best, most = 0, row[-1]
+    for j, word in enumerate(found, 1):
+        above, row = row, [_OTHER * j]
+        for i, other in enumerate(said, 1):
+            same = above[i - 1] + (_SAME if word == other else _OTHER)
+            row.append(max(same, above[i] + _OTHER, row[-1] + _OTHER))
+        if row[-1] >= most and (whole or row[-1] > 0):
+            best, most = j, row[-1]
+    return best
+
+
+def _joined(before: str, after: str) -> str:
+    """Two stretches of text as one, which begins with the first."""
+    after = after.strip() if before else after
+    if not before or not after or before[-1].isspace() or (is_cjk(before[-1]) and is_cjk(after[0])):
+        return before + after
+    return f"{before} {after}"

@@ -1,0 +1,171 @@
+"""An utterance that one recogniser after another hears: what is kept of it, and what stands."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.clients.unheard import KEPT_BYTES, MESSAGE_BYTES, Unheard, continued
+
+pytestmark = pytest.mark.unit
+
+PIECE = bytes(3_200)
+
+
+@pytest.mark.parametrize(
+    ("stable", "text", "expected"),
+    [
+        ("", "one two", "one two"),
+        ("one two", "one two three", "one two three"),
+        ("one two", "One, two. Three", "one two. Three"),
+        ("I said one two", "I sad one two three", "I said one two three"),
+        ("one two three four", "one two.", "one two three four"),
+        ("one two", "", "one two"),
+        ("one two.", "one two. Three", "one two. Three"),
+        ("one two.", "One two, three", "one two. three"),
+        ("hello there", "General Kenobi you are", "hello there you are"),
+        ("one two", "One two.", "one two."),
+        ("今日は", "今日わいい天気", "今日はいい天気"),
+    ],
+)
+def test_stable_text_is_never_taken_back_nor_said_twice(stable: str, text: str, expected: str) -> None:
+    assert continued(stable, text, whole=True) == expected
+
+
+@pytest.mark.parametrize(
+    ("stable", "text", "expected"),
+    [
+        ("one two three four five", "three for five six seven", "one two three four five six seven"),
+        ("one two three", "three", "one two three"),
+        ("one two three", "four five", "one two three four five"),
+        ("今日は", "いい天気", "今日はいい天気"),
+    ],
+)
+def test_who_heard_the_end_of_it_alone_goes_on_from_there(stable: str, text: str, expected: str) -> None:
+    assert continued(stable, text, whole=False) == expected
+
+
+WORDS = st.lists(st.sampled_from(["one", "Two", "three,", "four.", "五", "six?", "seven"]), max_size=12).map(" ".join)
+
+
+@given(stable=WORDS, text=WORDS, whole=st.booleans())
+def test_whatever_is_heard_stable_text_stands(stable: str, text: str, whole: bool) -> None:
+    assert continued(stable, text, whole=whole).startswith(stable)
+
+
+@given(said=st.lists(st.integers(0, 10_000), unique=True, min_size=1, max_size=30), data=st.data())
+def test_whoever_hears_the_same_words_says_each_once(said: list[int], data: st.DataObject) -> None:
+    names = [f"word{n}" for n in said]
+    until = data.draw(st.integers(0, len(names)))
+    since = data.draw(st.integers(0, until))
+    stable, again = " ".join(names[:until]), " ".join(names[since:])
+    assert continued(stable, again, whole=False) == " ".join(names)
+    assert continued(stable, " ".join(names).upper(), whole=True).casefold() == " ".join(names)
+
+
+def heard(*partials: tuple[str, int]) -> Unheard:
+    made = Unheard(1)
+    for text, stable in partials:
+        made.partial(text, stable)
+    return made
+
+
+def test_the_first_recognisers_news_is_told_as_it_is() -> None:
+    made = Unheard(1)
+    assert made.partial("one too", 3) == ("one too", 3)
+    assert made.partial("one two three", 7) == ("one two three", 7)
+    assert made.final("one two three four") == "one two three four"
+
+
+def test_the_next_one_says_nothing_until_it_has_come_as_far_and_then_goes_on() -> None:
+    made = heard(("one two three fo", 13))
+    made.lost()
+    assert made.partial("One", 0) is None
+    assert made.partial("One, two tree.", 0) is None
+    assert made.partial("One, two tree four five", 18) == ("one two three four five", 18)
+    assert made.final("One two tree four. Five") == "one two three four. Five"
+
+
+def test_of_what_was_only_guessed_the_newer_ones_word_counts() -> None:
+    made = heard(("one two free", 7))
+    made.lost()
+    assert made.final("one two three") == "one two three"
+    made = heard(("one two free", 7))
+    made.lost()
+    assert made.final("") == "one two"
+
+
+def test_what_is_given_up_stands_and_what_follows_is_heard_for_itself() -> None:
+    made = heard(("one two th", 7))
+    made.audio(0, PIECE)
+    made.give_up()
+    assert (made.text, made.kept_bytes, list(made.kept())) == ("one two th", 0, [])
+    assert made.partial("one", 3) == ("one two th one", 14)
+    assert made.final("one more") == "one two th one more"
+
+
+def test_given_up_without_a_word_it_says_what_follows() -> None:
+    made = heard()
+    made.give_up()
+    assert made.partial("five", 0) == ("five", 0)
+    assert made.final("five six") == "five six"
+
+
+def test_the_newest_audio_is_kept_and_no_more_than_there_is_room_for() -> None:
+    made = Unheard(1)
+    for number in range(250):
+        made.audio(number * 1_600, PIECE)
+    assert made.kept_bytes == KEPT_BYTES
+    messages = list(made.kept())
+    assert sum(len(pcm) for _, pcm in messages) == KEPT_BYTES
+    assert all(len(pcm) <= MESSAGE_BYTES for _, pcm in messages)
+    assert len(messages) == KEPT_BYTES // MESSAGE_BYTES
+    assert [sample for sample, _ in messages] == [80_000 + 16_000 * n for n in range(len(messages))]
+
+
+def test_where_its_beginning_is_kept_no_longer_the_stable_text_of_it_stands_before_the_rest() -> None:
+    made = heard(("one two three four five", 23))
+    for number in range(250):
+        made.audio(number * 1_600, PIECE)
+    made.lost()
+    assert made.final("for five six") == "one two three four five six"
+
+
+def test_no_audio_is_kept_that_is_not_needed() -> None:
+    made = Unheard(1)
+    made.audio(0, PIECE)
+    made.forget()
+    assert made.kept_bytes == 0
+    assert not list(made.kept())
+
+
+@given(data=st.data())
+def test_whatever_happens_to_its_recognisers_stable_text_is_never_taken_back(data: st.DataObject) -> None:
+    """Each says the words that were said, more of them each time, some of them misheard."""
+    said = [f"word{n}" for n in range(12)]
+    made, shown, at = Unheard(1), "", 0
+    mishears: frozenset[int] = frozenset()
+    base = most = 0
+    for _ in range(data.draw(st.integers(1, 12))):
+        match data.draw(st.sampled_from(["partial", "partial", "partial", "lost", "given up"])):
+            case "lost":
+                made.lost()
+                mishears, at = data.draw(st.frozensets(st.integers(0, 11), max_size=3)), base
+            case "given up":
+                made.give_up()
+                base = at = most
+            case _:
+                at = data.draw(st.integers(at, 12))
+                most = max(most, at)
+                words = [f"noise{n}" if n in mishears else said[n] for n in range(base, at)]
+                stable = " ".join(words[: data.draw(st.integers(0, len(words)))])
+                news = made.partial(" ".join(words), len(stable))
+                if news is not None:
+                    text, count = news
+                    assert text.startswith(shown)
+                    assert count >= len(shown)
+                    shown = text[:count]
+                    assert len(set(text.split())) == len(text.split()), "nothing is said twice"
+    words = [f"noise{n}" if n in mishears else said[n] for n in range(base, 12)]
+    assert made.final(" ".join(words)).startswith(shown)
