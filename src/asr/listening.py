@@ -9,7 +9,7 @@ somebody stops, and after each decode, what last decodes take is added up over t
 would come too late is `late`, and told so at once rather than when it is. Who is next is never late.
 
 **Full** is a model that hears `ROOM` times as many as it could answer in time if they all stopped at the same moment.
-They hardly ever do, and at the beginning of an utterance nobody can tell (docs/decisions/0015-promised-at-the-end.md).
+They hardly ever do, and at the beginning of an utterance nobody can tell (docs/decisions/0016-promised-at-the-end.md).
 """
 
 from __future__ import annotations
