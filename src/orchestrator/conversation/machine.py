@@ -143,6 +143,17 @@ class Machine:
         """How often what happened: stale_utterance, stale_turn, false_alarms, barge_ins, withdrawn_endpoints…"""
         return MappingProxyType(self._core.counts)
 
+    def heeds(self, event: PartialHeard | FinalHeard) -> bool:
+        """Whether the user said it, as far as is known before it is handled: not the loudspeaker, nor, over a reply,
+        anybody of whom that is in doubt still.
+        """
+        utterance = self._core.hearing.utterances.get(event.utterance)
+        if utterance is None or (utterance.playing is None and event.playing is None):
+            return True
+        if isinstance(event, PartialHeard) and utterance.part is not Part.TURN:
+            return False
+        return not utterance.would_echo(event.text, event.playing, self._core.policy.language)
+
     def handle(self, event: Event, now: float) -> list[Command]:
         """What is to be done about an event. Raises RuntimeError for one that cannot happen now: our bug."""
         if self._core.phase is Phase.TERMINATED:
