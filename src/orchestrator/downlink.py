@@ -383,8 +383,8 @@ class Downlink(SynthSink):
         return None
 
     def sounding(self, heard_s: float, end_s: float) -> Sound | None:
-        """What left the loudspeaker in the `heard_s` before `end_s`, in `LATE_S` before that and `EARLY_S` after it, as far
-        as the playhead knows; mono at `likeness.RATE`. None: nothing of it sounded for `TAIL_S`.
+        """What left the loudspeaker in the `heard_s` before `end_s`, in `LATE_S` before that and `EARLY_S` after it, by
+        the playhead; mono at `likeness.RATE`. None: nothing of it sounded for `TAIL_S`.
         """
         now, turn = self._clock(), self._turn
         if turn is None or not turn.given or turn.moved:

@@ -48,8 +48,8 @@ NONE = Likeness(0.0, 0.0, 0)
 
 
 def likeness(heard: Sound, played: Sound) -> Likeness:
-    """Both mono at `RATE`, any scale. `played` is longer than `heard` by the delays that are looked at, the shortest last:
-    its last samples sounded when the last ones of `heard` came, or just after.
+    """Both mono at `RATE`, any scale. `played` is longer than `heard` by the delays that are looked at, the shortest
+    last: its last samples sounded when the last ones of `heard` came, or just after.
     """
     delays = len(played) - len(heard)
     if len(heard) < TAPS or delays <= TAPS:
@@ -74,8 +74,8 @@ def _emphasised(x: Sound) -> Sound:
 
 
 def _whitened(y: Sound, x: Sound, delays: int) -> Sound:
-    """At m: how well `y` fits `x` from its sample m on."""
-    size = _size(len(x) + len(y))
+    """At m: how well `y` fits `x` from its sample m on. What wraps around lies beyond the delays."""
+    size = _size(len(x))
     cross = np.fft.rfft(x, size) * np.conj(np.fft.rfft(y, size))
     magnitude = np.abs(cross)
     cross /= magnitude + _FLOOR * float(magnitude.mean()) + 1e-20

@@ -34,7 +34,7 @@ LESS = 0.6
 AFTER_S = 0.15
 KNOWN = 3
 SHORTEST_S, SHORTEST_AGAIN_S = 0.16, 0.1
-DOUBT_S = 0.16
+DOUBT_S = 0.2
 """A sound that is not known for an echo by then is not kept waiting for longer."""
 WINDOW_S = 0.24
 """What is looked at of an echo that goes on."""

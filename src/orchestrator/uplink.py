@@ -42,7 +42,7 @@ ZEROS = bytes(FRAME_SAMPLES * 2)
 PREROLL_SAMPLES = UPLINK_RATE * 300 // 1000
 MESSAGE_BYTES = UPLINK_RATE // 10 * 2
 ABSENT_S = 0.3
-LOOK_EVERY = 3
+LOOK_EVERY = 2
 """Frames between two looks at a sound over a reply."""
 LEAD_SAMPLES = UPLINK_RATE // 50
 """What is looked at begins so long before the first voiced sample."""
@@ -58,8 +58,8 @@ CLOCK_JUMP_S = 2.0
 
 class Loudspeaker(Protocol):
     def sounding(self, heard_s: float, end_s: float) -> Sound | None:
-        """What left the loudspeaker in the `heard_s` before `end_s` (monotonic seconds), before that what may still have
-        been on its way, and a moment after it: as `likeness` takes it. None: it is silent, and was.
+        """What left the loudspeaker in the `heard_s` before `end_s` (monotonic seconds), before that what may still
+        have been on its way, and a moment after it: as `likeness` takes it. None: it is silent, and was.
         """
         ...
 
