@@ -26,6 +26,10 @@ RATE = 8_000
 TAPS = 64
 BEFORE = 12
 """So many of the taps lie before the peak."""
+SHARP = 20.0
+"""From here on a peak is one wherever it is: no two voices have one so high."""
+NEAR = round(0.03 * RATE)
+"""How far two delays of one way may lie apart: the playhead is reckoned from news that comes in steps."""
 LOWEST_HZ, HIGHEST_HZ = 200.0, 3_600.0
 _EMPHASIS = 0.9
 _FLOOR = 1e-3
@@ -47,9 +51,10 @@ class Likeness:
 NONE = Likeness(0.0, 0.0, 0)
 
 
-def likeness(heard: Sound, played: Sound) -> Likeness:
+def likeness(heard: Sound, played: Sound, expected: int | None = None) -> Likeness:
     """Both mono at `RATE`, any scale. `played` is longer than `heard` by the delays that are looked at, the shortest
-    last: its last samples sounded when the last ones of `heard` came, or just after.
+    last: its last samples sounded when the last ones of `heard` came, or just after. `expected`: the lag that it had
+    before; where no other peak is `SHARP`, the one within `NEAR` of that is looked at.
     """
     delays = len(played) - len(heard)
     if len(heard) < TAPS or delays <= TAPS:
@@ -64,6 +69,9 @@ def likeness(heard: Sound, played: Sound) -> Likeness:
     rms = float(np.sqrt(np.mean(height * height)))
     if rms <= 0.0:
         return NONE
+    if expected is not None and height[peak] < SHARP * rms:
+        first = min(max(0, delays - expected - NEAR), delays)
+        peak = first + int(height[first : max(first, delays - expected + NEAR) + 1].argmax())
     return Likeness(float(height[peak]) / rms, _share(y, x, peak, energy), delays - peak)
 
 

@@ -3,15 +3,17 @@
 Words are no help with what a recogniser makes of a fragment: a reply is held as soon as its echo is voiced, so 100 to
 400 ms of echo are all that is heard, and read as other words. `likeness` tells from the sound. The rules:
 
-**Nothing is decided without the loudspeaker's sharp peak** in what is heard: `SHARP`, or `SHARP_AGAIN` at the delay at
-which its echo came before. Where no echo is, there is no peak, and the user is heard as if this did not exist.
+**Nothing is decided without the loudspeaker's sharp peak** in what is heard: `SHARP`, or less at the delay at which its
+echo came before: `SHARP_BETWEEN`, or `SHARP_AGAIN` where the filter explains `SHARE_AGAIN`. Where no echo is, there is no
+peak, and the user is heard as if this did not exist.
 
 **While the sound goes on** it is the loudspeaker's if a short filter explains most of it (`ALONE`). **When it ended**
 less will do (`ENDED`), as a room's late reverberation cannot be explained; but who was still heard `AFTER_S` after the
 loudspeaker's last sound is the user: an echo falls silent with the loudspeaker. What is in doubt is left to the words.
 
 **While an echo goes on** it is kept out. When less is explained than was of this loudspeaker until then (`LESS`), twice
-in a row, somebody speaks over it: an utterance begins, the reply is held, and everything is judged anew.
+in a row, somebody speaks over it: an utterance begins, the reply is held, and only at its end, and by more, may it
+prove to be the echo alone after all.
 
 **After `KNOWN` echoes in a row** the next sound over a reply is listened to for 100 to 160 ms before it holds the
 reply. Otherwise it would be held at every phrase. The first utterance that is none takes that back.
@@ -24,13 +26,12 @@ from enum import Enum
 
 import numpy as np
 
-from orchestrator.likeness import RATE, Likeness, Sound, likeness
+from orchestrator.likeness import NEAR, RATE, SHARP, Likeness, Sound, likeness
 
-SHARP, SHARP_AGAIN = 20.0, 11.0
-AGAIN = round(0.03 * RATE)
-"""How far two delays of one way may lie apart: the playhead is reckoned from news that comes in steps."""
+SHARP_AGAIN, SHARE_AGAIN = 6.0, 0.35
+SHARP_BETWEEN = 11.0
 ALONE, ENDED, LEAST = 0.5, 0.3, 0.2
-LESS = 0.6
+LESS = 0.7
 AFTER_S = 0.15
 KNOWN = 3
 SHORTEST_S, SHORTEST_AGAIN_S = 0.16, 0.1
@@ -60,6 +61,8 @@ class SelfEcho:
         self._lag: int | None = None
         self._shares: deque[float] = deque(maxlen=_PAST)
         self._missed = 0
+        self._contested = False
+        """Somebody seemed to speak over the echo."""
         self.reckoned = 0
 
     @property
@@ -72,9 +75,13 @@ class SelfEcho:
         self._row, self._lag = 0, None
         self._shares.clear()
 
+    def begins(self) -> None:
+        """Another sound."""
+        self._missed, self._contested = 0, False
+
     def going_on(self, heard: Sound, played: Sound) -> Verdict:
         """Of a sound from its beginning until now."""
-        if len(heard) < (SHORTEST_AGAIN_S if self._lag is not None else SHORTEST_S) * RATE:
+        if self._contested or len(heard) < (SHORTEST_AGAIN_S if self._lag is not None else SHORTEST_S) * RATE:
             return Verdict.OPEN
         found = self._reckon(heard, played)
         if not self._is_there(found):
@@ -85,7 +92,8 @@ class SelfEcho:
         """Of an utterance, to its last voiced sample. It counts as none of an echo's row if it is none."""
         if len(heard) >= SHORTEST_AGAIN_S * RATE:
             found = self._reckon(heard, played)
-            if self._is_there(found) and found.share >= min(ENDED, self._less):
+            least = max(self._less, LEAST) if self._contested else min(ENDED, self._less)
+            if self._is_there(found) and found.share >= least:
                 sounds = np.flatnonzero(played)
                 last = int(sounds[-1]) + 1 if len(sounds) else 0
                 # Sample n of `heard` is sample n + delays - lag of `played`.
@@ -113,7 +121,7 @@ class SelfEcho:
         self._missed += 1
         if self._missed < 2:
             return Verdict.OPEN
-        self._missed = 0
+        self._contested = True
         return Verdict.USER
 
     # --- inside ------------------------------------------------------------------------------------------------------
@@ -125,11 +133,14 @@ class SelfEcho:
 
     def _reckon(self, heard: Sound, played: Sound) -> Likeness:
         self.reckoned += 1
-        return likeness(heard, played)
+        return likeness(heard, played, self._lag)
 
     def _is_there(self, found: Likeness) -> bool:
-        again = self._lag is not None and abs(found.lag - self._lag) <= AGAIN
-        return found.sharp >= (SHARP_AGAIN if again else SHARP)
+        if found.sharp >= SHARP:
+            return True
+        if self._lag is None or abs(found.lag - self._lag) > NEAR:
+            return False
+        return found.sharp >= (SHARP_AGAIN if found.share >= SHARE_AGAIN else SHARP_BETWEEN)
 
     def _echo(self, found: Likeness) -> Verdict:
         self._row += 1

@@ -314,6 +314,7 @@ class Uplink:
     def _begin(self, sample: int, now: float) -> None:
         sounds = self._loudspeaker is not None and self._loudspeaker.sounding(0.0, now) is not None
         self._first, self._looks = (sample if sounds else None), 0
+        self._echo.begins()
         self._kept_out, self._doubted = False, sounds and self._echo.known
         if not self._doubted:
             self._start(sample, now)
