@@ -9,8 +9,8 @@ No audio is not silence. With none for 300 ms, or at once when the input is mute
 zeros are fed until the utterance has ended.
 
 Where a loudspeaker is to be told from the user (`loudspeaker`), what begins over a reply is compared with what sounds
-(self_echo.py), every 60 ms at most, and an echo is over as soon as it is known for one: a false alarm without words.
-What goes on of it is kept out. It costs a millisecond each time, and nothing while no reply sounds.
+(self_echo.py), every 40 ms at most, and an echo is over as soon as it is known for one: a false alarm without words.
+What goes on of it is kept out. It costs one to three milliseconds each time, and nothing while no reply sounds.
 
 Speech that a judge dismisses (asr/judged.py) is at once over and without words: its recognition is cancelled, and the
 machine hears what it would hear of a recogniser that found nothing. What was heard is kept: should the judge change its
@@ -42,8 +42,8 @@ ZEROS = bytes(FRAME_SAMPLES * 2)
 PREROLL_SAMPLES = UPLINK_RATE * 300 // 1000
 MESSAGE_BYTES = UPLINK_RATE // 10 * 2
 ABSENT_S = 0.3
-LOOK_EVERY = 2
-"""Frames between two looks at a sound over a reply."""
+LOOK_EVERY, LOOK_AGAIN_EVERY = 2, 3
+"""Frames between two looks at a sound over a reply, and at an echo that goes on."""
 LEAD_SAMPLES = UPLINK_RATE // 50
 """What is looked at begins so long before the first voiced sample."""
 BURST_S, BURST = 0.1, 10
@@ -323,7 +323,7 @@ class Uplink:
         """Whether what began over a reply is its echo, or what was one still is."""
         assert self._first is not None
         self._looks += 1
-        if self._looks % LOOK_EVERY:
+        if self._looks % (LOOK_AGAIN_EVERY if self._kept_out else LOOK_EVERY):
             return
         if self._kept_out:
             start = max(self._first, self._next - round(WINDOW_S * UPLINK_RATE))
