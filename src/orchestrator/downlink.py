@@ -80,8 +80,8 @@ class _Turn:
     held: bool = False
     silent_s: float = 0.0
     """Since when it is held, or stopping."""
-    pauses: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=4))
-    """When it was held lately, in seconds."""
+    pauses: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=4))
+    """When it was held lately, and where."""
     resuming: bool = False
     """Resume was asked for; the listener's word is awaited until `word_s`, as it is when `stopping`."""
     stopping: bool = False
@@ -401,6 +401,8 @@ class Downlink(SynthSink):
         """By the wall clock: silence where it was held."""
         rate, head = self._rate, turn.head
         silent = turn.held or turn.stopping
+        if end_s < now and not silent:
+            return self._played(turn, now, span_s + now - end_s, now)[: round(span_s * LIKENESS_RATE)]
         at, at_s = head.position(now), now
         pauses = list(turn.pauses)
         if silent:
@@ -412,22 +414,22 @@ class Downlink(SynthSink):
             pieces = [bytes(max(0, at - head.sent_samples) * BYTES_PER_SAMPLE)]
             at = min(at, head.sent_samples)
             at_s -= len(pieces[0]) / BYTES_PER_SAMPLE / rate
-        begin_s = end_s - span_s
+        begin_s, beyond_s = end_s - span_s, max(0.0, at_s - end_s)
         while at_s > begin_s:
-            since_s = max(begin_s, pauses[-1][1] if pauses else begin_s)
-            samples = max(0, round((at_s - since_s) * rate))
+            from_s, place = pauses.pop() if pauses else (begin_s, 0)
+            samples = min(max(0, round((at_s - begin_s) * rate)), max(0, at - place))
             first = max(turn.audio.kept, at - samples)
             pieces.append(turn.audio.take(first, max(first, at)))
             at -= samples
-            at_s = since_s
-            if not pauses:
+            at_s -= samples / rate
+            silence = max(0, round((at_s - max(begin_s, from_s)) * rate))
+            pieces.append(bytes(silence * BYTES_PER_SAMPLE))
+            at_s -= silence / rate
+            if not samples and not silence:
                 break
-            from_s = max(begin_s, min(at_s, pauses.pop()[0]))
-            pieces.append(bytes(round((at_s - from_s) * rate) * BYTES_PER_SAMPLE))
-            at_s = from_s
         resampler = StreamResampler(rate, LIKENESS_RATE, quality="LQ")
         sound = to_float(resampler.process(b"".join(reversed(pieces))) + resampler.flush())
-        return _fitted(sound, 0.0, span_s)
+        return _fitted(sound[: max(0, len(sound) - round(beyond_s * LIKENESS_RATE))], 0.0, span_s)
 
     def statistics(self) -> Mapping[str, float]:
         """Counts since the session began, and `buffered_samples`, `ahead_samples` of now."""
@@ -492,7 +494,8 @@ class Downlink(SynthSink):
     def _resume(self, turn: _Turn, now: float) -> None:
         turn.held = turn.resuming = False
         if turn.head.held and not turn.moved:
-            turn.pauses.append((turn.silent_s + turn.head.overrun / self._rate, now))
+            place = turn.head.position(now)
+            turn.pauses.append((turn.silent_s + turn.head.overrun / self._rate, place))
             place = turn.head.resume(now)
             if self._transport is not None:
                 self._transport.resume_nowait(turn.turn, place)

@@ -99,4 +99,3 @@ def test_an_echo_that_dies_away_is_nobody() -> None:
     assert echo.going_on(*room.at(0, 1_600 + DELAY)) is Verdict.ECHO
     for end in range(1_800, 4_000, 320):
         assert echo.still(*room.at(end + DELAY - 1_920, end + DELAY)) is not Verdict.USER
-
