@@ -31,7 +31,7 @@ from orchestrator.likeness import RATE, Sound, likeness
 from orchestrator.uplink import FRAME_SAMPLES, Uplink
 
 CHOSEN_ON = ("en-us", "en-us+m3", "en-us+f3", "en-gb+m7", "en-gb+f2")
-HELD_OUT = ("en-us+f5", "en-gb+m1", "de", "en-us+m5", "fr")
+HELD_OUT = ("en-us+f5", "en-gb+m1", "de", "en-us+m5", "fr-fr")
 REPLIES = (
     "The old lighthouse stands at the end of the harbour, and every evening somebody climbs the stairs to light it.",
     "Tomorrow will be mostly cloudy with some rain in the afternoon, so you had better take an umbrella with you.",

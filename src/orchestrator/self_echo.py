@@ -4,8 +4,8 @@ Words are no help with what a recogniser makes of a fragment: a reply is held as
 400 ms of echo are all that is heard, and read as other words. `likeness` tells from the sound. The rules:
 
 **Nothing is decided without the loudspeaker's sharp peak** in what is heard: `SHARP`, or less at the delay at which its
-echo came before: `SHARP_BETWEEN`, or `SHARP_AGAIN` where the filter explains `SHARE_AGAIN`. Where no echo is, there is no
-peak, and the user is heard as if this did not exist.
+echo came before: `SHARP_BETWEEN`, or `SHARP_AGAIN` where the filter explains `SHARE_AGAIN`. Where no echo is, there is
+no peak, and the user is heard as if this did not exist.
 
 **While the sound goes on** it is the loudspeaker's if a short filter explains most of it (`ALONE`). **When it ended**
 less will do (`ENDED`), as a room's late reverberation cannot be explained; but who was still heard `AFTER_S` after the

@@ -101,7 +101,7 @@ class Ear:
             self.sound = np.concatenate([self.sound, new, np.zeros(RATE // 50 - len(new), np.float32)])
 
     def late_s(self, heard_s: float = 0.3, before_s: float = 0.0) -> float:
-        """By how much later it heard what `sounding` says. What was heard is found there to nine tenths, or this fails."""
+        """By how much later it heard what `sounding` says; fails where what it heard is not nearly all in that."""
         played = self.world.downlink.sounding(heard_s, self.world.now - before_s)
         assert played is not None
         end = len(self.sound) - round(before_s * RATE)
