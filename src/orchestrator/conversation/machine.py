@@ -37,7 +37,8 @@ heard, or from its beginning if nothing had sounded.
 A backchannel is none where the reply that is being heard asks something: there it is the answer, a real word.
 Words that are what the loudspeaker says just then are its echo, not the user's: as if nothing had been said, a false
 alarm, which is counted and told. But who speaks for `confirm_ms` after the reply was held is the user, whatever the
-words; an echo falls silent with the loudspeaker.
+words; an echo falls silent with the loudspeaker. What is the loudspeaker's by its sound is a false alarm whatever was
+understood of it.
 Not `interruptible`: speech over a reply does not hold it and is the next turn. (An answer that does not sound yet still
 waits for the rest of its question.) `interrupt` and `ask` stop any reply.
 
