@@ -40,6 +40,16 @@ async def test_a_reply_that_the_microphone_hears_is_heard_whole_and_the_user_tol
             await _is_obeyed(someone)
 
 
+async def test_so_it_is_over_grpc(tmp_path: Path) -> None:
+    with running(tmp_path) as system, speaking() as speech:
+        async with person(f"grpc://{system.grpc}", speech, greeting=False, loop=Loop(**LOOPS["a room"])) as someone:
+            someone.session.say(REPLY)
+            finished = await someone.until_finished(1)
+            assert (finished.heard, finished.reason) == (REPLY, "complete")
+            assert not someone.all(m.TurnEnded)
+            assert [notice.code for notice in someone.all(m.Notice)] == ["self_echo"]
+
+
 async def _is_obeyed(someone: Person) -> None:
     someone.session.say(REPLY)
     await someone.until_heard(2, "There are one hundred")

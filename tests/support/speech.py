@@ -134,8 +134,8 @@ class Said:
 
 
 class Microphone:
-    """Always open: a quiet room, and in it what it is given, in frames of 20 ms at the pace of sound; with a `loop` what
-    a loudspeaker plays, too.
+    """Always open: a quiet room, and in it what it is given, in frames of 20 ms at the pace of sound. With a `loop`
+    what a loudspeaker plays, too.
     """
 
     def __init__(self, send: Callable[[bytes], None], loop: Loop | None = None) -> None:
