@@ -41,6 +41,7 @@ BENCHMARKS = (
     Benchmark("first_audio", "What the orchestrator adds to a voice's first audio"),
     Benchmark("barge_in", "From a word over a reply to silence"),
     Benchmark("false_alarm", "A noise over a reply, and not a sample lost"),
+    Benchmark("echo", "A loudspeaker that the microphone hears, and who speaks over it"),
     Benchmark("control", "PAUSE, RESUME and STOP at the TTS worker"),
     Benchmark("load", "Forty sessions at once, and what they cost"),
     Benchmark("livekit", "Conversations in LiveKit rooms, and what LiveKit itself costs"),

@@ -23,15 +23,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from base.audio import BYTES_PER_SAMPLE, FRAMES_PER_SECOND
+import numpy as np
+
+from base.audio import BYTES_PER_SAMPLE, FRAMES_PER_SECOND, StreamResampler, to_float
 from base.errors import WrongState
 from orchestrator.conversation.chunker import Chunk
 from orchestrator.conversation.events import Event, FirstAudio, Heard, Playing, ReplyEnded, ReplyFailed, ReplyStopped
 from orchestrator.conversation.playhead import Playhead
+from orchestrator.likeness import RATE as LIKENESS_RATE
+from orchestrator.likeness import Sound
 from orchestrator.ports import SynthAudio, SynthEvent, SynthFailed, SynthFinished, SynthMarks, SynthSink, Transport
 from orchestrator.ticker import Ticker
 from orchestrator.turn_audio import TurnAudio
@@ -48,8 +52,15 @@ BLIND_LEAD_S = 0.04
 WORD_S = 0.15
 TAIL_S = 0.6
 """So long after the last sample, what a microphone hears may still be it: the way through sound cards and the room."""
+LATE_S, EARLY_S = 0.8, 0.1
+"""How late what is played may reach the microphone, by the playhead, and how much sooner than the playhead says."""
+KEPT_S = LATE_S + 0.7
+"""What was played is kept for so long, to be told from the user's voice."""
 QUIET_S = 5.0
 """A voice that has been silent for this long after its responder failed has nothing more to say."""
+
+
+NOTHING: Sound = np.zeros(0, np.float32)
 
 
 @dataclass(slots=True)
@@ -69,6 +80,8 @@ class _Turn:
     held: bool = False
     silent_s: float = 0.0
     """Since when it is held, or stopping."""
+    pauses: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=4))
+    """When it was held lately, and where."""
     resuming: bool = False
     """Resume was asked for; the listener's word is awaited until `word_s`, as it is when `stopping`."""
     stopping: bool = False
@@ -105,6 +118,8 @@ class Downlink(SynthSink):
         self._last = Heard(0, 0, "", "", False)
         self._tail: tuple[float, Playing] | None = None
         """When the last turn was over, and what was heard at its end."""
+        self._tail_sound: Sound | None = None
+        """What was played at its end, as `sounding` gives it."""
         self._cleared = 0
         """The last turn of which playout was cleared, or was to be; 0: none."""
         self._closed = False
@@ -367,6 +382,55 @@ class Downlink(SynthSink):
             return self._tail[1]
         return None
 
+    def sounding(self, heard_s: float, end_s: float) -> Sound | None:
+        """What left the loudspeaker in the `heard_s` before `end_s`, in `LATE_S` before that and `EARLY_S` after it, by
+        the playhead; mono at `likeness.RATE`. None: nothing of it sounded for `TAIL_S`.
+        """
+        now, turn = self._clock(), self._turn
+        if turn is None or not turn.given or turn.moved:
+            if self._tail is None or self._tail_sound is None or now - self._tail[0] > TAIL_S:
+                self._tail_sound = None
+                return None
+            since = end_s + EARLY_S - self._tail[0]
+            return _fitted(self._tail_sound, since, heard_s + LATE_S + EARLY_S)
+        if (turn.held or turn.stopping) and now - turn.silent_s > TAIL_S + heard_s:
+            return None
+        return self._played(turn, end_s + EARLY_S, heard_s + LATE_S + EARLY_S, now) if heard_s else NOTHING
+
+    def _played(self, turn: _Turn, end_s: float, span_s: float, now: float) -> Sound:
+        """By the wall clock: silence where it was held."""
+        rate, head = self._rate, turn.head
+        silent = turn.held or turn.stopping
+        if end_s < now and not silent:
+            return self._played(turn, now, span_s + now - end_s, now)[: round(span_s * LIKENESS_RATE)]
+        at, at_s = head.position(now), now
+        pauses = list(turn.pauses)
+        if silent:
+            at_s = turn.silent_s + head.overrun / rate
+            pieces = [bytes(max(0, round((end_s - at_s) * rate)) * BYTES_PER_SAMPLE)]
+        else:
+            ahead = round((end_s - now) * rate)
+            at, at_s = at + ahead, end_s
+            pieces = [bytes(max(0, at - head.sent_samples) * BYTES_PER_SAMPLE)]
+            at = min(at, head.sent_samples)
+            at_s -= len(pieces[0]) / BYTES_PER_SAMPLE / rate
+        begin_s, beyond_s = end_s - span_s, max(0.0, at_s - end_s)
+        while at_s > begin_s:
+            from_s, place = pauses.pop() if pauses else (begin_s, 0)
+            samples = min(max(0, round((at_s - begin_s) * rate)), max(0, at - place))
+            first = max(turn.audio.kept, at - samples)
+            pieces.append(turn.audio.take(first, max(first, at)))
+            at -= samples
+            at_s -= samples / rate
+            silence = max(0, round((at_s - max(begin_s, from_s)) * rate))
+            pieces.append(bytes(silence * BYTES_PER_SAMPLE))
+            at_s -= silence / rate
+            if not samples and not silence:
+                break
+        resampler = StreamResampler(rate, LIKENESS_RATE, quality="LQ")
+        sound = to_float(resampler.process(b"".join(reversed(pieces))) + resampler.flush())
+        return _fitted(sound[: max(0, len(sound) - round(beyond_s * LIKENESS_RATE))], 0.0, span_s)
+
     def statistics(self) -> Mapping[str, float]:
         """Counts since the session began, and `buffered_samples`, `ahead_samples` of now."""
         turn = self._turn
@@ -430,6 +494,8 @@ class Downlink(SynthSink):
     def _resume(self, turn: _Turn, now: float) -> None:
         turn.held = turn.resuming = False
         if turn.head.held and not turn.moved:
+            place = turn.head.position(now)
+            turn.pauses.append((turn.silent_s + turn.head.overrun / self._rate, place))
             place = turn.head.resume(now)
             if self._transport is not None:
                 self._transport.resume_nowait(turn.turn, place)
@@ -441,7 +507,8 @@ class Downlink(SynthSink):
         if until - turn.granted >= CREDIT_STEP_S * self._rate:
             turn.granted = until
             self._credit(turn.turn, until)
-            turn.audio.forget(turn.head.past(now) // turn.frame * turn.frame)
+            past = min(turn.head.past(now), turn.head.position(now) - round(KEPT_S * self._rate))
+            turn.audio.forget(max(0, past) // turn.frame * turn.frame)
 
     def _stop(self, turn: _Turn, now: float) -> None:
         """Clears playout; the end follows when the listener has said how far it came."""
@@ -483,6 +550,9 @@ class Downlink(SynthSink):
         heard = turn.head.heard(now)
         if turn.given:
             self._tail = (turn.silent_s if turn.held or turn.stopping else now, turn.head.playing(now))
+            self._tail_sound = None
+            if not turn.moved:
+                self._tail_sound = self._played(turn, self._tail[0], LATE_S + TAIL_S, now)
         self._over(turn, heard)
         if turn.held and not turn.stopping:
             self._clear(turn)
@@ -508,6 +578,18 @@ class Downlink(SynthSink):
 
     def _heard_up_to(self, turn: _Turn, place: int, now: float) -> bool:
         return turn.head.text.heard_up_to(place, turn.head.position(now))
+
+
+def _fitted(sound: Sound, later_s: float, span_s: float) -> Sound:
+    """`span_s` of it, up to `later_s` after its end: silence where there is none."""
+    end, span = round(later_s * LIKENESS_RATE), round(span_s * LIKENESS_RATE)
+    out = np.zeros(span, np.float32)
+    piece = sound[: len(sound) + end] if end < 0 else sound
+    after = max(0, end)
+    piece = piece[max(0, len(piece) - max(0, span - after)) :]
+    if span > after and len(piece):
+        out[span - after - len(piece) : span - after] = piece
+    return out
 
 
 def _counted(turn: _Turn) -> dict[str, int]:

@@ -141,6 +141,7 @@ class Session:
             post=self._post,
             clock=self._clock,
             remembers=services.turn_ear is not None,
+            loudspeaker=self._downlink,
         )
         self._draft: Draft | None = None
         self._wasted: Counter[str] = Counter()
@@ -278,6 +279,8 @@ class Session:
             "uplink_late": counts.late,
             "uplink_zeros": counts.zeros,
             "uplink_dismissed": counts.dismissed,
+            "uplink_echoes": counts.echoes,
+            "uplink_compared": self._uplink.compared,
             "failovers": self._synth.failovers,
             "ears_failovers": self._ears.failovers,
             "turns_judged": self._judged,
@@ -378,6 +381,9 @@ class Session:
         """
         language = event.language if isinstance(event, e.PartialHeard | e.FinalHeard) else ""
         if language in ("", self._detected) or self._choice.heard != ANY:
+            return []
+        assert isinstance(event, e.PartialHeard | e.FinalHeard)
+        if not self._machine.heeds(event):  # the loudspeaker teaches nothing
             return []
         self._detected = language
         self._choice = self._answering(self._choice)

@@ -8,6 +8,10 @@ is fed on as zeros: media time stays true. What comes later than the zeros fed i
 No audio is not silence. With none for 300 ms, or at once when the input is muted or released or the transport is gone,
 zeros are fed until the utterance has ended.
 
+Where a loudspeaker is to be told from the user (`loudspeaker`), what begins over a reply is compared with what sounds
+(self_echo.py), every 40 ms at most, and an echo is over as soon as it is known for one: a false alarm without words.
+What goes on of it is kept out. It costs one to three milliseconds each time, and nothing while no reply sounds.
+
 Speech that a judge dismisses (asr/judged.py) is at once over and without words: its recognition is cancelled, and the
 machine hears what it would hear of a recogniser that found nothing. What was heard is kept: should the judge change its
 mind, the utterance begins with it.
@@ -26,15 +30,22 @@ from typing import Protocol
 
 from asr.vad import FrameVad, SpeechDismissed
 from asr.vad import SpeechStarted as VadStarted
-from base.audio import UPLINK_RATE
+from base.audio import UPLINK_RATE, StreamResampler, to_float
 from base.channels import Channel, ChannelClosed, Policy
 from orchestrator.conversation.events import Event, FinalHeard, Input, InputChanged, SpeechEnded, SpeechStarted
+from orchestrator.likeness import RATE as LIKENESS_RATE
+from orchestrator.likeness import Sound
+from orchestrator.self_echo import DOUBT_S, LONGEST_S, WINDOW_S, SelfEcho, Verdict
 
 FRAME_SAMPLES = UPLINK_RATE // 50
 ZEROS = bytes(FRAME_SAMPLES * 2)
 PREROLL_SAMPLES = UPLINK_RATE * 300 // 1000
 MESSAGE_BYTES = UPLINK_RATE // 10 * 2
 ABSENT_S = 0.3
+LOOK_EVERY, LOOK_AGAIN_EVERY = 2, 3
+"""Frames between two looks at a sound over a reply, and at an echo that goes on."""
+LEAD_SAMPLES = UPLINK_RATE // 50
+"""What is looked at begins so long before the first voiced sample."""
 BURST_S, BURST = 0.1, 10
 """So many frames in such a time are heard at once: a microphone gives half of them."""
 LONGEST_GAP_S = 2.0
@@ -43,6 +54,14 @@ HEARD_S = 8
 CLOCK_WINDOW_S = 5.0
 CLOCK_JUMP_S = 2.0
 """A frame later than this, by what is known, tells of another clock rather than of a slow network."""
+
+
+class Loudspeaker(Protocol):
+    def sounding(self, heard_s: float, end_s: float) -> Sound | None:
+        """What left the loudspeaker in the `heard_s` before `end_s` (monotonic seconds), before that what may still
+        have been on its way, and a moment after it: as `likeness` takes it. None: it is silent, and was.
+        """
+        ...
 
 
 class Ears(Protocol):
@@ -63,6 +82,7 @@ class UplinkCounts:
     zeros: int = 0
     muted: int = 0
     dismissed: int = 0
+    echoes: int = 0
 
 
 class MediaClock:
@@ -107,6 +127,7 @@ class Uplink:
         post: Callable[[Event], None],
         clock: Callable[[], float],
         remembers: bool = False,
+        loudspeaker: Loudspeaker | None = None,
     ) -> None:
         self._vad = vad
         self._ears = ears
@@ -124,6 +145,14 @@ class Uplink:
         self._input = Input.OPEN
         self._last_audio_s = clock()
         self._utterance: int | None = None
+        self._last_utterance = 0
+        self._loudspeaker = loudspeaker
+        self._echo = SelfEcho()
+        self._first: int | None = None
+        """The first sample of a sound that is looked at, or of an echo that is kept out."""
+        self._doubted = self._kept_out = False
+        """It has not begun, until it is known whether it is an echo; it is one."""
+        self._looks = 0
         self._pending = bytearray()
         self._pending_from = 0
         self.counts = UplinkCounts()
@@ -143,6 +172,11 @@ class Uplink:
     @property
     def speaking(self) -> bool:
         return self._utterance is not None
+
+    @property
+    def compared(self) -> int:
+        """How often what was heard was compared with what was played."""
+        return self._echo.reckoned
 
     # --- from the transport and the session -------------------------------------------------------------------------
 
@@ -176,13 +210,14 @@ class Uplink:
     def silence_nowait(self) -> None:
         """Feeds zeros until the utterance has ended."""
         limit = int(LONGEST_GAP_S * 50)
-        while self._utterance is not None and limit:
+        while (self._utterance is not None or self._kept_out or self._doubted) and limit:
             self._zero()
             limit -= 1
 
     def rebase_nowait(self) -> None:
         """A new transport: whatever offset it begins with is where media time goes on, unless it lies ahead."""
         self._rebase = True
+        self._echo.forget()
 
     def set_trigger_nowait(self, frames: int) -> None:
         self._vad.set_trigger(frames)
@@ -196,7 +231,8 @@ class Uplink:
 
     def tick(self, now: float) -> None:
         """Call every 50 ms or so: notices that no audio comes."""
-        if self._utterance is not None and not len(self._frames) and now - self._last_audio_s > ABSENT_S:
+        sounds = self._utterance is not None or self._kept_out or self._doubted
+        if sounds and not len(self._frames) and now - self._last_audio_s > ABSENT_S:
             self.silence_nowait()
 
     def close(self) -> None:
@@ -265,28 +301,106 @@ class Uplink:
             self.level_dbfs = max(self.level_dbfs, self._vad.loudest_dbfs)
         for news in found:
             if isinstance(news, VadStarted):
-                self._start(news.utterance, news.sample, now)
+                self._begin(news.sample, now)
             elif isinstance(news, SpeechDismissed):
-                self._dismiss(news.utterance, news.sample, now)
+                self._dismiss(news.sample, now)
             else:
-                self._end(news.utterance, news.sample, now)
+                self._end(news.sample, now)
+        if self._first is not None and not found:
+            self._look(now)
 
-    def _start(self, utterance: int, sample: int, now: float) -> None:
-        self._utterance = utterance
+    # --- the loudspeaker's echo -------------------------------------------------------------------------------------
+
+    def _begin(self, sample: int, now: float) -> None:
+        sounds = self._loudspeaker is not None and self._loudspeaker.sounding(0.0, now) is not None
+        self._first, self._looks = (sample if sounds else None), 0
+        self._echo.begins()
+        self._kept_out, self._doubted = False, sounds and self._echo.known
+        if not self._doubted:
+            self._start(sample, now)
+
+    def _look(self, now: float) -> None:
+        """Whether what began over a reply is its echo, or what was one still is."""
+        assert self._first is not None
+        self._looks += 1
+        if self._looks % (LOOK_AGAIN_EVERY if self._kept_out else LOOK_EVERY):
+            return
+        if self._kept_out:
+            start = max(self._first, self._next - round(WINDOW_S * UPLINK_RATE))
+            if self._compared(self._echo.still, start, self._next, now) is Verdict.USER:
+                self._kept_out = False
+                self._first, self._looks = start, 0
+                self._start(start, now)
+            return
+        so_long = self._next - self._first
+        if so_long > LONGEST_S * UPLINK_RATE:
+            return
+        if self._compared(self._echo.going_on, self._first, self._next, now) is Verdict.ECHO:
+            self._is_echo(self._next, now)
+        elif self._doubted and so_long >= DOUBT_S * UPLINK_RATE:
+            self._doubted = False
+            self._start(self._first, now)
+
+    def _is_echo(self, sample: int, now: float) -> None:
+        self.counts.echoes += 1
+        self._kept_out, self._doubted = True, False
+        if self._utterance is None:
+            return
+        utterance, self._utterance = self._utterance, None
+        self._pending.clear()
+        self._ears.cancel_nowait(utterance)
+        self._post(SpeechEnded(utterance, sample, self._media.at(sample, now)))
+        self._post(FinalHeard(utterance, "", loudspeaker=True))
+
+    def _compared(self, how: Callable[[Sound, Sound], Verdict], start: int, end: int, now: float) -> Verdict:
+        """What is heard from `start` to `end` with what is played meanwhile."""
+        start -= LEAD_SAMPLES
+        frames = [(at, pcm) for at, pcm in self._recent if start - FRAME_SAMPLES < at < end]
+        if not frames or self._loudspeaker is None:
+            return Verdict.OPEN
+        pcm = b"".join(pcm for _, pcm in frames)
+        pcm = pcm[max(0, start - frames[0][0]) * 2 : (end - frames[0][0]) * 2]
+        resampler = StreamResampler(UPLINK_RATE, LIKENESS_RATE)
+        heard = to_float(resampler.process(pcm) + resampler.flush())
+        played = self._loudspeaker.sounding(len(heard) / LIKENESS_RATE, self._media.at(end, now))
+        return Verdict.USER if played is None else how(heard, played)
+
+    # --- to the recogniser ------------------------------------------------------------------------------------------
+
+    def _start(self, sample: int, now: float) -> None:
+        self._last_utterance += 1
+        utterance = self._utterance = self._last_utterance
         self.level_dbfs = self._vad.loudest_dbfs
         self._post(SpeechStarted(utterance, sample, self._media.at(sample, now)))
         for at, pcm in self._recent:
             if at + FRAME_SAMPLES > sample - PREROLL_SAMPLES:
                 self._send(at, pcm)
 
-    def _end(self, utterance: int, sample: int, now: float) -> None:
+    def _end(self, sample: int, now: float) -> None:
+        first, self._first = self._first, None
+        if first is not None and not self._kept_out and sample - first <= LONGEST_S * UPLINK_RATE:
+            if self._compared(self._echo.ended, first, sample, now) is Verdict.ECHO:
+                self._is_echo(sample, now)
+        elif first is not None and not self._kept_out:
+            self._echo.not_one()
+        if self._doubted and not self._kept_out and first is not None:
+            self._start(first, now)
+        self._doubted = self._kept_out = False
+        utterance = self._utterance
+        if utterance is None:
+            self._recent.clear()
+            return
         self._flush()
         self._utterance = None
         self._recent.clear()
         self._ears.end_nowait(utterance, self._next)
         self._post(SpeechEnded(utterance, sample, self._media.at(sample, now)))
 
-    def _dismiss(self, utterance: int, sample: int, now: float) -> None:
+    def _dismiss(self, sample: int, now: float) -> None:
+        self._first, self._doubted, self._kept_out = None, False, False
+        utterance = self._utterance
+        if utterance is None:
+            return
         self.counts.dismissed += 1
         self._pending.clear()
         self._utterance = None

@@ -17,6 +17,7 @@ from antiphon.client import Event, Session, connect
 from antiphon.player import Player
 from benchmarks.sound import Comparison, Span, compare, first_audible, join, last_audible
 from orchestrator import messages as m
+from tests.support.loop import Loop
 from tests.support.speech import Microphone, Said
 
 LIMIT_S = 40.0
@@ -29,8 +30,9 @@ E = TypeVar("E", bound=Event)
 class Loudspeaker(Player):
     """The client's own player, with a memory: what it was given, and what it played when."""
 
-    def __init__(self, rate: int) -> None:
+    def __init__(self, rate: int, loop: Loop | None = None) -> None:
         super().__init__(rate)
+        self._loop = loop
         self.given: dict[int, bytearray] = {}
         """A turn's samples as they came first."""
         self.played: list[tuple[float, Span, bytes]] = []
@@ -47,6 +49,8 @@ class Loudspeaker(Player):
         """A read never spans two turns here: the last one is heard, and told to be, before the next is sent."""
         before = self.position
         pcm = super().read(samples)
+        if self._loop is not None:
+            self._loop.played(pcm)
         after = self.position
         if after is not None:
             turn, end = after
@@ -162,12 +166,16 @@ class Person:
 
 
 @asynccontextmanager
-async def person(url: str, speech: Callable[[str], bytes], **start: Any) -> AsyncIterator[Person]:
-    """Connects, opens the microphone and listens until the end, when it says goodbye."""
-    loudspeaker = Loudspeaker(int(start.get("output_rate", 48_000)))
+async def person(
+    url: str, speech: Callable[[str], bytes], *, loop: Loop | None = None, **start: Any
+) -> AsyncIterator[Person]:
+    """Connects, opens the microphone and listens until the end, when it says goodbye. `loop`: the microphone hears the
+    loudspeaker.
+    """
+    loudspeaker = Loudspeaker(int(start.get("output_rate", 48_000)), loop)
     options = m.SessionStart(**{"hold": True, **start})
     async with connect(url, start=options, player=loudspeaker) as session:
-        someone = Person(session, Microphone(session.send_audio), loudspeaker, speech)
+        someone = Person(session, Microphone(session.send_audio, loop), loudspeaker, speech)
         clock = asyncio.get_running_loop().time
 
         async def watch() -> None:

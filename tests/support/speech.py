@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from antiphon import pace
 from base.audio import UPLINK_RATE, StreamResampler, from_float, to_float
 from benchmarks.speech import cough, key_click, knock, room, synthetic_speech, trimmed
+from tests.support.loop import Loop
 from tts_workers.engine import Audio, ModelSpec, Request, Style
 from tts_workers.engines.espeak.engine import EspeakEngine
 
@@ -133,10 +134,13 @@ class Said:
 
 
 class Microphone:
-    """Always open: a quiet room, and in it what it is given, in frames of 20 ms at the pace of sound."""
+    """Always open: a quiet room, and in it what it is given, in frames of 20 ms at the pace of sound. With a `loop`
+    what a loudspeaker plays, too.
+    """
 
-    def __init__(self, send: Callable[[bytes], None]) -> None:
+    def __init__(self, send: Callable[[bytes], None], loop: Loop | None = None) -> None:
         self._send = send
+        self._loop = loop
         self._room = room(2.0)
         self._waiting: deque[tuple[bytes, asyncio.Future[Said]]] = deque()
         self._clock = asyncio.get_running_loop().time
@@ -167,4 +171,6 @@ class Microphone:
         begin = number * FRAME * BYTES % len(self._room)
         quiet = np.frombuffer(self._room[begin : begin + FRAME * BYTES], "<i2").astype(np.int32)
         quiet[: len(piece) // BYTES] += np.frombuffer(piece, "<i2")
+        if self._loop is not None:
+            quiet += self._loop.heard(FRAME)
         return np.clip(quiet, -32768, 32767).astype("<i2").tobytes()

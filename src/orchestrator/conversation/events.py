@@ -60,14 +60,15 @@ class PartialHeard:
 
 @dataclass(frozen=True, slots=True)
 class FinalHeard:
-    """`text` is empty when there were no words. `dismissed`: it was no speech at all. `language` as in
-    `PartialHeard`.
+    """`text` is empty when there were no words. `dismissed`: it was no speech at all. `loudspeaker`: it was what the
+    loudspeaker played, by its sound. `language` as in `PartialHeard`.
     """
 
     utterance: int
     text: str
     confidence: float = 0.0
     dismissed: bool = False
+    loudspeaker: bool = False
     playing: Playing | None = None
     language: str = ""
 

@@ -37,7 +37,8 @@ heard, or from its beginning if nothing had sounded.
 A backchannel is none where the reply that is being heard asks something: there it is the answer, a real word.
 Words that are what the loudspeaker says just then are its echo, not the user's: as if nothing had been said, a false
 alarm, which is counted and told. But who speaks for `confirm_ms` after the reply was held is the user, whatever the
-words; an echo falls silent with the loudspeaker.
+words; an echo falls silent with the loudspeaker. What is the loudspeaker's by its sound is a false alarm whatever was
+understood of it.
 Not `interruptible`: speech over a reply does not hold it and is the next turn. (An answer that does not sound yet still
 waits for the rest of its question.) `interrupt` and `ask` stop any reply.
 
@@ -143,6 +144,17 @@ class Machine:
     def counts(self) -> Mapping[str, int]:
         """How often what happened: stale_utterance, stale_turn, false_alarms, barge_ins, withdrawn_endpoints…"""
         return MappingProxyType(self._core.counts)
+
+    def heeds(self, event: PartialHeard | FinalHeard) -> bool:
+        """Whether the user said it, as far as is known before it is handled: not the loudspeaker, nor, over a reply,
+        anybody of whom that is in doubt still.
+        """
+        utterance = self._core.hearing.utterances.get(event.utterance)
+        if utterance is None or (utterance.playing is None and event.playing is None):
+            return True
+        if isinstance(event, PartialHeard) and utterance.part is not Part.TURN:
+            return False
+        return not utterance.would_echo(event.text, event.playing, self._core.policy.language)
 
     def handle(self, event: Event, now: float) -> list[Command]:
         """What is to be done about an event. Raises RuntimeError for one that cannot happen now: our bug."""

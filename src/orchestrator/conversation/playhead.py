@@ -178,6 +178,11 @@ class Playhead:
     def held(self) -> bool:
         return self._held
 
+    @property
+    def overrun(self) -> int:
+        """How much further than where the clock was at the hold the listener says it came, in samples."""
+        return self._at - self._held_at if self._held else 0
+
     def settled(self, now: float) -> bool:
         """Since the hold the listener said where it stopped, or its word is not to be had.
 

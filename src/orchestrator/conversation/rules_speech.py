@@ -81,7 +81,7 @@ def partial(core: Core, event: PartialHeard, now: float) -> None:
 def final(core: Core, event: FinalHeard, now: float) -> None:
     utterance = core.hearing.utterances[event.utterance]
     utterance.overhear(event.playing)
-    utterance.dismissed = event.dismissed
+    utterance.dismissed, utterance.loudspeaker = event.dismissed, event.loudspeaker
     _settle(core, utterance, event.text.strip(), now)
 
 

@@ -94,6 +94,8 @@ class Utterance:
     """The user was told that it could not be made out."""
     dismissed: bool = False
     """It was no speech, after all."""
+    loudspeaker: bool = False
+    """It was the loudspeaker's sound, whatever was understood of it."""
     worded_s: float = 0.0
     """When the last new word came or, before the first, when speech started: a noise is told from here."""
     noise_told: bool = False
@@ -142,7 +144,14 @@ class Utterance:
             self.user = True
         found = self.partials.words if self.final is None else words(self.final)
         said = self.partials.text if self.final is None else self.final
-        self.echo = self.echoes(found, policy.language, asked=said.rstrip().endswith(("?", "？")))
+        asked = said.rstrip().endswith(("?", "？"))
+        self.echo = self.loudspeaker or self.echoes(found, policy.language, asked=asked)
+
+    def would_echo(self, text: str, playing: Playing | None, language: str) -> bool:
+        """Whether these words, were they the next ones of it, would be the loudspeaker's."""
+        heard = replace(self)
+        heard.overhear(playing)
+        return heard.echoes(words(text), language, asked=text.rstrip().endswith(("?", "？")))
 
     def echoes(self, found: Sequence[str], language: str, *, asked: bool = False) -> bool:
         """Whether these words of it are the loudspeaker's."""

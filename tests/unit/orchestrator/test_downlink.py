@@ -4,15 +4,17 @@ import asyncio
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from base.audio import BYTES_PER_SAMPLE
+from base.audio import BYTES_PER_SAMPLE, to_float
 from base.errors import WrongState
 from orchestrator.conversation.events import FirstAudio, ReplyEnded, ReplyFailed, ReplyStopped
-from orchestrator.downlink import TAIL_S
+from orchestrator.downlink import EARLY_S, TAIL_S
+from orchestrator.likeness import likeness
 from orchestrator.messages import Clear, Hold, Resume
 from orchestrator.ports import SynthAudio, SynthFinished, SynthMarks
 from tests.support.downlink import FRAME, NUMBERS, RATE, FarTransport, World
@@ -81,6 +83,68 @@ def test_a_reply_that_is_held_for_long_is_not_heard(near: World) -> None:
     near.downlink.resume_nowait(near.turn)
     near.run(0.1)
     assert near.downlink.playing() is not None
+
+
+class Ear:
+    """Beside the loudspeaker: hears what is played as it is played."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.sound = np.zeros(0, np.float32)
+        self._heard = 0
+
+    def run(self, seconds: float) -> None:
+        for _ in range(round(seconds / 0.02)):
+            self.world.run(0.02)
+            new = to_float(self.world.heard())[self._heard :]
+            self._heard += len(new)
+            self.sound = np.concatenate([self.sound, new, np.zeros(RATE // 50 - len(new), np.float32)])
+
+    def late_s(self, heard_s: float = 0.3, before_s: float = 0.0) -> float:
+        """By how much later it heard what `sounding` says; fails where what it heard is not nearly all in that."""
+        played = self.world.downlink.sounding(heard_s, self.world.now - before_s)
+        assert played is not None
+        end = len(self.sound) - round(before_s * RATE)
+        found = likeness(self.sound[end - round(heard_s * RATE) : end], played)
+        assert found.share > 0.85
+        return found.lag / RATE - EARLY_S
+
+
+def test_what_sounds_is_what_the_listener_plays_by_the_clock(world: World) -> None:
+    """A far listener is some tens of milliseconds off."""
+    assert world.downlink.sounding(0.3, world.now) is None
+    world.reply(8 * RATE)
+    ear = Ear(world)
+    ear.run(1.6)
+    assert -0.07 < ear.late_s() < 0.07
+    world.downlink.hold_nowait(world.turn)
+    ear.run(0.3)
+    assert -0.07 < ear.late_s(before_s=0.2) < 0.07
+    world.downlink.resume_nowait(world.turn)
+    ear.run(0.6)
+    assert -0.07 < ear.late_s() < 0.07
+    assert -0.07 < ear.late_s(before_s=0.8) < 0.07, "before the hold, too"
+    ear.run(3.0)
+    assert -0.07 < ear.late_s() < 0.07
+
+
+def test_the_last_sound_is_there_for_a_moment_longer(near: World) -> None:
+    near.reply(RATE)
+    ear = Ear(near)
+    while near.outcome() is None:
+        ear.run(0.02)
+    ear.run(0.1)
+    assert -0.07 < ear.late_s(before_s=0.12) < 0.07
+    near.run(TAIL_S + 0.1)
+    assert near.downlink.sounding(0.3, near.now) is None
+
+
+def test_a_reply_that_is_held_for_long_does_not_sound(near: World) -> None:
+    near.reply(5 * RATE)
+    near.run(1.0)
+    near.downlink.hold_nowait(near.turn)
+    near.run(TAIL_S + 0.1)
+    assert near.downlink.sounding(0.0, near.now) is None
 
 
 # --- pacing and credit -----------------------------------------------------------------------------------------------

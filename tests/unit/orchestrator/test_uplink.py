@@ -2,9 +2,12 @@
 
 import asyncio
 
+import numpy as np
 import pytest
 
 from asr.vad import FrameVad, VadSettings
+from base.audio import from_float, to_float
+from benchmarks.speech import synthetic_speech
 from orchestrator.conversation.events import FinalHeard, Input, InputChanged, SpeechEnded, SpeechStarted
 from orchestrator.uplink import BURST, FRAME_SAMPLES, PREROLL_SAMPLES, MediaClock, Uplink
 
@@ -46,7 +49,7 @@ class Ears:
 
 
 class World:
-    def __init__(self, *, remembers=False, judge=None):
+    def __init__(self, *, remembers=False, judge=None, loudspeaker=None):
         self.now = 100.0
         self.news = []
         self.ears = Ears()
@@ -56,6 +59,7 @@ class World:
             post=self.news.append,
             clock=lambda: self.now,
             remembers=remembers,
+            loudspeaker=loudspeaker,
         )
         self.sample = 0
 
@@ -350,3 +354,114 @@ async def test_what_a_microphone_gives_is_heard_at_once_and_a_burst_waits_its_tu
     assert not world.up.counts.dropped
     world.up.close()
     await running
+
+
+# --- a loudspeaker that the microphone hears -------------------------------------------------------------------------
+
+
+class Sounds:
+    """A loudspeaker that plays `pcm` (16 kHz) from the world's first moment on; silent without."""
+
+    def __init__(self, pcm):
+        self.sound = to_float(pcm)
+        self.begins_s = 100.0
+        self.silent = False
+        self.asked = 0
+
+    def sounding(self, heard_s, end_s):
+        if self.silent:
+            return None
+        self.asked += 1
+        end = round((end_s + 0.1 - self.begins_s) * 16_000)
+        whole = np.concatenate([np.zeros(3 * 16_000, np.float32), self.sound])[: 3 * 16_000 + end]
+        return whole[-round((heard_s + 0.9) * 16_000) :][::2]
+
+
+REPLY = synthetic_speech(6.0, seed=3)
+
+
+def echo(pcm, *, delay=1600, gain=0.4):
+    """As frames, that much later."""
+    sound = np.append(np.zeros(delay, np.float32), gain * to_float(pcm))
+    return [from_float(sound[at : at + F]) for at in range(0, len(sound) - F + 1, F)]
+
+
+def hear(world, frames, user=b""):
+    """Plays them in; `user` speaks from the first of them on."""
+    for number, frame in enumerate(frames):
+        said = user[number * F * 2 : (number + 1) * F * 2].ljust(F * 2, b"\0")
+        world.send(from_float(to_float(frame) + to_float(said)))
+
+
+def test_an_echo_begins_at_once_and_is_over_without_words_as_soon_as_it_is_known():
+    world = World(loudspeaker=Sounds(REPLY))
+    hear(world, echo(REPLY)[:40])
+    started, ended, final = world.news
+    assert isinstance(started, SpeechStarted)
+    assert isinstance(ended, SpeechEnded)
+    assert final == FinalHeard(1, "", loudspeaker=True)
+    assert ended.at_s - started.at_s < 0.25
+    assert world.ears.cancelled == [1]
+    assert not world.ears.ended
+    assert world.up.counts.echoes == 1
+    assert not world.up.speaking
+
+
+def test_who_speaks_over_an_echo_that_is_kept_out_begins_an_utterance():
+    world = World(loudspeaker=Sounds(REPLY))
+    frames = echo(REPLY)
+    hear(world, frames[:50])
+    assert len(world.news) == 3
+    user = from_float(2 * to_float(synthetic_speech(1.0, pitch_hz=210, seed=8)))
+    hear(world, frames[50:90], user)
+    assert world.news[3].utterance == 2
+    assert isinstance(world.news[3], SpeechStarted)
+    assert world.up.speaking
+
+
+def test_a_user_is_heard_as_if_there_were_no_loudspeaker():
+    user = synthetic_speech(0.5, pitch_hz=210, seed=8)
+    found = []
+    for loudspeaker in (None, Sounds(REPLY)):
+        world = World(loudspeaker=loudspeaker)
+        world.send(*[QUIET] * 20)
+        hear(world, [QUIET] * 40, user)
+        found.append((world.news, world.ears.heard, world.ears.ended))
+    assert found[0] == found[1]
+
+
+def test_where_no_reply_sounds_nothing_is_compared():
+    loudspeaker = Sounds(REPLY)
+    loudspeaker.silent = True
+    world = World(loudspeaker=loudspeaker)
+    hear(world, echo(REPLY)[:60])
+    assert world.up.compared == 0
+    assert [type(x) for x in world.news] == [SpeechStarted]
+
+
+def test_after_three_echoes_the_next_one_does_not_begin_and_the_user_does():
+    world = World(loudspeaker=Sounds(REPLY))
+    frames = echo(REPLY)
+    for at in range(0, 160, 40):
+        hear(world, frames[at : at + 20])
+        world.send(*[QUIET] * 20)
+    assert [type(x) for x in world.news] == [SpeechStarted, SpeechEnded, FinalHeard] * 3
+    assert world.up.counts.echoes == 4
+    world.news.clear()
+    world.ears.heard.clear()
+    user = synthetic_speech(0.6, pitch_hz=210, seed=8)
+    hear(world, [QUIET] * 50, user)
+    assert [type(x) for x in world.news] == [SpeechStarted, SpeechEnded]
+    (heard,) = world.ears.heard.values()
+    assert user[: 2 * F * 10] in heard[1], "what was said until it was known is not lost"
+
+
+def test_an_echo_that_is_kept_out_ends_with_the_input():
+    world = World(loudspeaker=Sounds(REPLY))
+    frames = echo(REPLY)
+    hear(world, frames[:40])
+    world.up.input_nowait(Input.MUTED)
+    world.up.input_nowait(Input.OPEN)
+    world.news.clear()
+    world.send(*[LOUD] * 5)
+    assert [type(x) for x in world.news] == [SpeechStarted]

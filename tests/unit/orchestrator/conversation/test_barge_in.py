@@ -372,6 +372,58 @@ def test_an_echo_of_a_reply_that_may_not_be_interrupted_grows_with_it_and_is_no_
     assert scene.machine.counts["self_echoes"] == 1
 
 
+@pytest.mark.parametrize("text", ["", "Tip hop.", "stop"])
+def test_what_is_the_loudspeakers_by_its_sound_is_a_false_alarm_whatever_was_understood(text: str) -> None:
+    scene = speaking()
+    scene.plays(FORECAST)
+    scene.at(1.0)
+    scene.starts(0)
+    scene.at(1.15)
+    if text:
+        scene.partial(0, text)
+    scene.at(1.2)
+    scene.ends(0)
+    scene.gets(e.FinalHeard(0, "", loudspeaker=True))
+    assert scene.when(c.ResumeReply) == [1.2]
+    assert scene.machine.counts["self_echoes"] == scene.machine.counts["false_alarms"] == 1
+    scene.at(20.0)
+    assert not scene.all(c.StopReply)
+    assert not scene.notices()
+    assert len(scene.replies()) == 1
+
+
+def test_the_loudspeakers_sound_after_the_reply_is_no_turn() -> None:
+    scene = speaking()
+    scene.plays(FORECAST)
+    scene.finishes(FORECAST)
+    scene.at(0.2)
+    scene.starts(0)
+    scene.at(0.5)
+    scene.ends(0)
+    scene.gets(e.FinalHeard(0, "", loudspeaker=True))
+    scene.at(9.0)
+    assert scene.state is State.IDLE
+    assert len(scene.replies()) == 1
+    assert not scene.notices()
+
+
+def test_of_whom_is_heard_over_a_reply_only_the_user_is_heeded() -> None:
+    scene = speaking()
+    scene.plays(FORECAST)
+    scene.starts(0)
+    playing = e.Playing(1, 0, FORECAST, FORECAST)
+    scene.at(0.2)
+    assert not scene.machine.heeds(e.PartialHeard(0, "listen to me", playing=playing)), "in doubt yet"
+    assert not scene.machine.heeds(e.FinalHeard(0, "the weather in Paris", playing=playing)), "the loudspeaker"
+    assert scene.machine.heeds(e.FinalHeard(0, "listen to me", playing=playing))
+    scene.partial(0, "listen to me", stable=12)
+    assert scene.all(c.StopReply)
+    assert scene.machine.heeds(e.PartialHeard(0, "listen to me now", playing=playing))
+    idle = thinking()
+    idle.starts(1)
+    assert idle.machine.heeds(e.PartialHeard(1, "the weather in Paris"))
+
+
 def test_the_third_echo_is_told_once() -> None:
     scene = speaking()
     scene.plays(FORECAST)

@@ -260,7 +260,7 @@ class Conversation(RuleBasedStateMachine):
     @precondition(lambda self: not self.talking and not self.away)
     @rule(
         seconds=st.sampled_from([0.1, 0.3, 0.8, 2.0]),
-        kind=st.sampled_from(["empty", "backchannel", "new", "none", "echo", "complete"]),
+        kind=st.sampled_from(["empty", "backchannel", "new", "none", "echo", "sound", "complete"]),
     )
     def speaks(self, seconds: float, kind: str) -> None:
         """The usual way of an utterance; `none`: its final is yet to come."""
@@ -290,7 +290,7 @@ class Conversation(RuleBasedStateMachine):
         self.happens(e.PartialHeard(utterance, text, len(text) if stable else 0))
 
     @precondition(lambda self: any(self.speeches[u].ended for u in self.unfinished))
-    @rule(data=st.data(), kind=st.sampled_from(["as it was", "empty", "backchannel", "new", "failed", "echo"]))
+    @rule(data=st.data(), kind=st.sampled_from(["as it was", "empty", "backchannel", "new", "failed", "echo", "sound"]))
     def final(self, data: st.DataObject, kind: str) -> None:
         self.finish(data.draw(st.sampled_from([u for u in self.unfinished if self.speeches[u].ended])), kind)
 
@@ -320,7 +320,19 @@ class Conversation(RuleBasedStateMachine):
         elif kind == "echo" and speech.playing is not None and self.tells(speech.playing.text):
             self.finish_echo(utterance, speech, speech.playing)
             return
+        elif kind == "sound":
+            self.finish_by_sound(utterance, speech)
+            return
         self.happens(e.FinalHeard(utterance, speech.text))
+
+    def finish_by_sound(self, utterance: int, speech: Speech) -> None:
+        """What the loudspeaker sounds like never stops a reply, and its words are nobody's."""
+        held, counted = self.machine.phase in HELD, self.machine.counts["self_echoes"]
+        speech.text = ""
+        self.happens(e.FinalHeard(utterance, "", loudspeaker=True))
+        if not self.ended:
+            assert self.machine.counts["self_echoes"] == counted + 1
+            assert not held or self.machine.phase is not Phase.STOPPING
 
     @staticmethod
     def tells(text: str) -> bool:
