@@ -395,7 +395,13 @@ class Downlink(SynthSink):
             return _fitted(self._tail_sound, since, heard_s + LATE_S + EARLY_S)
         if (turn.held or turn.stopping) and now - turn.silent_s > TAIL_S + heard_s:
             return None
-        return self._played(turn, end_s + EARLY_S, heard_s + LATE_S + EARLY_S, now) if heard_s else NOTHING
+        if not heard_s:
+            return NOTHING
+        span_s = heard_s + LATE_S + EARLY_S
+        sound = self._played(turn, end_s + EARLY_S, span_s, now)
+        if self._tail is not None and self._tail_sound is not None:  # the turn before has only just ended
+            sound = sound + _fitted(self._tail_sound, end_s + EARLY_S - self._tail[0], span_s)
+        return sound
 
     def _played(self, turn: _Turn, end_s: float, span_s: float, now: float) -> Sound:
         """By the wall clock: silence where it was held."""
