@@ -147,6 +147,9 @@ class _Room:
         self._heard[-FRAME_SAMPLES:] = 0.0
         return out
 
+    def remember_nowait(self, on: bool) -> None:
+        """It does."""
+
     def sounding(self, heard_s: float, end_s: float) -> Sound | None:
         """As `Downlink` does; here it is known what was played when."""
         whole = np.concatenate([np.zeros(2 * UPLINK_RATE), *self.log[-100:]])
@@ -195,6 +198,7 @@ def trial(
         vad=FrameVad(WebRtcDetector(2)), ears=_Nobody(), post=news.append, clock=lambda: here.now, loudspeaker=here
     )
     up._running = True
+    up.suspect_nowait()
     out = Outcome(spoke=user is not None)
     obeys: list[tuple[int, bool]] = []
     held, begun = False, 0

@@ -120,6 +120,7 @@ class Downlink(SynthSink):
         """When the last turn was over, and what was heard at its end."""
         self._tail_sound: Sound | None = None
         """What was played at its end, as `sounding` gives it."""
+        self._remembers = False
         self._cleared = 0
         """The last turn of which playout was cleared, or was to be; 0: none."""
         self._closed = False
@@ -382,6 +383,10 @@ class Downlink(SynthSink):
             return self._tail[1]
         return None
 
+    def remember_nowait(self, on: bool) -> None:
+        """Whether what was played is kept, for `sounding`: some 150 kB while a reply sounds."""
+        self._remembers = on
+
     def sounding(self, heard_s: float, end_s: float) -> Sound | None:
         """What left the loudspeaker in the `heard_s` before `end_s`, in `LATE_S` before that and `EARLY_S` after it, by
         the playhead; mono at `likeness.RATE`. None: nothing of it sounded for `TAIL_S`.
@@ -513,8 +518,10 @@ class Downlink(SynthSink):
         if until - turn.granted >= CREDIT_STEP_S * self._rate:
             turn.granted = until
             self._credit(turn.turn, until)
-            past = min(turn.head.past(now), turn.head.position(now) - round(KEPT_S * self._rate))
-            turn.audio.forget(max(0, past) // turn.frame * turn.frame)
+            past = turn.head.past(now)
+            if self._remembers:
+                past = max(0, min(past, turn.head.position(now) - round(KEPT_S * self._rate)))
+            turn.audio.forget(past // turn.frame * turn.frame)
 
     def _stop(self, turn: _Turn, now: float) -> None:
         """Clears playout; the end follows when the listener has said how far it came."""
@@ -557,7 +564,7 @@ class Downlink(SynthSink):
         if turn.given:
             self._tail = (turn.silent_s if turn.held or turn.stopping else now, turn.head.playing(now))
             self._tail_sound = None
-            if not turn.moved:
+            if self._remembers and not turn.moved:
                 self._tail_sound = self._played(turn, self._tail[0], LATE_S + TAIL_S, now)
         self._over(turn, heard)
         if turn.held and not turn.stopping:

@@ -143,6 +143,7 @@ class Session:
             remembers=services.turn_ear is not None,
             loudspeaker=self._downlink,
         )
+        self._alarms = 0
         self._draft: Draft | None = None
         self._wasted: Counter[str] = Counter()
         self._loading = False
@@ -349,6 +350,15 @@ class Session:
             for command in todo:
                 self._carry_out(command, now)
             self._uplink.over_reply_nowait(self._machine.phase in LIVE)
+            self._suspect()
+
+    def _suspect(self) -> None:
+        """A reply was held or stopped: that may have been its own sound."""
+        counts = self._machine.counts
+        alarms = counts.get("false_alarms", 0) + counts.get("barge_ins", 0)
+        if alarms != self._alarms:
+            self._alarms = alarms
+            self._uplink.suspect_nowait()
 
     def _judge_nowait(self, utterance: int) -> None:
         """Whether that was the end of the turn is asked of who can hear it; the answer comes as an event."""

@@ -8,9 +8,10 @@ is fed on as zeros: media time stays true. What comes later than the zeros fed i
 No audio is not silence. With none for 300 ms, or at once when the input is muted or released or the transport is gone,
 zeros are fed until the utterance has ended.
 
-Where a loudspeaker is to be told from the user (`loudspeaker`), what begins over a reply is compared with what sounds
-(self_echo.py), every 40 ms at most, and an echo is over as soon as it is known for one: a false alarm without words.
-What goes on of it is kept out. It costs one to three milliseconds each time, and nothing while no reply sounds.
+Once a reply was held or stopped for what may have been its own sound (`suspect_nowait`), what begins over one is
+compared with what sounds (self_echo.py), every 40 ms at most, and an echo is over as soon as it is known for one: a false
+alarm without words. What goes on of it is kept out. It costs one to three milliseconds each time, and nothing while no
+reply sounds, or once the user alone was heard over `CLEARED` of them.
 
 Speech that a judge dismisses (asr/judged.py) is at once over and without words: its recognition is cancelled, and the
 machine hears what it would hear of a recogniser that found nothing. What was heard is kept: should the judge change its
@@ -39,6 +40,8 @@ from orchestrator.self_echo import DOUBT_S, LONGEST_S, WINDOW_S, SelfEcho, Verdi
 
 FRAME_SAMPLES = UPLINK_RATE // 50
 ZEROS = bytes(FRAME_SAMPLES * 2)
+CLEARED = 4
+"""After so many utterances of the user's over replies in a row the loudspeaker is suspected no more."""
 PREROLL_SAMPLES = UPLINK_RATE * 300 // 1000
 MESSAGE_BYTES = UPLINK_RATE // 10 * 2
 ABSENT_S = 0.3
@@ -57,6 +60,10 @@ CLOCK_JUMP_S = 2.0
 
 
 class Loudspeaker(Protocol):
+    def remember_nowait(self, on: bool) -> None:
+        """Whether `sounding` will be asked."""
+        ...
+
     def sounding(self, heard_s: float, end_s: float) -> Sound | None:
         """What left the loudspeaker in the `heard_s` before `end_s` (monotonic seconds), before that what may still
         have been on its way, and a moment after it: as `likeness` takes it. None: it is silent, and was.
@@ -148,6 +155,9 @@ class Uplink:
         self._last_utterance = 0
         self._loudspeaker = loudspeaker
         self._echo = SelfEcho()
+        self._suspects = False
+        self._cleared = 0
+        """Utterances over replies in a row that were the user's."""
         self._first: int | None = None
         """The first sample of a sound that is looked at, or of an echo that is kept out."""
         self._doubted = self._kept_out = False
@@ -218,6 +228,13 @@ class Uplink:
         """A new transport: whatever offset it begins with is where media time goes on, unless it lies ahead."""
         self._rebase = True
         self._echo.forget()
+
+    def suspect_nowait(self) -> None:
+        """The loudspeaker may be what is heard: a reply was held or stopped for what may have been its echo."""
+        self._cleared = 0
+        if self._loudspeaker is not None and not self._suspects:
+            self._suspects = True
+            self._loudspeaker.remember_nowait(True)
 
     def set_trigger_nowait(self, frames: int) -> None:
         self._vad.set_trigger(frames)
@@ -312,7 +329,7 @@ class Uplink:
     # --- the loudspeaker's echo -------------------------------------------------------------------------------------
 
     def _begin(self, sample: int, now: float) -> None:
-        sounds = self._loudspeaker is not None and self._loudspeaker.sounding(0.0, now) is not None
+        sounds = self._suspects and self._loudspeaker is not None and self._loudspeaker.sounding(0.0, now) is not None
         self._first, self._looks = (sample if sounds else None), 0
         self._echo.begins()
         self._kept_out, self._doubted = False, sounds and self._echo.known
@@ -352,6 +369,12 @@ class Uplink:
         self._post(SpeechEnded(utterance, sample, self._media.at(sample, now)))
         self._post(FinalHeard(utterance, "", loudspeaker=True))
 
+    def _found(self, *, echo: bool) -> None:
+        self._cleared = 0 if echo else self._cleared + 1
+        if self._cleared >= CLEARED and self._loudspeaker is not None:
+            self._suspects = False
+            self._loudspeaker.remember_nowait(False)
+
     def _compared(self, how: Callable[[Sound, Sound], Verdict], start: int, end: int, now: float) -> Verdict:
         """What is heard from `start` to `end` with what is played meanwhile."""
         start -= LEAD_SAMPLES
@@ -383,6 +406,8 @@ class Uplink:
                 self._is_echo(sample, now)
         elif first is not None and not self._kept_out:
             self._echo.not_one()
+        if first is not None:
+            self._found(echo=self._kept_out)
         if self._doubted and not self._kept_out and first is not None:
             self._start(first, now)
         self._doubted = self._kept_out = False

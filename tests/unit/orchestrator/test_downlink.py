@@ -113,6 +113,7 @@ class Ear:
 def test_what_sounds_is_what_the_listener_plays_by_the_clock(world: World) -> None:
     """A far listener is some tens of milliseconds off."""
     assert world.downlink.sounding(0.3, world.now) is None
+    world.downlink.remember_nowait(True)
     world.reply(8 * RATE)
     ear = Ear(world)
     ear.run(1.6)
@@ -129,6 +130,7 @@ def test_what_sounds_is_what_the_listener_plays_by_the_clock(world: World) -> No
 
 
 def test_the_last_sound_is_there_for_a_moment_longer(near: World) -> None:
+    near.downlink.remember_nowait(True)
     near.reply(RATE)
     ear = Ear(near)
     while near.outcome() is None:
@@ -140,6 +142,7 @@ def test_the_last_sound_is_there_for_a_moment_longer(near: World) -> None:
 
 
 def test_a_reply_that_is_held_for_long_does_not_sound(near: World) -> None:
+    near.downlink.remember_nowait(True)
     near.reply(5 * RATE)
     near.run(1.0)
     near.downlink.hold_nowait(near.turn)
