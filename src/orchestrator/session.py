@@ -68,6 +68,8 @@ class Services:
     turn_ear: TurnEar | None = None
     """Hears whether somebody is done, where there is a model for it."""
     observe_session: Callable[[Mapping[str, int]], None] = lambda _: None
+    expect_echo: bool = False
+    """A session's loudspeaker is suspected of being heard before there is a reason."""
     start_timeout_s: float = 10.0
     log_pii: bool = False
     clock: Callable[[], float] = time.monotonic
@@ -144,6 +146,8 @@ class Session:
             loudspeaker=self._downlink,
         )
         self._alarms = 0
+        if services.expect_echo:
+            self._uplink.suspect_nowait()
         self._draft: Draft | None = None
         self._wasted: Counter[str] = Counter()
         self._loading = False

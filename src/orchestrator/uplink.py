@@ -9,9 +9,9 @@ No audio is not silence. With none for 300 ms, or at once when the input is mute
 zeros are fed until the utterance has ended.
 
 Once a reply was held or stopped for what may have been its own sound (`suspect_nowait`), what begins over one is
-compared with what sounds (self_echo.py), every 40 ms at most, and an echo is over as soon as it is known for one: a false
-alarm without words. What goes on of it is kept out. It costs one to three milliseconds each time, and nothing while no
-reply sounds, or once the user alone was heard over `CLEARED` of them.
+compared with what sounds (self_echo.py), every 40 ms at most, and an echo is over as soon as it is known for one: a
+false alarm without words. What goes on of it is kept out. It costs one to three milliseconds each time, and nothing
+while no reply sounds, or once the user alone was heard over `CLEARED` of them.
 
 Speech that a judge dismisses (asr/judged.py) is at once over and without words: its recognition is cancelled, and the
 machine hears what it would hear of a recogniser that found nothing. What was heard is kept: should the judge change its
