@@ -386,6 +386,8 @@ class Downlink(SynthSink):
     def remember_nowait(self, on: bool) -> None:
         """Whether what was played is kept, for `sounding`: some 150 kB while a reply sounds."""
         self._remembers = on
+        if not on:
+            self._tail_sound = None
 
     def sounding(self, heard_s: float, end_s: float) -> Sound | None:
         """What left the loudspeaker in the `heard_s` before `end_s`, in `LATE_S` before that and `EARLY_S` after it, by

@@ -99,7 +99,7 @@ class SelfEcho:
                 sounds = np.flatnonzero(played)
                 last = int(sounds[-1]) + 1 if len(sounds) else 0
                 # Sample n of `heard` is sample n + delays - lag of `played`.
-                after = len(heard) + len(played) - len(heard) - found.lag - last
+                after = len(played) - found.lag - last
                 if after <= AFTER_S * RATE:
                     return self._echo(found)
         self.not_one()
