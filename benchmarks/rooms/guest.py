@@ -95,7 +95,7 @@ class Guest(Listener):
     def _take(self, kind: int, payload: bytes) -> None:
         super()._take(kind, payload)
         latest = self.log.messages[-1][1] if self.log.messages else None
-        if isinstance(latest, m.Reply | m.TurnEnded):
+        if isinstance(latest, m.Reply | m.TurnEnded | m.Hold | m.Resume):
             self._turn = max(self._turn, latest.turn)
         match latest:
             case m.Hold():

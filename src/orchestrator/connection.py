@@ -32,7 +32,7 @@ from orchestrator.messages import (
     decode_base64,
 )
 from orchestrator.outbox import Outbox, OutboxStatistics
-from orchestrator.ports import ClientSide, Hub, Peer, Transport
+from orchestrator.ports import Ahead, ClientSide, Hub, Peer, Transport
 from orchestrator.resend import Unplayed
 from orchestrator.wishes import check_formats
 
@@ -130,8 +130,8 @@ class Link(ABC, Generic[Control]):
     def _open(self) -> bool:
         return self.closing is None and not self._gone
 
-    def _put(self, message: Control, size: int) -> None:
-        if self._open() and not self.outbox.put_control(message, size):
+    def _put(self, message: Control, size: int, *, first: bool = False) -> None:
+        if self._open() and not self.outbox.put_control(message, size, first=first):
             self._overflow()
         self._news.set()
 
@@ -147,6 +147,7 @@ class ClientTransport:
 
     def __init__(self, link: Link[Any], start: SessionStart, *, lead_s: float = 0.2) -> None:
         self.holds = start.hold
+        self.ahead: Ahead | None = None
         self.acknowledges = start.hold
         self.lead_s = lead_s
         self.output_rate = start.output_rate

@@ -13,6 +13,9 @@ turn begins, never while held.
 `WORD_S`; so is its last word after a stop. A turn that is held ends only when its listener has heard all of it; it is
 cleared then, so that its hold ends with it.
 
+**Ahead of time.** The sound of a reply that is due soon (`expect_nowait`) sets out while it is still held, where the
+client keeps it silent until it is to be heard (`ports.Ahead`): by what its way takes, for `AHEAD_MOST_S` at most.
+
 **Another transport** (`detach_nowait`, `attach_nowait`) goes on from what was heard, on the sample: what was sent and
 not played is still here. A turn lives at one sample rate, that of the transport at its beginning. Whether a clear
 arrived over the last one nobody knows: the last is said again.
@@ -60,6 +63,10 @@ QUIET_S = 5.0
 """A voice that has been silent for this long after its responder failed has nothing more to say."""
 
 
+AHEAD_MOST_S = 0.2
+"""A reply that is not wanted so long after its sound set out is held where it is."""
+
+
 NOTHING: Sound = np.zeros(0, np.float32)
 
 
@@ -72,6 +79,10 @@ class _Turn:
     audio: TurnAudio = field(default_factory=TurnAudio)
     given: bool = False
     """A first sample was given to a transport."""
+    due_s: float | None = None
+    """Held until then, as things are."""
+    silent: bool = False
+    """What was given is kept silent by the client: nobody has heard any."""
     moved: bool = False
     """The transport is not the one that was sent to; what was not heard is to be sent again."""
     finished: bool = False
@@ -227,13 +238,16 @@ class Downlink(SynthSink):
         current.resuming = False
         if current.held:
             return
-        current.held, current.silent_s = True, self._clock()
+        now = self._clock()
+        current.held, current.silent_s = True, now
         if self._transport is not None and current.given and not current.moved:
-            now = self._clock()
-            current.head.hold(now)
-            current.answered = False
-            self._transport.hold_nowait(turn)
-            current.word_s = now if current.head.settled(now) or current.answered else now + WORD_S
+            self._stand(current, self._transport, now)
+
+    def expect_nowait(self, turn: int, due_s: float) -> None:
+        """A held turn of which nothing sounded yet is due to be resumed at `due_s`."""
+        current = self._current(turn)
+        if current is not None and current.held and (current.silent or not current.given):
+            current.due_s = due_s
 
     def resume_nowait(self, turn: int) -> None:
         """Goes on exactly where it was held."""
@@ -349,10 +363,10 @@ class Downlink(SynthSink):
             return
         if turn.resuming and now >= turn.word_s:
             self._resume(turn, now)
-        if not turn.held:
+        if not turn.held or turn.due_s is not None:
             self._pump(turn, now)
-            if not turn.finished:
-                self._grant(turn, now)
+        if not turn.held and not turn.finished:
+            self._grant(turn, now)
         self._check_end(turn, now)
         if turn.waiters:
             for target, waiter in turn.waiters:
@@ -376,7 +390,7 @@ class Downlink(SynthSink):
     def playing(self) -> Playing | None:
         """What the listener hears just now, or heard a moment ago; None while it is silent."""
         now, turn = self._clock(), self._turn
-        if turn is not None and turn.given:
+        if turn is not None and turn.given and not turn.silent:
             silent = (turn.held or turn.stopping) and now - turn.silent_s > TAIL_S
             return None if silent else turn.head.playing(now)
         if self._tail is not None and now - self._tail[0] <= TAIL_S:
@@ -394,7 +408,7 @@ class Downlink(SynthSink):
         the playhead; mono at `likeness.RATE`. None: nothing of it sounded for `TAIL_S`.
         """
         now, turn = self._clock(), self._turn
-        if turn is None or not turn.given or turn.moved:
+        if turn is None or not turn.given or turn.silent or turn.moved:
             if self._tail is None or self._tail_sound is None or now - self._tail[0] > TAIL_S:
                 self._tail_sound = None
                 return None
@@ -466,7 +480,7 @@ class Downlink(SynthSink):
     def _pump(self, turn: _Turn, now: float) -> None:
         """Sends what is due."""
         transport = self._transport
-        if transport is None or turn.held or turn.stopping:
+        if transport is None or turn.stopping or (turn.held and not self._sets_out(turn, transport, now)):
             return
         if turn.moved:
             self._move(turn, transport)
@@ -491,9 +505,31 @@ class Downlink(SynthSink):
         self._counts["messages"] += 1
         self._counts["frames"] += due // frame
         first, turn.given = not turn.given, True
+        if first and turn.held and transport.ahead is not None:
+            turn.silent = True
+            transport.ahead.silent_nowait(turn.turn)
         transport.play_nowait(turn.turn, sent, turn.audio.take(sent, sent + due))
-        if first:
+        if first and not turn.silent:
             self._send(FirstAudio(turn.turn))
+
+    def _sets_out(self, turn: _Turn, transport: Transport, now: float) -> bool:
+        """Whether a held turn may be sent, because it is due by the time that it arrives."""
+        if turn.due_s is None or transport.ahead is None or turn.moved or (turn.given and not turn.silent):
+            return False
+        early_s = turn.due_s - transport.ahead.way_s - now
+        if early_s <= 0 and -early_s > AHEAD_MOST_S:
+            turn.due_s = None
+            if turn.silent:
+                self._stand(turn, transport, now)
+            return False
+        return early_s <= 0
+
+    def _stand(self, turn: _Turn, transport: Transport, now: float) -> None:
+        """What was given stays where it is."""
+        turn.head.hold(now)
+        turn.answered = False
+        transport.hold_nowait(turn.turn)
+        turn.word_s = now if turn.head.settled(now) or turn.answered else now + WORD_S
 
     def _move(self, turn: _Turn, transport: Transport) -> None:
         """Goes on at another transport, from what was heard at the last."""
@@ -506,12 +542,18 @@ class Downlink(SynthSink):
 
     def _resume(self, turn: _Turn, now: float) -> None:
         turn.held = turn.resuming = False
+        turn.due_s = None
         if turn.head.held and not turn.moved:
             place = turn.head.position(now)
             turn.pauses.append((turn.silent_s + turn.head.overrun / self._rate, place))
             place = turn.head.resume(now)
             if self._transport is not None:
                 self._transport.resume_nowait(turn.turn, place)
+        elif turn.silent and not turn.moved and self._transport is not None and self._transport.ahead is not None:
+            self._transport.ahead.aloud_nowait(turn.turn)
+        if turn.silent:
+            turn.silent = False
+            self._send(FirstAudio(turn.turn))
         self._pump(turn, now)
         self._check_end(turn, now)
 
@@ -550,7 +592,7 @@ class Downlink(SynthSink):
 
     def _check_end(self, turn: _Turn, now: float) -> None:
         """Ends the turn when all of it was heard."""
-        if turn.stopping or self._turn is not turn:
+        if turn.stopping or turn.silent or self._turn is not turn:
             return
         if not turn.finished:
             quiet = turn.failure is not None and now - turn.news_s > QUIET_S
@@ -563,7 +605,7 @@ class Downlink(SynthSink):
 
     def _conclude(self, turn: _Turn, now: float) -> None:
         heard = turn.head.heard(now)
-        if turn.given:
+        if turn.given and not turn.silent:
             self._tail = (turn.silent_s if turn.held or turn.stopping else now, turn.head.playing(now))
             self._tail_sound = None
             if self._remembers and not turn.moved:

@@ -166,6 +166,7 @@ class SessionHub:
             endpoint_floor=s.endpoint_floor,
             endpoint_ceiling=s.endpoint_ceiling,
             early=s.early_start,
+            head_start_ms=s.head_start_ms,
             final_ms=s.final_ms,
             confirm_ms=s.confirm_ms,
             resume_ms=s.resume_ms,

@@ -1,5 +1,7 @@
 """What waits to be written to a client: control before audio, both bounded. Pure.
 
+Some control overtakes all other: on a connection that takes milliseconds for each, what is to silence the loudspeaker.
+
 A control message is whatever its transport writes; it says itself how large it is. Control that exceeds its bound means
 that the client does not read; the transport closes it. Audio has a bound only as a guard: downlink asks for `room`
 first.
@@ -34,21 +36,24 @@ class Outbox(Generic[Control]):
 
     def __init__(self) -> None:
         self._control: deque[tuple[Control, int]] = deque()
+        self._first: deque[tuple[Control, int]] = deque()
         self._audio: deque[Audio] = deque()
         self._control_bytes = self._audio_bytes = self._high = self._overtaken = 0
 
     def __len__(self) -> int:
-        return len(self._control) + len(self._audio)
+        return len(self._first) + len(self._control) + len(self._audio)
 
     @property
     def audio_bytes(self) -> int:
         """PCM waiting, without headers."""
         return self._audio_bytes
 
-    def put_control(self, message: Control, size: int) -> bool:
-        if len(self._control) >= CONTROL_MESSAGES or self._control_bytes + size > CONTROL_BYTES:
+    def put_control(self, message: Control, size: int, *, first: bool = False) -> bool:
+        """`first`: before all control that is not."""
+        many = len(self._first) + len(self._control) >= CONTROL_MESSAGES
+        if many or self._control_bytes + size > CONTROL_BYTES:
             return False
-        self._control.append((message, size))
+        (self._first if first else self._control).append((message, size))
         self._control_bytes += size
         self._note()
         return True
@@ -62,8 +67,8 @@ class Outbox(Generic[Control]):
         return True
 
     def pop(self) -> Control | Audio | None:
-        if self._control:
-            message, size = self._control.popleft()
+        if self._first or self._control:
+            message, size = (self._first or self._control).popleft()
             self._control_bytes -= size
             self._overtaken += bool(self._audio)
             return message
@@ -79,11 +84,12 @@ class Outbox(Generic[Control]):
         self._audio_bytes = sum(len(a.pcm) for a in self._audio)
 
     def drop_control(self) -> None:
+        self._first.clear()
         self._control.clear()
         self._control_bytes = 0
 
     def statistics(self) -> OutboxStatistics:
-        return OutboxStatistics(len(self._control), self._audio_bytes, self._high, self._overtaken)
+        return OutboxStatistics(len(self._first) + len(self._control), self._audio_bytes, self._high, self._overtaken)
 
     def _note(self) -> None:
         self._high = max(self._high, self._control_bytes + self._audio_bytes)

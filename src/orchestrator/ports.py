@@ -39,17 +39,37 @@ class ClientSide(Protocol):
         ...
 
 
+class Ahead(Protocol):
+    """A client that keeps silent, when told to, what it is played of a turn: so its sound can set out sooner than it is
+    wanted. `way_s`: how long it is on its way, at least.
+    """
+
+    way_s: float
+
+    def silent_nowait(self, turn: int) -> None:
+        """What is played of the turn from now on is kept."""
+        ...
+
+    def aloud_nowait(self, turn: int) -> None:
+        """It sounds, from the first sample that came."""
+        ...
+
+
 class Transport(Protocol):
     """One client's connection.
 
     `holds`: the client keeps its own queue on `hold`. For every other sink the transport itself keeps a copy of what
     was sent and not yet played; the calls mean the same. `lead_s` is how far ahead of the listener it may be fed.
+    `ahead`: where the way to the listener is worth it.
     """
 
     holds: bool
     acknowledges: bool
     lead_s: float
     output_rate: int
+
+    @property
+    def ahead(self) -> Ahead | None: ...
 
     def send_nowait(self, message: ServerMessage) -> None:
         """Overtakes audio. A client that does not read is closed when its backlog exceeds the bound."""

@@ -424,6 +424,8 @@ class Session:
                 self._start_reply(command, now)
             case c.DraftReply():
                 self._draft_reply(command, now)
+            case c.ExpectReply():
+                self._downlink.expect_nowait(command.turn, command.due_s)
             case c.DropDraft():
                 self._drop_draft(command.turn)
             case c.PrepareReply():
@@ -709,8 +711,10 @@ class Session:
         self._tell_policy(another=another)
 
     def _policy_for(self, responder: Responder) -> Policy:
-        """Early only where it bears to be thrown away."""
-        return replace(self._policy, early=self._policy.early and getattr(responder, "early", False))
+        """Before the turn has ended only where it bears to be thrown away."""
+        if getattr(responder, "early", False):
+            return self._policy
+        return replace(self._policy, early=False, head_start_ms=0)
 
     def _tell_policy(self, *, another: bool) -> None:
         """Tells the machine, if that matters to it. `another`: the responder is not the one that it was."""

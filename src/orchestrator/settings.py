@@ -171,6 +171,15 @@ class OrchestratorSettings:
             "the user says more. Saves waiting, costs the brain and the voice some answers that nobody hears."
         ),
     ] = False
+    head_start_ms: Annotated[
+        int,
+        Meta(
+            description="So long before the turn ends, with all words in, its answer is begun, unheard; it is thrown "
+            "away if the user says more in that moment. 0: not before the turn has ended.",
+            ge=0,
+            le=1000,
+        ),
+    ] = 100
     expect_echo: Annotated[
         bool,
         Meta(

@@ -62,6 +62,16 @@ class DraftReply:
 
 
 @dataclass(frozen=True, slots=True)
+class ExpectReply:
+    """The reply that DraftReply began is due at `due_s` (monotonic seconds), when the user's turn ends, unless they say
+    more until then. Its sound may set out sooner, to be there in time, if nobody hears it before StartReply.
+    """
+
+    turn: int
+    due_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class DropDraft:
     """The user said something else: this turn never was."""
 
@@ -172,6 +182,7 @@ class EndSession:
 Command = (
     StartReply
     | DraftReply
+    | ExpectReply
     | DropDraft
     | PrepareReply
     | HoldReply

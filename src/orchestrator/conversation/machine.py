@@ -54,6 +54,10 @@ unfinished. Nothing of it sounds and nobody is told. When the turn ends with the
 dropped, and its turn's number with it. Not before the responder has answered once in the session, so that no loading is
 thrown away; `early_most` times a turn of the user at most; never with `manual`, nor without a transport.
 
+**Head start** (`head_start_ms`). The same, so long before the turn ends, whatever its words, when speech is over and
+all finals are in: what brain and voice need for the first sound is done while the last of the silence is waited for.
+And the driver is told when the reply is due.
+
 **Text.** `ask`: what was understood so far is committed as it stands, the reply stopped, both answered. `say` waits for
 the reply, and for the user's turn if one is open; `interrupt` also drops what waits to be said. Eight may wait of each.
 
@@ -90,7 +94,7 @@ from orchestrator.conversation.events import (
 )
 from orchestrator.conversation.history import Item
 from orchestrator.conversation.policy import Policy
-from orchestrator.conversation.rules_early import early_due
+from orchestrator.conversation.rules_early import early_due, head_start
 from orchestrator.conversation.rules_reply import may_start
 from orchestrator.conversation.speech import Part, verdict_changes
 from orchestrator.conversation.states import HELD, TOLD, Phase, State, Timer
@@ -269,5 +273,7 @@ class Machine:
                 return core.hearing.open_since_s + core.policy.turn_max_s if ends else None
             case Timer.EARLY:
                 return early_due(core)
+            case Timer.HEAD_START:
+                return head_start(core)
             case Timer.QUIET:
                 return core.trigger.quiet(core.policy)

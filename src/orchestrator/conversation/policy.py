@@ -21,6 +21,8 @@ class Policy:
     """A reply may be begun before the user's turn has ended, and is thrown away if they say something else."""
     early_most: int = 3
     """So many are begun in one turn of the user."""
+    head_start_ms: float = 0
+    """When no word is owed any more, a reply is begun so long before the user's turn ends, whatever the words."""
     final_ms: float = 500
     """How long past the endpoint a final is waited for; then the last partial stands."""
     owed_s: float = 10.0

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from orchestrator.conversation.commands import ExpectReply
 from orchestrator.conversation.core import Core
 from orchestrator.conversation.endpointing import COMPLETE, UNFINISHED, read
 from orchestrator.conversation.events import ReplyAnswering, ReplyFailed, ReplyLoading
@@ -12,15 +15,36 @@ from orchestrator.conversation.turns import Reply
 def early_due(core: Core) -> float | None:
     """When the answer to what was said so far may be begun; None: not as things are."""
     policy, hearing = core.policy, core.hearing
-    if not policy.early or policy.manual or core.answered <= core.unproven or core.away_since_s is not None:
-        return None
-    if core.draft is not None or core.asked or hearing.commit is not None or hearing.drafts >= policy.early_most:
+    if not policy.early or core.draft is not None or not _may_begin(core):
         return None
     text = hearing.text()
     if not text or not _worth(core, text):
         return None
     open_ends = (u.partials.all_stable_s(policy.stable_ms / 1000) for u in hearing.turn if u.words and u.final is None)
     return max(open_ends, default=float("-inf"))
+
+
+def head_start(core: Core) -> float | None:
+    """When the answer to the turn, which ends soon, may be begun, or is to be told that it is due; None: not so."""
+    policy, hearing, draft = core.policy, core.hearing, core.draft
+    if not policy.head_start_ms or not hearing.turn or not all(u.settled for u in hearing.turn):
+        return None
+    if draft is None and not _may_begin(core):
+        return None
+    due = hearing.due(policy)
+    if due is None or (draft is not None and draft.due_s == due):
+        return None
+    text = hearing.text()
+    if not text or only_listens(hearing.turn, text, policy.language):
+        return None
+    return due - policy.head_start_ms / 1000
+
+
+def _may_begin(core: Core) -> bool:
+    policy, hearing = core.policy, core.hearing
+    if policy.manual or core.answered <= core.unproven or core.away_since_s is not None:
+        return False
+    return not core.asked and hearing.commit is None and hearing.drafts < policy.early_most
 
 
 def _worth(core: Core, text: str) -> bool:
@@ -41,6 +65,15 @@ def _worth(core: Core, text: str) -> bool:
 
 def begin(core: Core, now: float) -> None:
     core.begin_draft(core.hearing.text())
+
+
+def expect(core: Core, now: float) -> None:
+    if core.draft is None:
+        core.begin_draft(core.hearing.text())
+    due = core.hearing.due(core.policy)
+    if core.draft is not None and due is not None:
+        core.draft = replace(core.draft, due_s=due)
+        core.emit(ExpectReply(core.draft.reply.turn, due))
 
 
 # --- news of it --------------------------------------------------------------------------------------------------

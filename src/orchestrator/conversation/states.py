@@ -81,5 +81,7 @@ class Timer(Enum):
     TURN_MAX = "turn_max_s over"
     EARLY = "early start"
     """What the user said so far is stable and reads as complete: its answer may be begun."""
+    HEAD_START = "head start"
+    """The user's turn is about to end, and no word of it is owed: its answer is begun, or expected."""
     QUIET = "no false alarms"
     """`false_alarm_quiet_s` without a false alarm: the trigger goes back."""

@@ -156,6 +156,7 @@ _on(ToolHappened, (LISTENING, *LIVE, STOPPING), reply.tool_happened)
 
 # --- a reply that was begun early --------------------------------------------------------------------------------
 _when(Timer.EARLY, (LISTENING,), early.begin)
+_when(Timer.HEAD_START, (LISTENING,), early.expect)
 _on(ReplyLoading, (LISTENING,), early.loading)
 _on(ReplyAnswering, (LISTENING,), early.answering)
 _on(ReplyFailed, (LISTENING,), early.failed)

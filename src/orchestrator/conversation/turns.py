@@ -66,6 +66,8 @@ class Draft:
 
     reply: Reply
     words: tuple[str, ...]
+    due_s: float | None = None
+    """When it was said to be due."""
 
     def answers(self, items: Sequence[str]) -> bool:
         """Whether it is the answer to these items. Punctuation and case are the recogniser's, not the user's."""

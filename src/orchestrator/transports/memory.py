@@ -22,7 +22,7 @@ from orchestrator.messages import (
     SessionStart,
     decode_base64,
 )
-from orchestrator.ports import ClientSide
+from orchestrator.ports import Ahead, ClientSide
 from orchestrator.resend import Unplayed
 
 WAITING_S = 0.3
@@ -133,6 +133,7 @@ class MemoryTransport:
         self, *, holds: bool = True, acknowledges: bool = True, output_rate: int = 48_000, lead_s: float = 0.2
     ) -> None:
         self.holds = holds
+        self.ahead: Ahead | None = None
         self.acknowledges = acknowledges
         self.lead_s = lead_s
         self.output_rate = output_rate

@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from orchestrator.connection import Link
-from orchestrator.messages import ServerMessage, encoded
+from orchestrator.messages import Clear, Hold, Resume, ServerMessage, encoded
 
 
 class Line(Link[bytes]):
-    """`publish` sends one message; it raises ConnectionError when nothing can be sent any more."""
+    """`publish` sends one message, which takes milliseconds: orders to the loudspeaker wait for no other message.
+
+    It raises ConnectionError when nothing can be sent any more.
+    """
 
     def __init__(self, publish: Callable[[bytes], Awaitable[None]], *, speaks: bool) -> None:
         super().__init__()
@@ -24,7 +27,7 @@ class Line(Link[bytes]):
     def send_nowait(self, message: ServerMessage) -> None:
         if self.speaks:
             data = encoded(message)
-            self._put(data, len(data))
+            self._put(data, len(data), first=isinstance(message, Hold | Resume | Clear))
 
     def room(self, rate: int) -> int:
         """Audio goes another way."""

@@ -5,7 +5,8 @@ was heard, all at once; a resume gives it the rest again.
 
 What has left the sink is on its way for some 50 ms more: packets, and the listener's jitter buffer. A client that holds
 is told as well, by the message that overtakes them: it falls silent, keeps what still comes, and begins with that when
-it is to go on (docs/decisions/0015-hold-on-the-way.md).
+it is to go on (docs/decisions/0015-hold-on-the-way.md). So the sound of a reply can set out before it is wanted
+(docs/decisions/0017-head-start.md).
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ import contextlib
 from collections.abc import Callable
 
 from orchestrator.messages import Clear, Hold, Resume, ServerMessage
-from orchestrator.ports import ClientSide
+from orchestrator.ports import Ahead, ClientSide
 from orchestrator.transports.livekit.line import Line
 from orchestrator.transports.livekit.playout import Playout
 from orchestrator.transports.livekit.sink import Sink
 
 SOON_S = 0.001
+WAY_S = 0.05
+"""From the sink to the listener's ear, of an even stream: the encoder's frame, and the jitter buffer."""
 
 
 class LiveKitTransport:
@@ -31,6 +34,7 @@ class LiveKitTransport:
 
     holds = False
     acknowledges = True
+    way_s = WAY_S
 
     def __init__(
         self,
@@ -62,6 +66,18 @@ class LiveKitTransport:
         self._side = side
 
     # --- the port ---------------------------------------------------------------------------------------------------
+
+    @property
+    def ahead(self) -> Ahead | None:
+        return self if self._obeyed else None
+
+    def silent_nowait(self, turn: int) -> None:
+        if not self._over:
+            self._order(Hold(turn=turn))
+
+    def aloud_nowait(self, turn: int) -> None:
+        if not self._over:
+            self._order(Resume(turn=turn, sample=0))
 
     def send_nowait(self, message: ServerMessage) -> None:
         if not self._over:
