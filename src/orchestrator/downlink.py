@@ -14,7 +14,8 @@ turn begins, never while held.
 cleared then, so that its hold ends with it.
 
 **Ahead of time.** The sound of a reply that is due soon (`expect_nowait`) sets out while it is still held, where the
-client keeps it silent until it is to be heard (`ports.Ahead`): by what its way takes, for `AHEAD_MOST_S` at most.
+client keeps it silent until it is to be heard (`ports.Ahead`): by what its way takes, for `AHEAD_MOST_S` at most. Then,
+or when it is not known any more when it is due, it stands still. Until it is resumed nobody has heard any of it.
 
 **Another transport** (`detach_nowait`, `attach_nowait`) goes on from what was heard, on the sample: what was sent and
 not played is still here. A turn lives at one sample rate, that of the transport at its beginning. Whether a clear
@@ -61,8 +62,6 @@ KEPT_S = LATE_S + 0.7
 """What was played is kept for so long, to be told from the user's voice."""
 QUIET_S = 5.0
 """A voice that has been silent for this long after its responder failed has nothing more to say."""
-
-
 AHEAD_MOST_S = 0.2
 """A reply that is not wanted so long after its sound set out is held where it is."""
 
@@ -165,6 +164,10 @@ class Downlink(SynthSink):
         if turn is None:
             return
         now = self._clock()
+        if turn.silent:  # its listener is gone, and has heard nothing
+            turn.head.unheard()
+            turn.given = turn.silent = False
+        turn.due_s = None
         turn.head.lose(now)
         if turn.resuming:
             turn.held = turn.resuming = False
@@ -196,7 +199,7 @@ class Downlink(SynthSink):
         if old is not None:
             self._counts["superseded"] += 1
             self._clear(old)
-            self._over(old, old.head.heard(now))
+            self._over(old, self._heard(old, now))
         transport = self._transport
         acknowledges, holds = (transport.acknowledges, transport.holds) if transport is not None else (True, True)
         until = round(CREDIT_S * self._rate)
@@ -243,11 +246,14 @@ class Downlink(SynthSink):
         if self._transport is not None and current.given and not current.moved:
             self._stand(current, self._transport, now)
 
-    def expect_nowait(self, turn: int, due_s: float) -> None:
-        """A held turn of which nothing sounded yet is due to be resumed at `due_s`."""
+    def expect_nowait(self, turn: int, due_s: float | None) -> None:
+        """A held turn of which nothing sounded yet is due to be resumed at `due_s`; None: nobody knows when."""
         current = self._current(turn)
-        if current is not None and current.held and (current.silent or not current.given):
-            current.due_s = due_s
+        if current is None or not current.held or (current.given and not current.silent):
+            return
+        current.due_s = due_s
+        if due_s is None and current.silent and self._transport is not None:
+            self._stand(current, self._transport, self._clock())
 
     def resume_nowait(self, turn: int) -> None:
         """Goes on exactly where it was held."""
@@ -278,7 +284,9 @@ class Downlink(SynthSink):
     async def wait_heard(self, turn: int) -> None:
         """Returns when all that was written so far was heard, or the turn is over."""
         current = self._current(turn)
-        if current is None or self._heard_up_to(current, current.head.text.written, self._clock()):
+        if current is None:
+            return
+        if not current.silent and self._heard_up_to(current, current.head.text.written, self._clock()):
             return
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         entry = (current.head.text.written, waiter)
@@ -293,7 +301,7 @@ class Downlink(SynthSink):
         """The session is over; nothing is posted any more."""
         self._closed = True
         if self._turn is not None:
-            self._over(self._turn, self._turn.head.heard(self._clock()))
+            self._over(self._turn, self._heard(self._turn, self._clock()))
 
     # --- from the voice -----------------------------------------------------------------------------------------------
 
@@ -368,7 +376,7 @@ class Downlink(SynthSink):
         if not turn.held and not turn.finished:
             self._grant(turn, now)
         self._check_end(turn, now)
-        if turn.waiters:
+        if turn.waiters and not turn.silent:
             for target, waiter in turn.waiters:
                 if not waiter.done() and self._heard_up_to(turn, target, now):
                     waiter.set_result(None)
@@ -380,7 +388,8 @@ class Downlink(SynthSink):
         """Something broke here; the turn is over."""
         turn = self._turn
         if turn is not None:
-            heard = Heard(turn.turn, turn.head.sent_samples, "", turn.head.text.text.strip(), False)
+            samples = 0 if turn.silent else turn.head.sent_samples
+            heard = Heard(turn.turn, samples, "", turn.head.text.text.strip(), False)
             self._over(turn, heard)
             self._send(ReplyFailed(turn.turn, heard, "internal", "something broke while the reply was played"))
             if turn.held:
@@ -516,16 +525,17 @@ class Downlink(SynthSink):
         """Whether a held turn may be sent, because it is due by the time that it arrives."""
         if turn.due_s is None or transport.ahead is None or turn.moved or (turn.given and not turn.silent):
             return False
-        early_s = turn.due_s - transport.ahead.way_s - now
-        if early_s <= 0 and -early_s > AHEAD_MOST_S:
+        late_s = now + transport.ahead.way_s - turn.due_s
+        if late_s > AHEAD_MOST_S:
             turn.due_s = None
             if turn.silent:
                 self._stand(turn, transport, now)
-            return False
-        return early_s <= 0
+        return 0 <= late_s <= AHEAD_MOST_S and not turn.head.held
 
     def _stand(self, turn: _Turn, transport: Transport, now: float) -> None:
         """What was given stays where it is."""
+        if turn.head.held:
+            return
         turn.head.hold(now)
         turn.answered = False
         transport.hold_nowait(turn.turn)
@@ -544,8 +554,8 @@ class Downlink(SynthSink):
         turn.held = turn.resuming = False
         turn.due_s = None
         if turn.head.held and not turn.moved:
-            place = turn.head.position(now)
-            turn.pauses.append((turn.silent_s + turn.head.overrun / self._rate, place))
+            if not turn.silent:
+                turn.pauses.append((turn.silent_s + turn.head.overrun / self._rate, turn.head.position(now)))
             place = turn.head.resume(now)
             if self._transport is not None:
                 self._transport.resume_nowait(turn.turn, place)
@@ -572,7 +582,7 @@ class Downlink(SynthSink):
         known = turn.head.held and now >= turn.word_s
         turn.stopping, turn.word_s = True, 0.0
         turn.silent_s = turn.silent_s if turn.held else now
-        if self._transport is None or turn.moved or not turn.given:
+        if self._transport is None or turn.moved or not turn.given or turn.silent:
             self._clear(turn)
             self._conclude(turn, now)
             return
@@ -604,7 +614,7 @@ class Downlink(SynthSink):
             self._conclude(turn, now)
 
     def _conclude(self, turn: _Turn, now: float) -> None:
-        heard = turn.head.heard(now)
+        heard = self._heard(turn, now)
         if turn.given and not turn.silent:
             self._tail = (turn.silent_s if turn.held or turn.stopping else now, turn.head.playing(now))
             self._tail_sound = None
@@ -619,6 +629,11 @@ class Downlink(SynthSink):
             self._send(ReplyStopped(turn.turn, heard))
         else:
             self._send(ReplyEnded(turn.turn, heard))
+
+    def _heard(self, turn: _Turn, now: float) -> Heard:
+        if turn.silent:
+            turn.head.unheard()
+        return turn.head.heard(now)
 
     def _over(self, turn: _Turn, heard: Heard) -> None:
         self._turn = None

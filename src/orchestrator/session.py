@@ -578,7 +578,8 @@ class Session:
             voices=self._services.workers.voices(self._choice.language),
             facts=self._services.workers.facts(self._choice.heard),
         )
-        self._brain = self._responder
+        if self._draft is None:  # else it is who has answered before: of another one the machine is yet to be told
+            self._brain = self._responder
         self._reply = self._tasks.create_task(task.run(self._brain, command.history, context))
 
     def _cancel_reply(self) -> None:

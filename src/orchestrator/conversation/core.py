@@ -113,7 +113,7 @@ class Core:
         self.hearing.owed = frozenset()
         draft = self.draft if cause is Cause.USER else None
         if draft is not None and draft.answers(items):
-            self.counts["early_accepted"] += 1
+            self.counts[f"{draft.what}_accepted"] += 1
             self.draft, reply = None, draft.reply
             reply.items[0] = Item(Role.USER, items[0], reply.turn)
             reply.interruptible = self.policy.interruptible
@@ -146,19 +146,20 @@ class Core:
         """Which turn will answer these items of the user, if it is started now."""
         return self.turn if self.draft is not None and self.draft.answers(items) else self.turn + 1
 
-    def begin_draft(self, text: str) -> None:
+    def begin_draft(self, text: str, what: str) -> Draft:
         """Begins the answer to what the user said so far, before their turn has ended."""
         self.turn += 1
         self.hearing.drafts += 1
-        self.counts["early_starts"] += 1
+        self.counts[f"{what}_starts"] += 1
         reply = self._next_reply(Cause.USER, "", (text,))
-        self.draft = Draft(reply, words(text))
+        self.draft = Draft(reply, words(text), what)
         history = self.committed + tuple(reply.items)
         self.emit(DraftReply(self.turn, history, reply.interruption, self.false_alarms))
+        return self.draft
 
     def drop_draft(self) -> None:
         if self.draft is not None:
-            self.counts["early_dropped"] += 1
+            self.counts[f"{self.draft.what}_dropped"] += 1
             self.emit(DropDraft(self.draft.reply.turn))
             self.draft = None
 

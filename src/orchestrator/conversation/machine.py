@@ -56,7 +56,8 @@ thrown away; `early_most` times a turn of the user at most; never with `manual`,
 
 **Head start** (`head_start_ms`). The same, so long before the turn ends, whatever its words, when speech is over and
 all finals are in: what brain and voice need for the first sound is done while the last of the silence is waited for.
-And the driver is told when the reply is due.
+And the driver is told when the reply is due, and when it is not any more: they speak on, without words as yet, or are
+to be waited for.
 
 **Text.** `ask`: what was understood so far is committed as it stands, the reply stopped, both answered. `say` waits for
 the reply, and for the user's turn if one is open; `interrupt` also drops what waits to be said. Eight may wait of each.

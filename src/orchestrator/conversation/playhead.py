@@ -230,6 +230,12 @@ class Playhead:
         self._lost = True
         self._settled_s = now
 
+    def unheard(self) -> None:
+        """Nothing that was sent was heard, or will be: as if it had not been sent."""
+        self._sent = self._reach = self._said = self._low = self._least = self._at = self._free = 0
+        self._first_s = self._said_s = self._lag = None
+        self._held = self._lost = False
+
     def restart(self, frame: int, kept: int, acknowledges: bool, holds: bool) -> int:
         """Another transport goes on, with audio that is there from sample `kept` on.
 

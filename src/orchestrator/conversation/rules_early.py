@@ -9,7 +9,7 @@ from orchestrator.conversation.core import Core
 from orchestrator.conversation.endpointing import COMPLETE, UNFINISHED, read
 from orchestrator.conversation.events import ReplyAnswering, ReplyFailed, ReplyLoading
 from orchestrator.conversation.speech import only_listens
-from orchestrator.conversation.turns import Reply
+from orchestrator.conversation.turns import Draft
 
 
 def early_due(core: Core) -> float | None:
@@ -25,19 +25,24 @@ def early_due(core: Core) -> float | None:
 
 
 def head_start(core: Core) -> float | None:
-    """When the answer to the turn, which ends soon, may be begun, or is to be told that it is due; None: not so."""
-    policy, hearing, draft = core.policy, core.hearing, core.draft
+    """When the answer to the turn, which ends soon, may be begun, or its time is to be told anew; None: not so."""
+    draft, due = core.draft, _ends_s(core)
+    if draft is not None and draft.due_s is not None:
+        return None if draft.due_s == due else float("-inf")
+    if due is None or (draft is None and not _may_begin(core)):
+        return None
+    return due - core.policy.head_start_ms / 1000
+
+
+def _ends_s(core: Core) -> float | None:
+    """When the user's turn, of which no word is owed, is due to be answered; None: that is not known."""
+    policy, hearing = core.policy, core.hearing
     if not policy.head_start_ms or not hearing.turn or not all(u.settled for u in hearing.turn):
-        return None
-    if draft is None and not _may_begin(core):
-        return None
-    due = hearing.due(policy)
-    if due is None or (draft is not None and draft.due_s == due):
         return None
     text = hearing.text()
     if not text or only_listens(hearing.turn, text, policy.language):
         return None
-    return due - policy.head_start_ms / 1000
+    return hearing.due(policy)
 
 
 def _may_begin(core: Core) -> bool:
@@ -64,38 +69,39 @@ def _worth(core: Core, text: str) -> bool:
 
 
 def begin(core: Core, now: float) -> None:
-    core.begin_draft(core.hearing.text())
+    core.begin_draft(core.hearing.text(), "early")
 
 
 def expect(core: Core, now: float) -> None:
-    if core.draft is None:
-        core.begin_draft(core.hearing.text())
-    due = core.hearing.due(core.policy)
-    if core.draft is not None and due is not None:
-        core.draft = replace(core.draft, due_s=due)
-        core.emit(ExpectReply(core.draft.reply.turn, due))
+    """Says when the reply is due: soon, or, when they speak on or are to be waited for after all, not so soon."""
+    draft, due = core.draft, _ends_s(core)
+    soon = due is not None and due - core.policy.head_start_ms / 1000 <= now
+    if draft is None:
+        draft = core.begin_draft(core.hearing.text(), "head")
+    core.draft = replace(draft, due_s=due if soon else None)
+    core.emit(ExpectReply(draft.reply.turn, core.draft.due_s))
 
 
 # --- news of it --------------------------------------------------------------------------------------------------
 
 
-def _draft(core: Core) -> Reply:
+def _draft(core: Core) -> Draft:
     if core.draft is None:
         raise RuntimeError("news of a reply in LISTENING, and none was begun early: `Machine._stale` is to keep it out")
-    return core.draft.reply
+    return core.draft
 
 
 def loading(core: Core, event: ReplyLoading, now: float) -> None:
     """The user is told when the reply is accepted."""
-    _draft(core).loading = True
+    _draft(core).reply.loading = True
 
 
 def answering(core: Core, event: ReplyAnswering, now: float) -> None:
-    _draft(core).loading = False
+    _draft(core).reply.loading = False
 
 
 def failed(core: Core, event: ReplyFailed, now: float) -> None:
     """Nobody was promised anything: the answer is begun again when the turn has ended."""
-    core.counts["early_failed"] += 1
+    core.counts[f"{_draft(core).what}_failed"] += 1
     core.hearing.drafts = core.policy.early_most
     core.draft = None

@@ -66,6 +66,8 @@ class Draft:
 
     reply: Reply
     words: tuple[str, ...]
+    what: str
+    """How it began, as it is counted: "early", or with a "head" start."""
     due_s: float | None = None
     """When it was said to be due."""
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from orchestrator.connection import Link
-from orchestrator.messages import Clear, Hold, Resume, ServerMessage, encoded
+from orchestrator.messages import Clear, Hold, Resume, ServerMessage, SessionStarted, encoded
 
 
 class Line(Link[bytes]):
-    """`publish` sends one message, which takes milliseconds: orders to the loudspeaker wait for no other message.
+    """`publish` sends one message, which takes milliseconds: orders to the loudspeaker wait for no other message, but
+    for the one that a session begins with.
 
     It raises ConnectionError when nothing can be sent any more.
     """
@@ -27,7 +28,7 @@ class Line(Link[bytes]):
     def send_nowait(self, message: ServerMessage) -> None:
         if self.speaks:
             data = encoded(message)
-            self._put(data, len(data), first=isinstance(message, Hold | Resume | Clear))
+            self._put(data, len(data), first=isinstance(message, SessionStarted | Hold | Resume | Clear))
 
     def room(self, rate: int) -> int:
         """Audio goes another way."""

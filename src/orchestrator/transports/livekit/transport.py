@@ -73,6 +73,7 @@ class LiveKitTransport:
 
     def silent_nowait(self, turn: int) -> None:
         if not self._over:
+            self._free(turn)
             self._order(Hold(turn=turn))
 
     def aloud_nowait(self, turn: int) -> None:
@@ -89,8 +90,7 @@ class LiveKitTransport:
 
     def play_nowait(self, turn: int, sample: int, pcm: bytes) -> None:
         if not self._over:
-            if self._silenced is not None and turn > self._silenced:
-                self._order(Clear(turn=self._silenced))
+            self._free(turn)
             self._playout.play(turn, sample, pcm)
             self._news.set()
 
@@ -147,6 +147,11 @@ class LiveKitTransport:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(None if wait_s is None else max(SOON_S, wait_s)):
                 await self._news.wait()
+
+    def _free(self, turn: int) -> None:
+        """Of an earlier turn that the client holds nothing is to be heard any more."""
+        if self._silenced is not None and turn > self._silenced:
+            self._order(Clear(turn=self._silenced))
 
     def _order(self, order: Hold | Resume | Clear) -> None:
         """To the client, for what is on its way to it."""
