@@ -74,6 +74,10 @@ class Conversation(RuleBasedStateMachine):
         self.ended = False
         self.draft: Spoken | None = None
         """A reply that was begun early, and what its tools did."""
+        self.due_s: float | None = None
+        """When it was said to be due."""
+        self.turn_ended = ""
+        """Why the user's last turn ended."""
         self.begun = 0
         """The last turn's number, of those that were begun early too."""
         self.started: list[int] = []
@@ -93,11 +97,26 @@ class Conversation(RuleBasedStateMachine):
         impatient=st.booleans(),
         adaptive=st.booleans(),
         early=st.booleans(),
+        head_start_ms=st.sampled_from([0, 100]),
     )
     def opens(
-        self, interruptible: bool, manual: bool, scene: str, impatient: bool, adaptive: bool, early: bool
+        self,
+        interruptible: bool,
+        manual: bool,
+        scene: str,
+        impatient: bool,
+        adaptive: bool,
+        early: bool,
+        head_start_ms: int,
     ) -> None:
-        self.policy = Policy(language="en", interruptible=interruptible, manual=manual, adaptive=adaptive, early=early)
+        self.policy = Policy(
+            language="en",
+            interruptible=interruptible,
+            manual=manual,
+            adaptive=adaptive,
+            early=early,
+            head_start_ms=head_start_ms,
+        )
         if impatient:
             self.policy = replace(self.policy, noise_s=2.0, turn_max_s=5.0, hangover_ms=200)
         self.machine = Machine(self.policy)
@@ -123,13 +142,17 @@ class Conversation(RuleBasedStateMachine):
             case c.DraftReply():
                 assert reply is None, "a reply was begun early over another"
                 assert self.draft is None, "two replies were begun early"
-                assert self.policy.early
+                assert self.policy.early or self.policy.head_start_ms
                 assert not self.away
                 assert self.machine.phase is Phase.LISTENING
                 assert command.turn == self.begun + 1
                 assert command.history[-1].role is Role.USER
                 self.begun = command.turn
-                self.draft = Spoken(command.turn, held=True)
+                self.draft, self.due_s = Spoken(command.turn, held=True), None
+            case c.ExpectReply():
+                self.is_expected(command)
+            case c.TellTurnEnded():
+                self.turn_ended = command.reason
             case c.DropDraft():
                 assert self.draft is not None
                 assert command.turn == self.draft.turn
@@ -140,6 +163,8 @@ class Conversation(RuleBasedStateMachine):
                 if draft is not None:
                     assert command.turn == draft.turn, "a reply was started over one that was begun early"
                     assert command.cause is c.Cause.USER
+                    at_once = self.turn_ended in ("committed", "released", "too_long", "asked")
+                    assert at_once or self.due_s is None or self.now >= self.due_s, "it was begun before its time"
                     draft.held = False
                 else:
                     assert command.turn == self.begun + 1
@@ -190,6 +215,16 @@ class Conversation(RuleBasedStateMachine):
                 self.ended = True
             case _:
                 pass
+
+    def is_expected(self, command: c.ExpectReply) -> None:
+        """Of the present draft only, when no word is owed, and not too soon; or taken back."""
+        assert self.draft is not None
+        assert command.turn == self.draft.turn
+        assert command.due_s != self.due_s, "it was told before"
+        self.due_s = command.due_s
+        if command.due_s is not None:
+            assert self.now <= command.due_s <= self.now + self.policy.head_start_ms / 1000 + 1e-6
+            assert all(u.settled for u in self.machine._core.hearing.turn)
 
     def over(self, event: e.ReplyEnded | e.ReplyStopped | e.ReplyFailed) -> None:
         self.reply = None
@@ -583,6 +618,10 @@ class Conversation(RuleBasedStateMachine):
             return
         assert (core.draft is not None) is (self.draft is not None)
         assert core.draft is None or core.phase is Phase.LISTENING
+        assert core.draft is None or core.draft.due_s == self.due_s
+        if core.draft is not None and self.due_s is not None:
+            assert self.now < self.due_s == core.hearing.due(core.policy), "it is due at another time than was told"
+            assert not core.hearing.speaking
         assert (core.reply is not None) is (core.phase in LIVE or core.phase is Phase.STOPPING)
         assert bool(core.hearing.holding) is (core.phase in HELD)
         if core.phase is Phase.IDLE:
