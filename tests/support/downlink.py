@@ -16,7 +16,7 @@ from orchestrator.conversation.chunker import Chunker
 from orchestrator.conversation.events import Event, FirstAudio, ReplyEnded, ReplyFailed, ReplyStopped
 from orchestrator.downlink import Downlink
 from orchestrator.messages import Audio, Clear, Hold, Resume, ServerMessage
-from orchestrator.ports import SpokenMark, SynthAudio, SynthFailed, SynthFinished, SynthMarks
+from orchestrator.ports import Ahead, SpokenMark, SynthAudio, SynthFailed, SynthFinished, SynthMarks
 from orchestrator.resend import Unplayed
 from orchestrator.ticker import Ticker
 from orchestrator.transports.memory import Listener
@@ -33,9 +33,66 @@ def source(samples: int, seed: int = 1) -> bytes:
     return bytes(values.astype("<i2").tobytes())
 
 
+class Keeper:
+    """The client behind a sink: what the sink plays comes `way_s` later, orders overtake it. What comes while it is to
+    keep silent is kept, and sounds first when it goes on. Implements `ports.Ahead`.
+    """
+
+    way_s = 0.05
+    order_s = 0.01
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.heard: dict[int, bytearray] = {}
+        self.since_s: dict[int, float] = {}
+        """When the first of each turn sounded."""
+        self.orders: list[tuple[str, int]] = []
+        self._clock = clock
+        self._way: deque[tuple[float, int, bytes]] = deque()
+        self._told: deque[tuple[float, str, int]] = deque()
+        self._taken: dict[int, int] = {}
+        self._kept: deque[tuple[int, bytes]] = deque()
+        self._silent = False
+
+    def silent_nowait(self, turn: int) -> None:
+        self.order("hold", turn)
+
+    def aloud_nowait(self, turn: int) -> None:
+        self.order("resume", turn)
+
+    def order(self, what: str, turn: int) -> None:
+        self.orders.append((what, turn))
+        self._told.append((self._clock() + self.order_s, what, turn))
+
+    def pass_time(self, played: dict[int, bytearray]) -> None:
+        """`played`: all that the sink has played so far, by turn."""
+        now = self._clock()
+        for turn, pcm in played.items():
+            new = bytes(pcm[self._taken.get(turn, 0) :])
+            self._taken[turn] = len(pcm)
+            if new:
+                self._way.append((now + self.way_s, turn, new))
+        while self._told and self._told[0][0] <= now:
+            self._obey(*self._told.popleft()[1:])
+        while self._way and self._way[0][0] <= now:
+            self._kept.append(self._way.popleft()[1:])
+        while self._kept and not self._silent:
+            turn, pcm = self._kept.popleft()
+            self.since_s.setdefault(turn, now)
+            self.heard.setdefault(turn, bytearray()).extend(pcm)
+
+    def _obey(self, what: str, turn: int) -> None:
+        self._silent = what == "hold"
+        if what == "clear":
+            self._kept.clear()
+            self._way = deque(piece for piece in self._way if piece[1] != turn)
+
+
 @dataclass
 class FarTransport:
-    """A transport whose listener is `delay_s` away, each way. Without `holds` it keeps the copy, as real ones do."""
+    """A transport whose listener is `delay_s` away, each way. Without `holds` it keeps the copy, as real ones do.
+
+    `keeps`: it is a sink, and behind it a client that keeps silent what it is told to.
+    """
 
     clock: Callable[[], float]
     holds: bool = True
@@ -48,6 +105,7 @@ class FarTransport:
     mute: bool = False
     """The listener says nothing."""
     broken: bool = False
+    keeps: bool = False
     report: Callable[[int, int], None] = lambda turn, samples: None
     sent: list[Audio] = field(default_factory=list)
     told: list[ServerMessage] = field(default_factory=list)
@@ -56,11 +114,16 @@ class FarTransport:
         self.listener = Listener(self.output_rate, holds=self.holds, report=self._say)
         self.unplayed = None if self.holds else Unplayed(self.output_rate)
         self.gone = False
+        self.keeper = Keeper(self.clock) if self.keeps else None
         self._down: deque[tuple[float, ServerMessage | Audio]] = deque()
         self._up: deque[tuple[float, int, int]] = deque()
         self._held: int | None = None
 
     # --- the port
+
+    @property
+    def ahead(self) -> Ahead | None:
+        return self.keeper
 
     def send_nowait(self, message: ServerMessage) -> None:
         self.told.append(message)
@@ -82,6 +145,8 @@ class FarTransport:
         self._push(Audio(turn, sample, pcm))
 
     def hold_nowait(self, turn: int) -> None:
+        if self.keeper is not None:
+            self.keeper.order("hold", turn)
         if self.holds:
             self.send_nowait(Hold(turn=turn))
         else:
@@ -90,6 +155,8 @@ class FarTransport:
 
     def resume_nowait(self, turn: int, sample: int) -> None:
         self._held = None
+        if self.keeper is not None:
+            self.keeper.order("resume", turn)
         if self.unplayed is None:
             self.send_nowait(Resume(turn=turn, sample=sample))
             return
@@ -98,6 +165,8 @@ class FarTransport:
 
     def clear_nowait(self, turn: int) -> None:
         self._held = None
+        if self.keeper is not None:
+            self.keeper.order("clear", turn)
         if self.unplayed is not None:
             self.unplayed.drop(turn)
         self.send_nowait(Clear(turn=turn))
@@ -112,6 +181,12 @@ class FarTransport:
         self._deliver()
         self.listener.advance(samples)
         self._hear()
+        if self.keeper is not None:
+            self.keeper.pass_time(self.listener.heard)
+
+    def heard(self, turn: int) -> bytes:
+        """What sounded of it."""
+        return bytes((self.keeper or self.listener).heard.get(turn, b""))
 
     def _push(self, audio: Audio) -> None:
         self._down.append((self.clock() + self.delay_s, audio))
@@ -172,7 +247,13 @@ class World:
         return self.transports[-1]
 
     def attach(
-        self, *, holds: bool = True, acknowledges: bool = True, delay_s: float = 0.0, mute: bool = False
+        self,
+        *,
+        holds: bool = True,
+        acknowledges: bool = True,
+        delay_s: float = 0.0,
+        mute: bool = False,
+        keeps: bool = False,
     ) -> FarTransport:
         transport = FarTransport(
             lambda: self.now,
@@ -180,6 +261,7 @@ class World:
             acknowledges=acknowledges,
             delay_s=delay_s,
             mute=mute or not acknowledges,
+            keeps=keeps,
             report=self.downlink.played_nowait,
         )
         self.transports.append(transport)
@@ -293,7 +375,7 @@ class World:
     def heard(self, transport: FarTransport | None = None) -> bytes:
         """The present turn's audio as it left the loudspeaker(s), one after the other."""
         chosen = [transport] if transport is not None else self.transports
-        return b"".join(bytes(t.listener.heard.get(self.turn, b"")) for t in chosen)
+        return b"".join(t.heard(self.turn) for t in chosen)
 
     def ahead(self) -> int:
         """Samples sent and not yet played, in truth."""

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from base.audio import BYTES_PER_SAMPLE, to_float
 from base.errors import WrongState
 from orchestrator.conversation.events import FirstAudio, ReplyEnded, ReplyFailed, ReplyStopped
-from orchestrator.downlink import EARLY_S, TAIL_S
+from orchestrator.downlink import AHEAD_MOST_S, EARLY_S, TAIL_S
 from orchestrator.likeness import likeness
 from orchestrator.messages import Clear, Hold, Resume
 from orchestrator.ports import SynthAudio, SynthFinished, SynthMarks
@@ -27,6 +27,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "copied": {"holds": False},
     "copied, far": {"holds": False, "delay_s": 0.06},
 }
+ROOM = {"holds": False, "keeps": True}
 
 
 @pytest.fixture(params=KINDS.values(), ids=KINDS.keys())
@@ -817,6 +818,226 @@ async def test_closing_lets_everybody_go(near: World) -> None:
     assert len(near.ticker) == 0
 
 
+# --- a reply that sets out before it is due ---------------------------------------------------------------------------
+
+DUE_S = 0.1
+
+
+@pytest.fixture
+def draft() -> World:
+    """A reply of 3 s that is due in 0.1 s, in a room."""
+    return drafted(3 * RATE)
+
+
+def drafted(samples: int, *, keeps: bool = True) -> World:
+    world = World()
+    world.attach(holds=False, keeps=keeps)
+    world.reply(samples)
+    world.downlink.hold_nowait(1)
+    world.downlink.expect_nowait(1, world.now + DUE_S)
+    return world
+
+
+def under_way(samples: int = 3 * RATE) -> World:
+    """The same, just before it is due."""
+    world = drafted(samples)
+    world.run(DUE_S - 0.01)
+    assert world.transport.sent
+    return world
+
+
+def whole(world: World) -> bool:
+    """All of it, at the last transport."""
+    world.run_until(lambda: world.outcome() is not None)
+    world.run(0.2)
+    outcome = world.outcome()
+    assert isinstance(outcome, ReplyEnded)
+    return outcome.heard.complete and world.heard(world.transport)[: len(world.audio)] == world.audio
+
+
+def test_its_sound_sets_out_before_it_is_due_and_is_heard_from_its_first_sample_when_it_is(draft: World) -> None:
+    keeper = draft.transport.keeper
+    assert keeper is not None
+    draft.run(DUE_S - keeper.way_s - 0.02)
+    assert not draft.transport.sent
+    draft.run(keeper.way_s + 0.02)
+    due_s = draft.now
+    assert draft.transport.sent
+    assert keeper.orders == [("hold", 1)]
+    assert not draft.first_audio()
+    assert draft.downlink.playing() is None
+    assert draft.downlink.sounding(0.3, draft.now) is None
+    draft.downlink.resume_nowait(1)
+    assert draft.first_audio()
+    assert draft.downlink.playing() is not None
+    assert whole(draft)
+    assert keeper.orders == [("hold", 1), ("resume", 1)]
+    assert len(draft.of(FirstAudio)) == 1
+    assert keeper.since_s[1] - due_s < keeper.way_s / 2  # its way lies behind it
+
+
+def test_where_nobody_keeps_it_silent_nothing_sets_out() -> None:
+    world = drafted(3 * RATE, keeps=False)
+    world.run(DUE_S)
+    assert not world.transport.sent
+    world.downlink.resume_nowait(1)
+    assert whole(world)
+
+
+def test_one_that_is_dropped_was_never_heard() -> None:
+    world = under_way()
+    world.run(0.1)  # the sink has played some of it
+    world.downlink.stop_nowait(1)
+    outcome = world.outcome()  # at once: there is no last word to wait for
+    assert isinstance(outcome, ReplyStopped)
+    assert (outcome.heard.samples, outcome.heard.text, outcome.heard.unheard) == (0, "", NUMBERS)
+    assert world.transport.keeper is not None
+    assert world.transport.keeper.orders == [("hold", 1), ("clear", 1)]
+    world.run(0.5)
+    assert world.heard() == b""
+    assert world.downlink.playing() is None
+    assert not world.first_audio()
+
+
+@pytest.mark.parametrize("held_s", [0.0, 0.01, 0.15, 2.0])
+def test_one_that_is_not_due_any_more_stands_still_until_it_is_wanted(held_s: float) -> None:
+    world = under_way()
+    world.downlink.expect_nowait(1, None)
+    sent = len(world.transport.sent)
+    world.run(held_s)
+    assert world.heard() == b""
+    assert len(world.transport.sent) == sent
+    world.downlink.resume_nowait(1)
+    assert whole(world)
+    assert len(world.of(FirstAudio)) == 1
+
+
+def test_one_that_is_not_due_any_more_does_not_set_out(draft: World) -> None:
+    draft.downlink.expect_nowait(1, None)
+    draft.run(1.0)
+    assert not draft.transport.sent
+    draft.downlink.expect_nowait(1, draft.now + DUE_S)
+    draft.run(DUE_S)
+    assert draft.transport.sent
+    draft.downlink.resume_nowait(1)
+    assert whole(draft)
+
+
+def test_one_that_stands_is_due_again_later() -> None:
+    world = under_way()
+    world.downlink.expect_nowait(1, None)
+    world.run(0.1)
+    sent = len(world.transport.sent)
+    world.downlink.expect_nowait(1, world.now + DUE_S)
+    world.run(DUE_S)
+    assert len(world.transport.sent) == sent
+    world.downlink.resume_nowait(1)
+    assert whole(world)
+
+
+def test_one_that_is_not_wanted_for_long_after_it_set_out_stands_still(draft: World) -> None:
+    draft.run(DUE_S + AHEAD_MOST_S + 0.05)
+    sent = len(draft.transport.sent)
+    draft.run(1.0)
+    assert len(draft.transport.sent) == sent
+    assert draft.heard() == b""
+    draft.downlink.resume_nowait(1)
+    assert whole(draft)
+
+
+@pytest.mark.parametrize("samples", [1, FRAME, RATE // 10])
+def test_a_short_one_ends_when_it_was_heard_not_while_it_is_silent(samples: int) -> None:
+    world = under_way(samples)
+    world.run(0.3)
+    assert world.outcome() is None
+    world.downlink.resume_nowait(1)
+    assert whole(world)
+    assert world.events == [*world.of(FirstAudio), world.outcome()]
+
+
+def test_one_whose_voice_fails_was_never_heard() -> None:
+    world = under_way()
+    world.run(0.1)
+    world.fail()
+    outcome = world.outcome()
+    assert isinstance(outcome, ReplyFailed)
+    assert (outcome.heard.samples, outcome.heard.text) == (0, "")
+    world.downlink.resume_nowait(1)
+    world.run(0.5)
+    assert world.heard() == b""
+    assert not world.first_audio()
+
+
+def test_one_in_whose_place_another_is_begun_was_never_heard() -> None:
+    world = under_way()
+    world.run(0.1)
+    world.reply(RATE)
+    world.downlink.stop_nowait(1)
+    (stopped,) = world.of(ReplyStopped)
+    assert isinstance(stopped, ReplyStopped)
+    assert (stopped.turn, stopped.heard.samples, stopped.heard.text) == (1, 0, "")
+    assert whole(world)
+
+
+@pytest.mark.parametrize("second", [*KINDS.values(), ROOM], ids=[*KINDS, "a room"])
+@pytest.mark.parametrize("accepted_before", [True, False])
+def test_one_whose_listener_is_lost_is_heard_whole_by_the_next(second: dict[str, Any], accepted_before: bool) -> None:
+    world = under_way()
+    world.run(0.1)
+    world.detach()
+    if accepted_before:
+        world.downlink.resume_nowait(1)
+        world.run(0.2)
+        assert not world.first_audio()
+    world.attach(**second)
+    world.downlink.resume_nowait(1)
+    assert whole(world)
+    assert len(world.of(FirstAudio)) == 1
+
+
+def test_a_hold_just_after_it_was_accepted_loses_nothing() -> None:
+    world = under_way()
+    world.downlink.resume_nowait(1)
+    world.run(0.015)
+    world.downlink.hold_nowait(1)
+    world.downlink.expect_nowait(1, world.now)  # of one that has sounded it says nothing
+    world.run(0.5)
+    heard = len(world.heard())
+    assert heard < len(world.audio)
+    world.run(0.5)
+    assert len(world.heard()) == heard
+    world.downlink.resume_nowait(1)
+    assert whole(world)
+
+
+def test_what_was_kept_silent_did_not_sound_before_it_was_wanted() -> None:
+    world = under_way()
+    world.downlink.remember_nowait(True)
+    world.downlink.expect_nowait(1, None)
+    world.run(1.0)
+    world.downlink.resume_nowait(1)
+    world.run(0.02)
+    sounding = world.downlink.sounding(0.5, world.now)
+    assert sounding is not None
+    assert np.count_nonzero(sounding) <= 0.3 * len(sounding)
+
+
+async def test_who_waits_for_it_to_be_heard_waits_until_it_was() -> None:
+    world = under_way(FRAME)
+    waiting = asyncio.create_task(world.downlink.wait_heard(1))
+    await asyncio.sleep(0)
+    world.run(0.5)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    again = asyncio.create_task(world.downlink.wait_heard(1))
+    await asyncio.sleep(0)
+    assert not again.done()
+    world.downlink.resume_nowait(1)
+    assert whole(world)
+    await waiting
+    await again
+
+
 # --- anything, in any order ------------------------------------------------------------------------------------------
 
 
@@ -829,13 +1050,20 @@ class DownlinkMachine(RuleBasedStateMachine):
         delay_s=st.sampled_from([0.0, 0.0, 0.01, 0.035, 0.07]),
         speed=st.sampled_from([0.7, 1.3, 5.0, 100.0]),
         samples=st.integers(1, 4 * RATE),
+        keeps=st.booleans(),
+        draft=st.booleans(),
     )
-    def begin(self, holds: bool, delay_s: float, speed: float, samples: int) -> None:
+    def begin(self, holds: bool, delay_s: float, speed: float, samples: int, keeps: bool, draft: bool) -> None:
+        """`draft`: nobody is to hear it before it is resumed."""
         self.world = World(speed=speed)
-        self.world.attach(holds=holds, delay_s=delay_s)
+        if keeps:
+            self.world.attach(**ROOM)
+        else:
+            self.world.attach(holds=holds, delay_s=delay_s)
         self.audio = self.world.reply(samples)
-        self.held = False
-        self.heard_when_held = b""
+        self.draft = draft
+        if draft:
+            self.world.downlink.hold_nowait(1)
 
     @rule(s=st.sampled_from([0.001, 0.004, 0.013, 0.02, 0.05, 0.11, 0.31, 0.7]))
     def wait(self, s: float) -> None:
@@ -844,18 +1072,21 @@ class DownlinkMachine(RuleBasedStateMachine):
     @rule()
     def hold(self) -> None:
         self.world.downlink.hold_nowait(1)
-        self.held = True
 
     @rule()
     def resume(self) -> None:
         self.world.downlink.resume_nowait(1)
-        self.held = False
+        self.draft = False
+
+    @rule(in_s=st.sampled_from([None, -0.3, 0.0, 0.02, 0.06, 0.1]), soon_s=st.sampled_from([0.0, 0.05, 0.3]))
+    def expect(self, in_s: float | None, soon_s: float) -> None:
+        self.world.downlink.expect_nowait(1, None if in_s is None else self.world.now + in_s)
+        self.world.run(soon_s)
 
     @rule(s=st.sampled_from([0.16, 0.2, 1.0]))
     def stay_held(self, s: float) -> None:
         """A hold is silence once it has arrived, and stays so."""
         self.world.downlink.hold_nowait(1)
-        self.held = True
         self.world.run(s)
         heard = self.world.heard()
         self.world.run(0.4)
@@ -880,6 +1111,7 @@ class DownlinkMachine(RuleBasedStateMachine):
             heard = self.world.heard()
             assert heard[: len(self.audio)] == self.audio[: len(heard)]
             assert not any(heard[len(self.audio) :])
+            assert not self.draft or not (heard or self.world.events or self.world.downlink.playing())
 
     def teardown(self) -> None:
         if not hasattr(self, "world"):
@@ -892,6 +1124,8 @@ class DownlinkMachine(RuleBasedStateMachine):
         assert isinstance(outcome, ReplyEnded)
         assert outcome.heard.complete
         assert outcome.heard.samples == len(self.audio) // BYTES_PER_SAMPLE
+        assert [e.turn for e in world.of(FirstAudio)] == [1]  # type: ignore[attr-defined]
+        world.run(0.2)
         assert world.heard()[: len(self.audio)] == self.audio
         assert world.transport.listener.jumps == []
 
@@ -899,13 +1133,22 @@ class DownlinkMachine(RuleBasedStateMachine):
 class LyingListenerMachine(RuleBasedStateMachine):
     """Whatever a listener says, loses or does not say, every turn ends, answered once, with words that were sent."""
 
-    @initialize(holds=st.booleans(), mute=st.booleans(), delay_s=st.sampled_from([0.0, 0.05, 0.4]))
-    def begin(self, holds: bool, mute: bool, delay_s: float) -> None:
+    @initialize(
+        holds=st.booleans(), mute=st.booleans(), delay_s=st.sampled_from([0.0, 0.05, 0.4]), keeps=st.booleans()
+    )
+    def begin(self, holds: bool, mute: bool, delay_s: float, keeps: bool) -> None:
         self.world = World()
-        self.kind: dict[str, Any] = {"holds": holds, "mute": mute, "delay_s": delay_s}
+        self.kind: dict[str, Any] = {"holds": holds and not keeps, "mute": mute, "delay_s": delay_s, "keeps": keeps}
         self.there = True
         self.world.attach(**self.kind)
         self.world.reply(3 * RATE)
+
+    @rule(due_s=st.sampled_from([0.0, 0.1]))
+    def draft(self, due_s: float) -> None:
+        """The reply is another one, which is not to be heard yet."""
+        self.world.reply(3 * RATE)
+        self.world.downlink.hold_nowait(self.world.turn)
+        self.world.downlink.expect_nowait(self.world.turn, self.world.now + due_s)
 
     @rule(s=st.sampled_from([0.004, 0.02, 0.11, 0.5, 1.2]))
     def wait(self, s: float) -> None:
