@@ -58,6 +58,8 @@ class RoomClient:
     messages: list[ServerMessage] = field(default_factory=list)
     closed: tuple[int, str] | None = None
     captions: list[Caption] = field(default_factory=list)
+    came: list[float] = field(default_factory=list)
+    """When each of the messages did."""
     heard: list[tuple[float, bytes]] = field(default_factory=list)
     """(when it came, 10 ms of 48 kHz mono)."""
     agent_left: bool = False
@@ -122,6 +124,7 @@ class RoomClient:
                 return
             if packet.topic == TOPIC:
                 self.messages.append(server_decoder.decode(packet.data))
+                self.came.append(time.monotonic())
             elif packet.topic == CLOSED_TOPIC:
                 closed = json.loads(packet.data)
                 self.closed = (closed["code"], closed["reason"])
@@ -150,6 +153,7 @@ class RoomClient:
 
     async def _long(self, reader: Any) -> None:
         self.messages.append(server_decoder.decode(await reader.read_all()))
+        self.came.append(time.monotonic())
 
     async def _caption(self, reader: Any, sender: str) -> None:
         caption = Caption(sender, dict(reader.info.attributes))

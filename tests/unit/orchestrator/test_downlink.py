@@ -912,6 +912,18 @@ def test_one_that_is_not_due_any_more_stands_still_until_it_is_wanted(held_s: fl
     assert len(world.of(FirstAudio)) == 1
 
 
+def test_of_one_that_stood_still_little_is_taken_for_heard_before_it_was() -> None:
+    world = under_way()
+    world.downlink.expect_nowait(1, None)
+    world.run(1.0)
+    world.downlink.resume_nowait(1)
+    world.downlink.stop_nowait(1)
+    world.run_until(lambda: world.outcome() is not None)
+    outcome = world.outcome()
+    assert isinstance(outcome, ReplyStopped)
+    assert outcome.heard.samples <= 0.08 * RATE  # the way, and half a tick
+
+
 def test_one_that_is_not_due_any_more_does_not_set_out(draft: World) -> None:
     draft.downlink.expect_nowait(1, None)
     draft.run(1.0)

@@ -17,16 +17,23 @@ class OutboxMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.box: Outbox[bytes] = Outbox()
+        self.first: list[bytes] = []
         self.control: list[bytes] = []
         self.audio: list[Audio] = []
         self.count = 0
 
-    @rule(size=st.integers(1, 5000))
-    def put_control(self, size: int) -> None:
+    @rule(size=st.integers(1, 5000), first=st.booleans())
+    def put_control(self, size: int, first: bool) -> None:
         self.count += 1
         data = str(self.count).encode().ljust(size)
-        assert self.box.put_control(data, len(data))
-        self.control.append(data)
+        assert self.box.put_control(data, len(data), first=first)
+        (self.first if first else self.control).append(data)
+
+    @rule()
+    def drop_control(self) -> None:
+        self.box.drop_control()
+        self.first.clear()
+        self.control.clear()
 
     @rule(turn=st.integers(0, 3), size=st.integers(1, 1000))
     def put_audio(self, turn: int, size: int) -> None:
@@ -43,7 +50,9 @@ class OutboxMachine(RuleBasedStateMachine):
     @rule()
     def pop(self) -> None:
         item = self.box.pop()
-        if self.control:
+        if self.first:
+            assert item == self.first.pop(0)
+        elif self.control:
             assert item == self.control.pop(0)
         elif self.audio:
             assert item == self.audio.pop(0)
@@ -52,7 +61,9 @@ class OutboxMachine(RuleBasedStateMachine):
 
     @invariant()
     def counts(self) -> None:
-        assert len(self.box) == len(self.control) + len(self.audio)
+        control = self.first + self.control
+        assert len(self.box) == len(control) + len(self.audio)
+        assert self.box.statistics().control == len(control)
         assert self.box.audio_bytes == sum(len(a.pcm) for a in self.audio)
 
 
@@ -60,13 +71,22 @@ TestOutbox = OutboxMachine.TestCase
 TestOutbox.settings = settings(max_examples=100, stateful_step_count=40)
 
 
-def test_control_is_bounded_in_messages_and_in_bytes() -> None:
+@pytest.mark.parametrize("first", [False, True])
+def test_control_is_bounded_in_messages_and_in_bytes(first: bool) -> None:
     box: Outbox[bytes] = Outbox()
-    assert all(box.put_control(b"x", 1) for _ in range(CONTROL_MESSAGES))
-    assert not box.put_control(b"x", 1)
+    assert all(box.put_control(b"x", 1, first=n % 2 == 0) for n in range(CONTROL_MESSAGES))
+    assert not box.put_control(b"x", 1, first=first)
     box.drop_control()
-    assert box.put_control(bytes(CONTROL_BYTES), CONTROL_BYTES)
-    assert not box.put_control(b"x", 1)
+    assert box.put_control(bytes(CONTROL_BYTES), CONTROL_BYTES, first=first)
+    assert not box.put_control(b"x", 1, first=not first)
+
+
+def test_what_is_first_overtakes_other_control_and_keeps_its_own_order() -> None:
+    box: Outbox[bytes] = Outbox()
+    box.put_audio(Audio(1, 0, bytes(100)))
+    for message, first in ((b"state", False), (b"hold", True), (b"reply", False), (b"clear", True)):
+        box.put_control(message, len(message), first=first)
+    assert [box.pop() for _ in range(4)] == [b"hold", b"clear", b"state", b"reply"]
 
 
 def test_audio_is_bounded() -> None:

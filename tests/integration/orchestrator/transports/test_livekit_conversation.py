@@ -48,6 +48,11 @@ def spoken(seconds: float) -> bytes:
     return np.concatenate([soxr.resample(voice, 16_000, RATE).astype("<i2"), quiet]).tobytes()
 
 
+def level(pcm: bytes) -> float:
+    samples = np.frombuffer(pcm, "<i2").astype(float)
+    return float(np.sqrt(np.mean(samples**2)))
+
+
 async def begun(client: RoomClient, here: House, **start: object) -> None:
     await until(lambda: client.agent() is not None and client.tracks == 1, "the agent is not heard")
     await client.publish_microphone()
@@ -118,6 +123,29 @@ async def test_a_client_that_holds_is_told_of_what_is_on_its_way(
             assert {x.turn for x in orders} == {client.got(m.TurnFinished)[0].turn}
         else:
             assert orders == []
+
+
+async def test_a_reply_sets_out_before_the_turn_has_ended_and_comes_whole(
+    server: LiveKitServer, hubs: list[SessionHub]
+) -> None:
+    async with (
+        house(head_start_ms=200) as here,
+        room_client(server, "ahead") as client,
+        agent_in(server, "ahead", hubs[0]),
+    ):
+        usual = m.Endpointing(endpoint_ms=800, mode="fixed")
+        await begun(client, here, phrases=["what is this"], hold=True, greeting=True, endpointing=usual)
+        await until(lambda: bool(client.got(m.TurnFinished)), "it has not answered yet")
+        await client.speak(spoken(1.0))
+        await until(lambda: len(client.got(m.TurnFinished)) == 2, "the turn did not finish")
+        finished = client.got(m.TurnFinished)[1]
+        assert (finished.heard, finished.reason) == ("what is this", "complete")
+        await until(lambda: client.level() < 50, "it does not end")
+        kinds = m.Hold | m.Resume | m.Clear
+        orders = [(x, at) for x, at in zip(client.messages, client.came, strict=True) if isinstance(x, kinds)]
+        assert [x for x, _ in orders] == [m.Hold(turn=finished.turn), m.Resume(turn=finished.turn, sample=0)]
+        sounding = [pcm for at, pcm in client.heard if level(pcm) > 300 and at > orders[0][1] - 0.3]
+        assert len(sounding) / 100 >= finished.samples / RATE - 0.05
 
 
 async def test_a_conversation_moves_to_a_websocket_and_back(server: LiveKitServer, hubs: list[SessionHub]) -> None:
