@@ -66,6 +66,8 @@ class Track {
   }
 }
 
+globalThis.MediaStream ??= class {};
+
 const tracks = [];
 async function getUserMedia({ audio: { deviceId } }) {
   if (deviceId?.exact === "gone") throw Object.assign(new Error("no such device"), { name: "OverconstrainedError" });
@@ -113,6 +115,41 @@ test("of a microphone that went away nothing comes any more, whatever is opened 
   assert.deepEqual(first.port.posted, ["close"]);
   device.close();
   assert.deepEqual([second.sources, tracks.at(-1).readyState], [0, "ended"]);
+});
+
+// A track of a room, as its device plays it: by an element, and beside that a node that can keep it silent.
+function remote(state) {
+  const device = new AudioDevice();
+  const element = { muted: false };
+  const gain = { gain: { value: 1 }, connect: (to) => to, disconnect() {} };
+  const source = { connect: (to) => to, disconnect() {} };
+  Object.assign(device.context, { state, createGain: () => gain, createMediaStreamSource: () => source });
+  device.playRemote({ attach: () => element, mediaStreamTrack: {}, detach() {} });
+  const { posted } = nodes.at(-1).port;
+  return { device, element, orders: () => posted.map(({ type }) => type) };
+}
+
+test("what a track brings while it is held is kept silent, and sounds from the node when it goes on", () => {
+  const { device, element, orders } = remote("running");
+  assert.ok(device.keeps);
+  device.order("hold", 2);
+  assert.ok(element.muted);
+  device.order("resume", 2, 0);
+  assert.ok(element.muted, "until the node has caught up");
+  assert.deepEqual(orders(), ["hold", "resume"]);
+  device.soundRemote();
+  assert.ok(!element.muted);
+});
+
+test("a context that stands still silences no reply: the element sounds when it goes on, or is over", () => {
+  for (const order of ["resume", "clear"]) {
+    const { device, element, orders } = remote("suspended");
+    device.order("hold", 2);
+    assert.ok(element.muted);
+    device.order(order, 2, 0);
+    assert.ok(!element.muted);
+    assert.deepEqual(orders(), ["hold", "live"]);
+  }
 });
 
 test("a microphone that was allowed when all is over is shut at once", async () => {

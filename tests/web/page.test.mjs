@@ -501,6 +501,15 @@ test("a room is left when the agent has heard that the session is over, or soon"
   }
 });
 
+test("in a room hold is promised only where what comes can be kept silent", async () => {
+  for (const keeps of [true, false]) {
+    await inSdkRoom();
+    talk.audio.keeps = keeps;
+    assert.equal(talk.greeting().hold, keeps);
+    talk.end();
+  }
+});
+
 test("a LiveKit that was never there is not called lost", async () => {
   const { Disconnected } = await inSdkRoom();
   const told = [];

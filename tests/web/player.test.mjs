@@ -288,6 +288,45 @@ test("what never falls silent is no longer taken for a reply that is over", () =
   assert.ok(way.sounds().length > before);
 });
 
+test("a track that is held before anything of a reply came sounds from its first sample when it goes on", () => {
+  const way = new Way();
+  way.pass(50, false);
+  way.order("hold", 1);
+  way.pass(20); // it sets out
+  way.pass(10); // and comes, up to here
+  assert.deepEqual(way.sounds(), [], "it is not to be heard yet");
+  way.order("resume", 2);
+  way.pass(100);
+  way.pass(24, false);
+  way.pass(60, false);
+  assert.deepEqual(way.caughtUp, [2]);
+  const sounds = way.sounds();
+  const all = [...voice(0, way.sent)];
+  assert.ok(sounds.length >= all.length && sounds.length <= all.length + GLIDE, `${sounds.length} of ${all.length}`);
+  assert.deepEqual(sounds.slice(GLIDE, all.length), all.slice(GLIDE), "whole, but that it rises for 4 ms");
+});
+
+test("of a reply that never was nothing sounds, though it was on its way, and all of the next", () => {
+  const way = new Way();
+  way.pass(50, false);
+  way.order("hold", 1);
+  way.pass(40);
+  way.order("clear", 2);
+  way.pass(24 + 8, false);
+  assert.deepEqual(way.sounds(), []);
+  assert.deepEqual(way.caughtUp, [2]);
+  way.live();
+  const from = way.sent;
+  way.pass(20, false);
+  way.order("hold", 3);
+  way.pass(30);
+  way.order("resume", 4);
+  way.pass(50);
+  way.pass(24 + 60, false);
+  const sounds = way.sounds();
+  assert.deepEqual(sounds.slice(GLIDE, way.sent - from), [...voice(from, way.sent - from)].slice(GLIDE));
+});
+
 test("a second hold while the kept sound still plays loses none of it", () => {
   const way = new Way();
   way.pass(100);

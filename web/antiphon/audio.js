@@ -91,11 +91,18 @@ export class AudioDevice extends EventTarget {
     this.post({ type: "audio", turn, sample, pcm }, [pcm.buffer]);
   }
 
+  // Whether what comes on a track can be kept silent, and sound later.
+  get keeps() {
+    return Boolean(this.context.audioWorklet);
+  }
+
   // "hold", "resume", "clear", "detach", "reset"
   order(type, turn, sample) {
     this.post?.({ type, turn, sample });
     const { remote } = this;
     if (!remote?.node || !["hold", "resume", "clear"].includes(type)) return;
+    // While the context stands still nothing would sound from here, nor would it ever be caught up: the element must.
+    if (type !== "hold" && this.context.state !== "running") return this.soundRemote();
     this.muteRemote(true);
     remote.node.port.postMessage({ type, order: ++remote.order });
   }

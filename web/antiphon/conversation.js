@@ -141,7 +141,8 @@ export class Conversation extends EventTarget {
   }
 
   greeting() {
-    const start = { type: "session_start", protocol: PROTOCOL, hold: true, ...this.options };
+    const hold = this.link?.kind !== "livekit" || this.audio.keeps;
+    const start = { type: "session_start", protocol: PROTOCOL, hold, ...this.options };
     start.input_rate = start.output_rate = this.audio.rate;
     if (this.session) start.resume = this.session.resume;
     return start;
