@@ -359,8 +359,9 @@ class Context:
 class Responder(Protocol):
     """A brain. Closing the iterator cancels the reply within 50 ms.
 
-    One that has an attribute `early = True` may be asked before the user's turn has ended; if they say more, its reply
-    is closed and another one asked for. It must not matter then that it was asked; see `Progress.wait_accepted`.
+    One that has an attribute `early = True` may be asked before the user's turn has ended (as early as `early_start`
+    has it, or `head_start_ms` before); if they say more, its reply is closed and another one asked for. It must not
+    matter then that it was asked; see `Progress.wait_accepted`.
     """
 
     name: str

@@ -64,8 +64,8 @@ class DraftReply:
 @dataclass(frozen=True, slots=True)
 class ExpectReply:
     """The reply that DraftReply began is due at `due_s` (monotonic seconds), when the user's turn ends, unless they say
-    more until then. Its sound may set out sooner, to be there in time, if nobody hears it before StartReply. None: it is
-    not known any more when it is due.
+    more until then. Its sound may set out sooner, to be there in time, if nobody hears it before StartReply. None: that
+    is not known any more.
     """
 
     turn: int

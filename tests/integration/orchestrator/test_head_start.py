@@ -1,4 +1,4 @@
-"""Replies that are begun shortly before the user's turn ends, over real sockets: sine for a voice, a script for ears."""
+"""Replies begun shortly before the user's turn ends, over real sockets: sine for a voice, a script for ears."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ async def test_who_says_more_in_that_moment_hears_nothing_of_it_nor_does_history
             await u.speaks()
             finished = await u.finished()
             assert finished.heard == "This is number 3."
-            assert [(e.turn, e.transcript) for e in u.all(TurnEnded)] == [(finished.turn, "tell me a story about a fish")]
+            assert [(e.turn, e.transcript) for e in u.all(TurnEnded)] == [(3, "tell me a story about a fish")]
             assert finished.turn == 3
             assert {e.turn for e in u.events if isinstance(e, Reply | TurnFinished)} == {1, 3}
             assert u.heard(2) == b""

@@ -1145,9 +1145,7 @@ class DownlinkMachine(RuleBasedStateMachine):
 class LyingListenerMachine(RuleBasedStateMachine):
     """Whatever a listener says, loses or does not say, every turn ends, answered once, with words that were sent."""
 
-    @initialize(
-        holds=st.booleans(), mute=st.booleans(), delay_s=st.sampled_from([0.0, 0.05, 0.4]), keeps=st.booleans()
-    )
+    @initialize(holds=st.booleans(), mute=st.booleans(), delay_s=st.sampled_from([0.0, 0.05, 0.4]), keeps=st.booleans())
     def begin(self, holds: bool, mute: bool, delay_s: float, keeps: bool) -> None:
         self.world = World()
         self.kind: dict[str, Any] = {"holds": holds and not keeps, "mute": mute, "delay_s": delay_s, "keeps": keeps}
