@@ -492,6 +492,7 @@ class Downlink(SynthSink):
         self._counts["frames"] += due // frame
         first, turn.given = not turn.given, True
         transport.play_nowait(turn.turn, sent, turn.audio.take(sent, sent + due))
+        self._forget(turn, now)
         if first:
             self._send(FirstAudio(turn.turn))
 
@@ -520,10 +521,13 @@ class Downlink(SynthSink):
         if until - turn.granted >= CREDIT_STEP_S * self._rate:
             turn.granted = until
             self._credit(turn.turn, until)
-            past = turn.head.past(now)
-            if self._remembers:
-                past = max(0, min(past, turn.head.position(now) - round(KEPT_S * self._rate)))
-            turn.audio.forget(past // turn.frame * turn.frame)
+
+    def _forget(self, turn: _Turn, now: float) -> None:
+        """What was heard is not kept: it is most of what a session needs of memory."""
+        past = turn.head.past(now)
+        if self._remembers:
+            past = max(0, min(past, turn.head.position(now) - round(KEPT_S * self._rate)))
+        turn.audio.forget(past // turn.frame * turn.frame)
 
     def _stop(self, turn: _Turn, now: float) -> None:
         """Clears playout; the end follows when the listener has said how far it came."""
