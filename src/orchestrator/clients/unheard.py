@@ -1,9 +1,10 @@
 """One utterance as its recogniser was told it, and all that another one needs to go on with it. Pure.
 
 Its audio is kept until there is a final, up to `KEPT_BYTES`, the newest: what nobody was told of yet (`untold`), and
-what somebody was, who may be lost. A recogniser that is lost leaves text that the user was shown: what was stable of it stands, word for word, whoever hears the rest. Another one hears what is kept
-again, says the same in words of its own, and its text is taken from where the stable one ends (`continued`). What is
-given up is kept no longer; all of its text stands as it is, and what is heard from then on follows it.
+what somebody was, who may be lost. A recogniser that is lost leaves text that the user was shown: what was stable of it
+stands, word for word, whoever hears the rest. Another one hears what is kept again, says the same in words of its own,
+and its text is taken from where the stable one ends (`continued`). What is given up is kept no longer; all of its text
+stands as it is, and what is heard from then on follows it.
 """
 
 from __future__ import annotations
