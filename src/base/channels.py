@@ -95,8 +95,9 @@ class Channel(Generic[T]):
         self.capacity = capacity
         self.policy = policy
         self._items: deque[T] = deque()
-        self._readers: deque[asyncio.Future[None]] = deque()
-        self._writers: deque[asyncio.Future[None]] = deque()
+        # Lists, which take no room while they are empty, as they are most of the time: a session has several channels.
+        self._readers: list[asyncio.Future[None]] = []
+        self._writers: list[asyncio.Future[None]] = []
         self._closed = False
         self._high = 0
         self.counts = [0, 0, 0]
@@ -169,15 +170,15 @@ class Channel(Generic[T]):
         return ChannelStatistics(self.name, len(self._items), self.capacity, put, dropped, rejected, self._high)
 
 
-def _wake(waiters: deque[asyncio.Future[None]]) -> None:
+def _wake(waiters: list[asyncio.Future[None]]) -> None:
     while waiters:
-        waiter = waiters.popleft()
+        waiter = waiters.pop(0)
         if not waiter.done():
             waiter.set_result(None)
             return
 
 
-async def _wait(waiters: deque[asyncio.Future[None]]) -> None:
+async def _wait(waiters: list[asyncio.Future[None]]) -> None:
     waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     waiters.append(waiter)
     try:

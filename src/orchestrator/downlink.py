@@ -518,6 +518,7 @@ class Downlink(SynthSink):
             turn.silent = True
             transport.ahead.silent_nowait(turn.turn)
         transport.play_nowait(turn.turn, sent, turn.audio.take(sent, sent + due))
+        self._forget(turn, now)
         if first and not turn.silent:
             self._send(FirstAudio(turn.turn))
 
@@ -572,10 +573,13 @@ class Downlink(SynthSink):
         if until - turn.granted >= CREDIT_STEP_S * self._rate:
             turn.granted = until
             self._credit(turn.turn, until)
-            past = turn.head.past(now)
-            if self._remembers:
-                past = max(0, min(past, turn.head.position(now) - round(KEPT_S * self._rate)))
-            turn.audio.forget(past // turn.frame * turn.frame)
+
+    def _forget(self, turn: _Turn, now: float) -> None:
+        """What was heard is not kept: it is most of what a session needs of memory."""
+        past = turn.head.past(now)
+        if self._remembers:
+            past = max(0, min(past, turn.head.position(now) - round(KEPT_S * self._rate)))
+        turn.audio.forget(past // turn.frame * turn.frame)
 
     def _stop(self, turn: _Turn, now: float) -> None:
         """Clears playout; the end follows when the listener has said how far it came."""

@@ -19,8 +19,9 @@ News goes to `post`; nothing here waits except `run`.
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import grpc.aio
 
@@ -115,9 +116,12 @@ class EarsClient:
             self._begin(live)
         if utterance in self._early:
             return
+        waits = live.waits
         live.audio(sample, pcm)
-        if live.wire is not None:
-            self._send(wire.utterance_audio(live.wire, sample, pcm))
+        if live.overrun and self._stream is not None:
+            self._stream.unread_nowait()
+        elif not waits:
+            self._say(live)
 
     def end_nowait(self, utterance: int, sample: int) -> None:
         live = self._live.get(utterance)
@@ -239,8 +243,13 @@ class EarsClient:
 
     def _begin(self, live: Unheard) -> None:
         """Whoever is there hears it from now on."""
-        live.again_s = None
-        live.wire = next(self._wires) if self._stream is not None else None
+        live.begin(next(self._wires) if self._stream is not None else None)
+
+    def _say(self, live: Unheard) -> None:
+        """What is untold of it has its place in the line to the worker, and is as much as there is when its turn comes:
+        a worker that falls behind gets fewer messages, not older ones."""
+        if self._stream is not None and live.wire is not None:
+            self._stream.due_nowait(functools.partial(_untold, live, live.wire))
 
     def _tell(self, lives: Iterable[Unheard]) -> None:
         """Tells the worker what nobody has answered yet, from the beginning; a later utterance ends those before it."""
@@ -252,8 +261,7 @@ class EarsClient:
             self._begin(live)
             if live.wire is None:
                 continue
-            for sample, pcm in live.kept():
-                self._send(wire.utterance_audio(live.wire, sample, pcm))
+            self._say(live)
             if live.ended is not None:
                 self._send(wire.utterance_end(live.wire, live.ended))
 
@@ -399,6 +407,7 @@ class EarsClient:
     def _cancel(self, live: Unheard) -> None:
         if live.wire is not None:
             self._send(wire.utterance_cancel(live.wire))
+            live.wire = None
 
     def _delay(self, live: Unheard) -> None:
         """Its final is worth waiting for."""
@@ -421,3 +430,9 @@ class EarsClient:
         if self._tongue != (self._language, self._ear) or not self._workers.fits(self._who, self._wanted()):
             self._stream.leave_nowait()
             self._stream = None
+
+
+def _untold(live: Unheard, number: int) -> Iterator[wire.RecognizeRequest]:
+    """What is untold of it, while it is heard by this number."""
+    while live.wire == number and (found := live.untold()) is not None:
+        yield wire.utterance_audio(number, *found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
 import grpc.aio
@@ -22,7 +22,7 @@ class Stream(Generic[Out, In]):
     def __init__(self, call: grpc.aio.StreamStreamCall, name: str, capacity: int = 4096) -> None:
         self._call = call
         self._name = name
-        self._outbox: Channel[Out] = Channel("to_worker", capacity, Policy.REJECT)
+        self._outbox: Channel[Callable[[], Iterable[Out]]] = Channel("to_worker", capacity, Policy.REJECT)
         self._left = asyncio.Event()
         self._reason: Exception | None = None
 
@@ -32,12 +32,20 @@ class Stream(Generic[Out, In]):
 
     def send_nowait(self, message: Out) -> None:
         """Hands a message over; on a stream that is over it goes nowhere. A full outbox ends the stream."""
+        self.due_nowait(lambda: (message,))
+
+    def due_nowait(self, messages: Callable[[], Iterable[Out]]) -> None:
+        """The same of messages that are made when it is their turn, one after another."""
         if self._left.is_set():
             return
         if len(self._outbox) >= self._outbox.capacity:
-            self.leave_nowait(Unavailable(f"{self._name}: the worker stopped reading"))
+            self.unread_nowait()
             return
-        self._outbox.put_nowait(message)
+        self._outbox.put_nowait(messages)
+
+    def unread_nowait(self) -> None:
+        """Ends the stream: the worker takes nothing of what waits for it."""
+        self.leave_nowait(Unavailable(f"{self._name}: the worker stopped reading"))
 
     def leave_nowait(self, reason: Exception | None = None) -> None:
         """Ends the stream from our side: nothing more is taken. `run` raises `reason`, if there is one, or returns."""
@@ -86,7 +94,8 @@ class Stream(Generic[Out, In]):
     async def _write(self) -> None:
         try:
             while True:
-                await self._call.write(await self._outbox.get())
+                for message in (await self._outbox.get())():
+                    await self._call.write(message)
         except (ChannelClosed, asyncio.InvalidStateError, grpc.aio.AioRpcError):
             # The stream is over; the reader knows why.
             return

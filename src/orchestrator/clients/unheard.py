@@ -1,22 +1,22 @@
 """One utterance as its recogniser was told it, and all that another one needs to go on with it. Pure.
 
-Its audio is kept until there is a final, up to `KEPT_BYTES`, the newest. A recogniser that is lost leaves text that the
-user was shown: what was stable of it stands, word for word, whoever hears the rest. Another one hears what is kept
-again, says the same in words of its own, and its text is taken from where the stable one ends (`continued`). What is
-given up is kept no longer; all of its text stands as it is, and what is heard from then on follows it.
+Its audio is kept until there is a final, up to `KEPT_BYTES`, the newest: what nobody was told of yet (`untold`), and
+what somebody was, who may be lost. A recogniser that is lost leaves text that the user was shown: what was stable of it
+stands, word for word, whoever hears the rest. Another one hears what is kept again, says the same in words of its own,
+and its text is taken from where the stable one ends (`continued`). What is given up is kept no longer; all of its text
+stands as it is, and what is heard from then on follows it.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from base.audio import UPLINK_RATE
+from base.audio import BYTES_PER_SAMPLE, UPLINK_RATE
 from orchestrator.conversation.words import is_cjk, spans
 
-KEPT_BYTES = UPLINK_RATE * 2 * 20
-MESSAGE_BYTES = UPLINK_RATE * 2
-"""What is sent again goes in messages of up to a second."""
+KEPT_BYTES = UPLINK_RATE * BYTES_PER_SAMPLE * 20
+MESSAGE_BYTES = UPLINK_RATE * BYTES_PER_SAMPLE
+"""What has waited, and what is told again, goes in messages of up to a second."""
 MOST_LOSSES = 2
 """So many recognisers may be lost while they hear an utterance; another one is not tried with the same audio."""
 LOOKED_AT = 120
@@ -39,8 +39,13 @@ class Unheard:
         self.refused = 0
         self.told = False
         """The user knows that something of it may be lost."""
-        self._kept: deque[tuple[int, bytes]] = deque()
-        self._size = 0
+        self._kept = bytearray()
+        self._told = 0
+        """Bytes of it that whoever hears it now was told of."""
+        self._end = 0
+        """One past its last sample."""
+        self.overrun = False
+        """Whoever hears it now takes so little of it that some was given up untold."""
         self._whole = True
         """What is kept is all since the last time that it was given up."""
         self._before = ""
@@ -53,32 +58,42 @@ class Unheard:
 
     @property
     def kept_bytes(self) -> int:
-        return self._size
+        return len(self._kept)
 
     @property
     def text(self) -> str:
         """What the user was shown last."""
         return _joined(self._before, self._shown)
 
+    @property
+    def waits(self) -> bool:
+        """Some of it is untold: it has its place in the line to whoever hears it."""
+        return self._told < len(self._kept)
+
     def audio(self, sample: int, pcm: bytes) -> None:
-        self._kept.append((sample, pcm))
-        self._size += len(pcm)
-        while self._size > KEPT_BYTES:
-            self._size -= len(self._kept.popleft()[1])
+        self._kept += pcm
+        self._end = sample + len(pcm) // BYTES_PER_SAMPLE
+        over = len(self._kept) - KEPT_BYTES
+        if over > 0:
+            del self._kept[:over]
+            self.overrun = self.overrun or (self.wire is not None and over > self._told)
+            self._told = max(0, self._told - over)
             self._whole = False
 
-    def kept(self) -> Iterator[tuple[int, bytes]]:
-        """The audio, from its first sample that is left, in messages."""
-        first, message = 0, bytearray()
-        for sample, pcm in self._kept:
-            if message and len(message) + len(pcm) > MESSAGE_BYTES:
-                yield first, bytes(message)
-                message.clear()
-            if not message:
-                first = sample
-            message += pcm
-        if message:
-            yield first, bytes(message)
+    def untold(self) -> tuple[int, bytes] | None:
+        """The next message, and its first sample; None: there is no more. It counts as told."""
+        rest = len(self._kept) - self._told
+        if not rest:
+            return None
+        begin, self._told = self._told, self._told + min(rest, MESSAGE_BYTES)
+        with memoryview(self._kept) as kept:
+            return self._end - rest // BYTES_PER_SAMPLE, bytes(kept[begin : self._told])
+
+    def begin(self, wire: int | None) -> None:
+        """From now on whoever knows it by this number hears it, from the first sample that is kept."""
+        self.again_s = None
+        self.wire = wire
+        self._told, self.overrun = 0, False
 
     def lost(self) -> None:
         """Nobody hears it just now; who does next hears what is kept."""
@@ -97,7 +112,7 @@ class Unheard:
     def forget(self) -> None:
         """No audio is needed any more."""
         self._kept.clear()
-        self._size = 0
+        self._told = 0
 
     def partial(self, text: str, stable: int) -> tuple[str, int] | None:
         """What to show, and how much of it is stable; None: who hears it again has not come as far as what is shown."""

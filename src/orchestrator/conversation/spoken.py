@@ -51,8 +51,6 @@ class _Sounding:
     exact: bool = True
     points: list[tuple[int, int]] = field(default_factory=list)
     """(code point of the chunk's text, sample) where words begin; both rise."""
-    gaps: list[tuple[int, int]] = field(default_factory=list)
-    """Between its words: where the word before ends, and where the next begins, in the chunk's text."""
 
     def sample_at(self, position: int, begin: int, end: float) -> float:
         """When code point `position` begins to sound, in a chunk that sounds from `begin` to `end`."""
@@ -75,6 +73,7 @@ class Spoken:
         self._paced = (0, 0)
         self._received = 0
         self._total: int | None = None
+        self._gapped: tuple[Chunk, list[tuple[int, int]]] | None = None
         self.written = 0
         """Code points the responder wrote so far."""
         self.unknown_marks = 0
@@ -92,9 +91,7 @@ class Spoken:
 
     def chunk(self, chunk: Chunk) -> None:
         """In the order of their indices, without gaps."""
-        words = _WORD.finditer(chunk.text)
-        gaps = [(word.end(), following.start()) for word, following in pairwise(words)]
-        self._chunks.append(_Sounding(chunk, gaps=gaps))
+        self._chunks.append(_Sounding(chunk))
 
     def received(self, sample: int) -> None:
         """Audio up to `sample` has come."""
@@ -190,11 +187,19 @@ class Spoken:
             return 0
         chunk = sounding.chunk
         heard = None
-        for gap in sounding.gaps:
+        for gap in self._gaps(chunk):
             if sounding.sample_at(gap[1], begin, end) > samples:
                 break
             heard = gap
         return self._between(chunk.to_source(heard[0] - 1) + 1, chunk.to_source(heard[1])) if heard else 0
+
+    def _gaps(self, chunk: Chunk) -> list[tuple[int, int]]:
+        """Between its words: where the word before ends, and where the next begins, in the chunk's text. Those of the
+        chunk that was asked for last are kept."""
+        if self._gapped is None or self._gapped[0] is not chunk:
+            words = pairwise(_WORD.finditer(chunk.text))
+            self._gapped = chunk, [(word.end(), following.start()) for word, following in words]
+        return self._gapped[1]
 
     def _between(self, end: int, start: int) -> int:
         """Where to part two words, the first up to `end`, the second from `start`: what closes stays with the first."""

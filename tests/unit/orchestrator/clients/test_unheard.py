@@ -64,6 +64,10 @@ def test_whoever_hears_the_same_words_says_each_once(said: list[int], data: st.D
     assert continued(stable, " ".join(names).upper(), whole=True).casefold() == " ".join(names)
 
 
+def told(made: Unheard) -> list[tuple[int, bytes]]:
+    return list(iter(made.untold, None))
+
+
 def heard(*partials: tuple[str, int]) -> Unheard:
     made = Unheard(1)
     for text, stable in partials:
@@ -100,7 +104,7 @@ def test_what_is_given_up_stands_and_what_follows_is_heard_for_itself() -> None:
     made = heard(("one two th", 7))
     made.audio(0, PIECE)
     made.give_up()
-    assert (made.text, made.kept_bytes, list(made.kept())) == ("one two th", 0, [])
+    assert (made.text, made.kept_bytes, told(made)) == ("one two th", 0, [])
     assert made.partial("one", 3) == ("one two th one", 14)
     assert made.final("one more") == "one two th one more"
 
@@ -117,7 +121,7 @@ def test_the_newest_audio_is_kept_and_no_more_than_there_is_room_for() -> None:
     for number in range(250):
         made.audio(number * 1_600, PIECE)
     assert made.kept_bytes == KEPT_BYTES
-    messages = list(made.kept())
+    messages = told(made)
     assert sum(len(pcm) for _, pcm in messages) == KEPT_BYTES
     assert all(len(pcm) <= MESSAGE_BYTES for _, pcm in messages)
     assert len(messages) == KEPT_BYTES // MESSAGE_BYTES
@@ -137,7 +141,52 @@ def test_no_audio_is_kept_that_is_not_needed() -> None:
     made.audio(0, PIECE)
     made.forget()
     assert made.kept_bytes == 0
-    assert not list(made.kept())
+    assert not told(made)
+
+
+def test_what_has_waited_is_told_in_one_piece_and_once() -> None:
+    made = Unheard(1)
+    made.begin(7)
+    for number in range(3):
+        made.audio(number * 1_600, PIECE)
+    assert made.waits
+    assert told(made) == [(0, PIECE * 3)]
+    assert not made.waits
+    made.audio(4_800, PIECE)
+    assert told(made) == [(4_800, PIECE)]
+
+
+def test_whoever_hears_it_next_is_told_all_of_it() -> None:
+    made = Unheard(1)
+    made.begin(7)
+    made.audio(0, PIECE)
+    told(made)
+    made.lost()
+    made.audio(1_600, PIECE)
+    made.begin(8)
+    assert told(made) == [(0, PIECE * 2)]
+
+
+def test_it_is_known_when_somebody_takes_so_little_that_some_is_given_up_untold() -> None:
+    made = Unheard(1)
+    made.begin(7)
+    for number in range(KEPT_BYTES // len(PIECE)):
+        made.audio(number * 1_600, PIECE)
+    assert made.untold() is not None
+    for number in range(MESSAGE_BYTES // len(PIECE)):
+        made.audio(320_000 + number * 1_600, PIECE)
+    assert not made.overrun
+    made.audio(336_000, PIECE)
+    assert made.overrun
+    made.begin(8)
+    assert not made.overrun
+
+
+def test_what_nobody_hears_is_given_up_untold_without_a_word() -> None:
+    made = Unheard(1)
+    for number in range(250):
+        made.audio(number * 1_600, PIECE)
+    assert not made.overrun
 
 
 @given(data=st.data())
