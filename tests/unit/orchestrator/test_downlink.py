@@ -112,8 +112,8 @@ class Ear:
 
 def test_what_sounds_is_what_the_listener_plays_by_the_clock(world: World) -> None:
     """A far listener is some tens of milliseconds off."""
-    assert world.downlink.sounding(0.3, world.now) is None
-    world.downlink.remember_nowait(True)
+    assert not world.downlink.sounds()
+    world.downlink.remember_nowait()
     world.reply(8 * RATE)
     ear = Ear(world)
     ear.run(1.6)
@@ -130,7 +130,7 @@ def test_what_sounds_is_what_the_listener_plays_by_the_clock(world: World) -> No
 
 
 def test_the_last_sound_is_there_for_a_moment_longer(near: World) -> None:
-    near.downlink.remember_nowait(True)
+    near.downlink.remember_nowait()
     near.reply(RATE)
     ear = Ear(near)
     while near.outcome() is None:
@@ -138,16 +138,15 @@ def test_the_last_sound_is_there_for_a_moment_longer(near: World) -> None:
     ear.run(0.1)
     assert -0.07 < ear.late_s(before_s=0.12) < 0.07
     near.run(TAIL_S + 0.1)
-    assert near.downlink.sounding(0.3, near.now) is None
+    assert not near.downlink.sounds()
 
 
 def test_a_reply_that_is_held_for_long_does_not_sound(near: World) -> None:
-    near.downlink.remember_nowait(True)
     near.reply(5 * RATE)
     near.run(1.0)
     near.downlink.hold_nowait(near.turn)
     near.run(TAIL_S + 0.1)
-    assert near.downlink.sounding(0.0, near.now) is None
+    assert not near.downlink.sounds()
 
 
 # --- pacing and credit -----------------------------------------------------------------------------------------------
