@@ -36,7 +36,7 @@ class Decimator:
 
     def __init__(self, factor: int) -> None:
         self._factor = factor
-        self._rest: Samples = np.zeros((PHASES - 1) * factor // 2, np.int16)
+        self._rest: Samples = np.zeros(PHASES * factor // 2, np.int16)
 
     def push(self, samples: Samples) -> Samples:
         """What is known of the output by now: it ends half a filter before the input."""

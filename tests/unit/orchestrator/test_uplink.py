@@ -9,6 +9,7 @@ from asr.vad import FrameVad, VadSettings
 from base.audio import from_float, to_float
 from benchmarks.speech import synthetic_speech
 from orchestrator.conversation.events import FinalHeard, Input, InputChanged, SpeechEnded, SpeechStarted
+from orchestrator.downlink import TAIL_S
 from orchestrator.uplink import BURST, FRAME_SAMPLES, PREROLL_SAMPLES, MediaClock, Uplink
 
 pytestmark = pytest.mark.unit
@@ -457,6 +458,50 @@ def test_after_three_echoes_the_next_one_does_not_begin_and_the_user_does():
     assert [type(x) for x in world.news] == [SpeechStarted, SpeechEnded]
     (heard,) = world.ears.heard.values()
     assert user[: 2 * F * 10] in heard[1], "what was said until it was known is not lost"
+
+
+def test_what_is_played_is_kept_once_there_is_a_microphone():
+    loudspeaker = Sounds(REPLY)
+    world = World(loudspeaker=loudspeaker)
+    assert not loudspeaker.remembers
+    world.send(QUIET)
+    assert loudspeaker.remembers
+
+
+def test_a_user_is_compared_a_few_times_until_there_was_an_echo():
+    world = World(loudspeaker=Sounds(REPLY))
+    world.send(*[QUIET] * 20)
+    hear(world, [QUIET] * 60, synthetic_speech(1.0, pitch_hz=210, seed=8))
+    assert [type(x) for x in world.news] == [SpeechStarted, SpeechEnded]
+    assert 1 <= world.up.compared <= 4
+
+
+@pytest.mark.parametrize("kept_out", [False, True])
+def test_frames_that_come_at_one_moment_are_compared_once(kept_out):
+    """A comparison takes a millisecond of everybody's time."""
+    world = World(loudspeaker=Sounds(REPLY))
+    frames = echo(REPLY)
+    hear(world, frames[: 40 if kept_out else 12])
+    compared = world.up.compared
+    for frame in frames[40 if kept_out else 12 :][:10]:
+        world.up.audio_nowait(world.sample, frame, world.now)
+        world.up._drain()
+        world.sample += F
+    assert world.up.compared - compared <= 1
+    compared = world.up.compared
+    world.up.input_nowait(Input.MUTED)  # zeros until it is over
+    assert world.up.compared - compared <= 1
+
+
+@pytest.mark.parametrize("late", [0.3, 0.45, 0.75])
+def test_the_echo_of_the_last_words_ends_as_one_though_the_loudspeaker_has_been_silent_for_long(late):
+    loudspeaker = Sounds(REPLY[: 2 * 16_000])
+    world = World(loudspeaker=loudspeaker)
+    for number, frame in enumerate(echo(REPLY[: 2 * 16_000], delay=round(late * 16_000)) + [QUIET] * 40):
+        loudspeaker.silent = number * 0.02 > 1.0 + TAIL_S
+        world.send(frame)
+    assert [type(x) for x in world.news] == [SpeechStarted, SpeechEnded, FinalHeard]
+    assert world.up.counts.echoes == 1
 
 
 def test_an_echo_that_is_kept_out_ends_with_the_input():
