@@ -36,31 +36,34 @@ class Decimator:
 
     def __init__(self, factor: int) -> None:
         self._factor = factor
-        self._rest: Samples = np.zeros(PHASES * factor // 2, np.int16)
+        self._rest: Sound = np.zeros(PHASES * factor // 2, np.float32)
 
     def push(self, samples: Samples) -> Samples:
-        """What is known of the output by now: it ends half a filter before the input."""
-        factor = self._factor
+        """What is known of the output by now: it ends half a filter before the input. A little softer than that, so
+        that nothing is clipped.
+        """
+        factor, kept = self._factor, len(self._rest)
         if factor == 1:
             return samples
-        x = np.concatenate((self._rest, samples))
+        x = np.empty(kept + len(samples), np.float32)
+        x[:kept] = self._rest
+        x[kept:] = samples
         blocks = len(x) // factor
         count = max(0, blocks - PHASES + 1)
         self._rest = x[count * factor :].copy()
         if not count:
             return np.zeros(0, np.int16)
-        parts = x[: blocks * factor].reshape(blocks, factor).astype(np.float32) @ _filter(factor)
-        out = parts[:count, 0].copy()
+        parts = _filter(factor) @ x[: blocks * factor].reshape(blocks, factor).T
+        out = parts[0, :count]
         for phase in range(1, PHASES):
-            out += parts[phase : phase + count, phase]
-        np.clip(np.rint(out, out=out), -32768, 32767, out=out)
+            out += parts[phase, phase : phase + count]
         return out.astype(np.int16)
 
 
 @lru_cache(maxsize=8)
 def _filter(factor: int) -> NDArray[np.float32]:
-    """Shape (factor, PHASES): what a sample of a block counts for in each of the outputs that it has part in."""
+    """Shape (PHASES, factor): what a sample of a block counts for in each of the outputs that it has part in."""
     length = factor * PHASES
     at = np.arange(length) - (length - 1) / 2
     taps = np.sinc(at * PASS / factor) * np.hamming(length)
-    return np.ascontiguousarray((taps / taps.sum()).reshape(PHASES, factor).T.astype(np.float32))
+    return (taps / np.abs(taps).sum()).reshape(PHASES, factor).astype(np.float32)

@@ -1,6 +1,6 @@
 """What left a loudspeaker lately, by the clock, for telling its echo from a voice. Pure.
 
-The last `KEPT_S` of sound are kept, of one turn after another, at about `likeness.RATE`: 40 kB a session. What is sent
+The last `KEPT_S` of sound are kept, of one turn after another, at about `likeness.RATE`: 30 kB a session. What is sent
 follows what was sent before without a pause, unless that `fell_silent`; so whoever knows when the last of it sounds
 knows when all of it did. Times are monotonic seconds, by the same clock all of them.
 """
@@ -15,9 +15,9 @@ from base.audio import BYTES_PER_SAMPLE, StreamResampler, to_float
 from orchestrator.decimator import Decimator, Samples, Sound, to_sound
 from orchestrator.likeness import RATE
 
-KEPT_S = 2.0
-"""A sound of 0.6 s that ended 0.2 s ago and is 0.8 s late, and what is sent ahead."""
-AT_ONCE_S = 0.12
+KEPT_S = 1.75
+"""A sound of 0.6 s that is 0.8 s late, and what is sent ahead."""
+AT_ONCE_S = 0.18
 """It is brought to the lower rate in pieces of so much."""
 MOST_SILENCES = 64
 
@@ -32,9 +32,9 @@ class Sounded:
         self._fresh: list[bytes] = []
         self._size, self._most = 0, round(AT_ONCE_S * rate) * BYTES_PER_SAMPLE
         """Bytes that are still at the loudspeaker's rate."""
-        self._sound: Samples = np.zeros(0, np.int16)
-        self._first = 0
-        """How many samples came before it."""
+        self._pieces: deque[Samples] = deque()
+        self._first = self._last = 0
+        """Which samples they are, of all that were sent."""
         self._silences: deque[tuple[int, float]] = deque(maxlen=MOST_SILENCES)
         """Before which sample there was silence, and since when."""
 
@@ -50,12 +50,14 @@ class Sounded:
         """
         end = self._end(unplayed)
         if dropped:
-            self._sound = self._sound[: end - self._first]
+            self._pieces = deque((self._whole()[: end - self._first],))
+            self._last = end
         self._silences.append((end, at_s))
 
     def sound(self, at_s: float, end_s: float, span_s: float, unplayed: int = 0) -> Sound:
         """The `span_s` until `end_s`, if all but the last `unplayed` samples had sounded at `at_s`, or will have."""
         last, last_s = self._end(unplayed), at_s
+        kept = self._whole()
         out: Samples = np.zeros(round(span_s * self._rate), np.int16)
         free = len(out)
         for place, since_s in (*reversed(self._silences), (self._first, 0.0)):
@@ -65,7 +67,7 @@ class Sounded:
             here, there = max(0, begin), min(end, free)
             if here < there:
                 shift = last - self._first - end
-                out[here:there] = self._sound[here + shift : there + shift]
+                out[here:there] = kept[here + shift : there + shift]
             if first < last:
                 free = max(0, min(free, begin))
             if not free or first == self._first:
@@ -78,7 +80,13 @@ class Sounded:
 
     def _end(self, unplayed: int) -> int:
         self._settle()
-        return self._first + max(0, len(self._sound) - round(unplayed / self._factor))
+        return max(self._first, self._last - round(unplayed / self._factor))
+
+    def _whole(self) -> Samples:
+        """All that is kept; it is one piece then."""
+        if len(self._pieces) != 1:
+            self._pieces = deque((np.concatenate((np.zeros(0, np.int16), *self._pieces)),))
+        return self._pieces[0]
 
     def _settle(self) -> None:
         if not self._fresh:
@@ -86,6 +94,7 @@ class Sounded:
         new = self._decimator.push(np.frombuffer(b"".join(self._fresh), "<i2"))
         self._fresh.clear()
         self._size = 0
-        whole = np.concatenate((self._sound, new))
-        self._sound = whole[-round(KEPT_S * self._rate) :].copy()
-        self._first += len(whole) - len(self._sound)
+        self._pieces.append(new)
+        self._last += len(new)
+        while self._last - self._first - len(self._pieces[0]) > KEPT_S * self._rate:
+            self._first += len(self._pieces.popleft())
