@@ -66,4 +66,5 @@ def _filter(factor: int) -> NDArray[np.float32]:
     length = factor * PHASES
     at = np.arange(length) - (length - 1) / 2
     taps = np.sinc(at * PASS / factor) * np.hamming(length)
-    return (taps / np.abs(taps).sum()).reshape(PHASES, factor).astype(np.float32)
+    taps /= np.abs(taps).sum()
+    return np.asarray(taps.reshape(PHASES, factor), np.float32)
