@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from benchmarks.speech import synthetic_speech
 from orchestrator import wire as orchestrator_wire
 from orchestrator.clients import asr as asr_client
 from orchestrator.clients import tts as tts_client
