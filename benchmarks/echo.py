@@ -26,8 +26,9 @@ from benchmarks.noises import Floats, gain
 from benchmarks.rows import Row, single, spread
 from benchmarks.suite import Options
 from orchestrator.conversation.events import Event, FinalHeard, SpeechEnded, SpeechStarted
+from orchestrator.decimator import Sound
 from orchestrator.downlink import EARLY_S, LATE_S
-from orchestrator.likeness import RATE, Sound, likeness
+from orchestrator.likeness import RATE, likeness
 from orchestrator.uplink import FRAME_SAMPLES, Uplink
 
 CHOSEN_ON = ("en-us", "en-us+m3", "en-us+f3", "en-gb+m7", "en-gb+f2")
@@ -147,10 +148,13 @@ class _Room:
         self._heard[-FRAME_SAMPLES:] = 0.0
         return out
 
-    def remember_nowait(self, on: bool) -> None:
+    def remember_nowait(self) -> None:
         """It does."""
 
-    def sounding(self, heard_s: float, end_s: float) -> Sound | None:
+    def sounds(self) -> bool:
+        return True
+
+    def sounding(self, heard_s: float, end_s: float) -> Sound:
         """As `Downlink` does; here it is known what was played when."""
         whole = np.concatenate([np.zeros(2 * UPLINK_RATE), *self.log[-100:]])
         end = len(whole) - round((self.now - end_s) * UPLINK_RATE)
@@ -198,7 +202,6 @@ def trial(
         vad=FrameVad(WebRtcDetector(2)), ears=_Nobody(), post=news.append, clock=lambda: here.now, loudspeaker=here
     )
     up._running = True
-    up.suspect_nowait()
     out = Outcome(spoke=user is not None)
     obeys: list[tuple[int, bool]] = []
     held, begun = False, 0

@@ -35,13 +35,16 @@ class Partial:
 
 @dataclass(frozen=True, slots=True)
 class Final:
-    """The end of an utterance; empty `text` means that there were no words. `language` as in `Partial`."""
+    """The end of an utterance; empty `text` means that there were no words. `language` as in `Partial`. `end`: where it
+    was ended as too long; 0: where its speaker did.
+    """
 
     utterance: int
     text: str
     confidence: float = 0.0
     words: tuple[Word, ...] = ()
     language: str = ""
+    end: int = 0
 
 
 @dataclass(frozen=True, slots=True)

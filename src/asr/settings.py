@@ -59,7 +59,7 @@ class AsrWorkerSettings:
     decoders: Annotated[int, Meta(description="Utterances decoded at once; 0: by cores and memory.", ge=0, le=256)] = 0
     confidence: Annotated[float, Meta(description="Posterior that a word needs to count.", ge=0, le=1)] = 0.1
     utterance_s: Annotated[
-        float, Meta(description="An utterance that gets longer is ended, with what was heard.", gt=0, le=3600)
+        float, Meta(description="An utterance that gets longer is ended, with what was heard and where.", gt=0, le=3600)
     ] = 120.0
     config_s: Annotated[float, Meta(description="How long a stream may wait with its first message.", gt=0)] = 5.0
     max_streams: Annotated[int, Meta(description="Streams open at once; one more is refused.", ge=1)] = 1024

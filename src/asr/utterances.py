@@ -1,7 +1,8 @@
 """One stream's utterances: what comes in goes to the ears, what they tell comes out in order. Pure; nothing waits.
 
 Ids increase. A new utterance ends the one before it. Every utterance gets exactly one Final or Failed, unless it is
-cancelled; an error of one ends only that one; one that gets too long is ended, with a Final of what was heard. News
+cancelled; an error of one ends only that one; one that gets too long is ended, with a Final of what was heard, which
+says where that was. News
 waits here until it is taken, where a newer partial replaces an older one; there is room for that of `MOST_NEWS`
 utterances, and who leaves more unread is refused.
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from asr.ears import EarsSession, Failed, Hearing, News
 from asr.recognizer import Final, Partial
@@ -30,6 +31,8 @@ class _Live:
     hearing: Hearing
     size: int = 0
     ended: bool = False
+    cut: int = 0
+    """Where it was ended as too long."""
 
 
 class Utterances:
@@ -71,6 +74,7 @@ class Utterances:
             live.hearing.cancel_nowait()
             self._tell(Failed(utterance, wrong))
         elif live.size > self._longest:
+            live.cut = sample
             self._end(utterance)
         elif pcm:
             live.hearing.push_nowait(pcm)
@@ -143,7 +147,9 @@ class Utterances:
 
     def _tell(self, news: News) -> None:
         if not isinstance(news, Partial):
-            self._live.pop(news.utterance, None)
+            live = self._live.pop(news.utterance, None)
+            if live is not None and live.cut and isinstance(news, Final):
+                news = replace(news, end=live.cut)
             self._news.pop(news.utterance, None)
         elif news.utterance in self._news:
             self._news[news.utterance] = news

@@ -97,6 +97,7 @@ def news(item: News) -> pb.RecognizeResponse:
                     confidence=item.confidence,
                     words=words,
                     language=item.language,
+                    end_sample=item.end,
                 )
             )
         case Failed():

@@ -124,7 +124,6 @@ def _services(
         observe=measures.turn,
         usual=usual_choice(settings.model, settings.voice, settings.language),
         turn_ear=ear,
-        expect_echo=settings.expect_echo,
         observe_session=measures.session,
         start_timeout_s=settings.start_timeout_s,
         log_pii=settings.log_pii,

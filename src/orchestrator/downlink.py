@@ -27,20 +27,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-
-from base.audio import BYTES_PER_SAMPLE, FRAMES_PER_SECOND, StreamResampler, to_float
+from base.audio import BYTES_PER_SAMPLE, FRAMES_PER_SECOND
 from base.errors import WrongState
 from orchestrator.conversation.chunker import Chunk
 from orchestrator.conversation.events import Event, FirstAudio, Heard, Playing, ReplyEnded, ReplyFailed, ReplyStopped
 from orchestrator.conversation.playhead import Playhead
-from orchestrator.likeness import RATE as LIKENESS_RATE
-from orchestrator.likeness import Sound
+from orchestrator.decimator import Sound
 from orchestrator.ports import SynthAudio, SynthEvent, SynthFailed, SynthFinished, SynthMarks, SynthSink, Transport
+from orchestrator.sounded import Sounded
 from orchestrator.ticker import Ticker
 from orchestrator.turn_audio import TurnAudio
 
@@ -58,15 +56,12 @@ TAIL_S = 0.6
 """So long after the last sample, what a microphone hears may still be it: the way through sound cards and the room."""
 LATE_S, EARLY_S = 0.8, 0.1
 """How late what is played may reach the microphone, by the playhead, and how much sooner than the playhead says."""
-KEPT_S = LATE_S + 0.7
-"""What was played is kept for so long, to be told from the user's voice."""
+DRY_S = 0.05
+"""A loudspeaker that has had nothing to play for so long was silent; the clock is not surer."""
 QUIET_S = 5.0
 """A voice that has been silent for this long after its responder failed has nothing more to say."""
 AHEAD_MOST_S = 0.2
 """A reply that is not wanted so long after its sound set out is held where it is."""
-
-
-NOTHING: Sound = np.zeros(0, np.float32)
 
 
 @dataclass(slots=True)
@@ -90,8 +85,6 @@ class _Turn:
     held: bool = False
     silent_s: float = 0.0
     """Since when it is held, or stopping."""
-    pauses: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=4))
-    """When it was held lately, and where."""
     resuming: bool = False
     """Resume was asked for; the listener's word is awaited until `word_s`, as it is when `stopping`."""
     stopping: bool = False
@@ -128,9 +121,8 @@ class Downlink(SynthSink):
         self._last = Heard(0, 0, "", "", False)
         self._tail: tuple[float, Playing] | None = None
         """When the last turn was over, and what was heard at its end."""
-        self._tail_sound: Sound | None = None
-        """What was played at its end, as `sounding` gives it."""
-        self._remembers = False
+        self._sounded: Sounded | None = None
+        """What was played lately, once it is remembered."""
         self._cleared = 0
         """The last turn of which playout was cleared, or was to be; 0: none."""
         self._closed = False
@@ -150,6 +142,8 @@ class Downlink(SynthSink):
         self.detach_nowait()
         self._transport = transport
         self._rate = transport.output_rate
+        if self._sounded is not None:
+            self._sounded = Sounded(self._rate)
         turn = self._turn
         if self._cleared:
             transport.clear_nowait(self._cleared)
@@ -198,6 +192,7 @@ class Downlink(SynthSink):
         old = self._turn
         if old is not None:
             self._counts["superseded"] += 1
+            self._fell_silent(old, now, dropped=True)
             self._clear(old)
             self._over(old, self._heard(old, now))
         transport = self._transport
@@ -398,74 +393,34 @@ class Downlink(SynthSink):
 
     def playing(self) -> Playing | None:
         """What the listener hears just now, or heard a moment ago; None while it is silent."""
+        if not self.sounds():
+            return None
+        if self._turn is not None and self._turn.given and not self._turn.silent:
+            return self._turn.head.playing(self._clock())
+        return self._tail[1] if self._tail is not None else None
+
+    def sounds(self) -> bool:
+        """Whether the listener hears a reply, or heard it a moment ago."""
         now, turn = self._clock(), self._turn
         if turn is not None and turn.given and not turn.silent:
-            silent = (turn.held or turn.stopping) and now - turn.silent_s > TAIL_S
-            return None if silent else turn.head.playing(now)
-        if self._tail is not None and now - self._tail[0] <= TAIL_S:
-            return self._tail[1]
-        return None
+            return not (turn.held or turn.stopping) or now - turn.silent_s <= TAIL_S
+        return self._tail is not None and now - self._tail[0] <= TAIL_S
 
-    def remember_nowait(self, on: bool) -> None:
-        """Whether what was played is kept, for `sounding`: some 150 kB while a reply sounds."""
-        self._remembers = on
-        if not on:
-            self._tail_sound = None
+    def remember_nowait(self) -> None:
+        """From now on what is played is kept for a while, for `sounding`."""
+        if self._sounded is None:
+            self._sounded = Sounded(self._rate)
 
-    def sounding(self, heard_s: float, end_s: float) -> Sound | None:
+    def sounding(self, heard_s: float, end_s: float) -> Sound:
         """What left the loudspeaker in the `heard_s` before `end_s`, in `LATE_S` before that and `EARLY_S` after it, by
-        the playhead; mono at `likeness.RATE`. None: nothing of it sounded for `TAIL_S`.
+        the playhead; mono at `likeness.RATE`.
         """
-        now, turn = self._clock(), self._turn
-        if turn is None or not turn.given or turn.silent or turn.moved:
-            if self._tail is None or self._tail_sound is None or now - self._tail[0] > TAIL_S:
-                self._tail_sound = None
-                return None
-            since = end_s + EARLY_S - self._tail[0]
-            return _fitted(self._tail_sound, since, heard_s + LATE_S + EARLY_S)
-        if (turn.held or turn.stopping) and now - turn.silent_s > TAIL_S + heard_s:
-            return None
-        if not heard_s:
-            return NOTHING
-        span_s = heard_s + LATE_S + EARLY_S
-        sound = self._played(turn, end_s + EARLY_S, span_s, now)
-        if self._tail is not None and self._tail_sound is not None:  # the turn before has only just ended
-            sound = sound + _fitted(self._tail_sound, end_s + EARLY_S - self._tail[0], span_s)
-        return sound
-
-    def _played(self, turn: _Turn, end_s: float, span_s: float, now: float) -> Sound:
-        """By the wall clock: silence where it was held."""
-        rate, head = self._rate, turn.head
-        silent = turn.held or turn.stopping
-        if end_s < now and not silent:
-            return self._played(turn, now, span_s + now - end_s, now)[: round(span_s * LIKENESS_RATE)]
-        at, at_s = head.position(now), now
-        pauses = list(turn.pauses)
-        if silent:
-            at_s = turn.silent_s + head.overrun / rate
-            pieces = [bytes(max(0, round((end_s - at_s) * rate)) * BYTES_PER_SAMPLE)]
-        else:
-            ahead = round((end_s - now) * rate)
-            at, at_s = at + ahead, end_s
-            pieces = [bytes(max(0, at - head.sent_samples) * BYTES_PER_SAMPLE)]
-            at = min(at, head.sent_samples)
-            at_s -= len(pieces[0]) / BYTES_PER_SAMPLE / rate
-        begin_s, beyond_s = end_s - span_s, max(0.0, at_s - end_s)
-        while at_s > begin_s:
-            from_s, place = pauses.pop() if pauses else (begin_s, 0)
-            samples = min(max(0, round((at_s - begin_s) * rate)), max(0, at - place))
-            first = max(turn.audio.kept, at - samples)
-            pieces.append(turn.audio.take(first, max(first, at)))
-            at -= samples
-            at_s -= samples / rate
-            silence = max(0, round((at_s - max(begin_s, from_s)) * rate))
-            pieces.append(bytes(silence * BYTES_PER_SAMPLE))
-            at_s -= silence / rate
-            if not samples and not silence:
-                break
-        resampler = StreamResampler(rate, LIKENESS_RATE, quality="LQ")
-        sound = to_float(resampler.process(b"".join(reversed(pieces))) + resampler.flush())
-        return _fitted(sound[: max(0, len(sound) - round(beyond_s * LIKENESS_RATE))], 0.0, span_s)
+        sounded, turn = self._sounded, self._turn
+        assert sounded is not None
+        at_s, unplayed = 0.0, 0  # all of it fell silent
+        if turn is not None and turn.given and not turn.silent and not turn.moved:
+            at_s, unplayed = self._reach(turn)
+        return sounded.sound(at_s, end_s + EARLY_S, heard_s + LATE_S + EARLY_S, unplayed)
 
     def statistics(self) -> Mapping[str, float]:
         """Counts since the session began, and `buffered_samples`, `ahead_samples` of now."""
@@ -510,15 +465,22 @@ class Downlink(SynthSink):
         if due <= 0:
             self._counts["no_room"] += 1
             return
-        head.sent(sent + due, now)
-        self._counts["messages"] += 1
-        self._counts["frames"] += due // frame
-        first, turn.given = not turn.given, True
+        first = not turn.given
         if first and turn.held and transport.ahead is not None:
             turn.silent = True
             transport.ahead.silent_nowait(turn.turn)
-        transport.play_nowait(turn.turn, sent, turn.audio.take(sent, sent + due))
-        self._forget(turn, now)
+        pcm = turn.audio.take(sent, sent + due)
+        if self._sounded is not None and not turn.silent:
+            if turn.given and head.through_s() < now - DRY_S:
+                self._sounded.fell_silent(head.through_s())
+            self._sounded.sent(pcm)
+        head.sent(sent + due, now)
+        self._counts["messages"] += 1
+        self._counts["frames"] += due // frame
+        turn.given = True
+        transport.play_nowait(turn.turn, sent, pcm)
+        if not turn.silent:
+            turn.audio.forget(head.past(now) // frame * frame)
         if first and not turn.silent:
             self._send(FirstAudio(turn.turn))
 
@@ -552,11 +514,12 @@ class Downlink(SynthSink):
             transport.resume_nowait(turn.turn, place)
 
     def _resume(self, turn: _Turn, now: float) -> None:
+        goes_on = turn.head.held and not turn.moved
+        if goes_on:
+            self._fell_silent(turn, now)
         turn.held = turn.resuming = False
         turn.due_s = None
-        if turn.head.held and not turn.moved:
-            if not turn.silent:
-                turn.pauses.append((turn.silent_s + turn.head.overrun / self._rate, turn.head.position(now)))
+        if goes_on:
             place = turn.head.resume(now)
             if self._transport is not None:
                 self._transport.resume_nowait(turn.turn, place)
@@ -564,6 +527,9 @@ class Downlink(SynthSink):
             self._transport.ahead.aloud_nowait(turn.turn)
         if turn.silent:
             turn.silent = False
+            if self._sounded is not None:
+                # What the clock is past sounds now, and what follows as much later, as if the way were longer.
+                self._sounded.sent(turn.audio.take(turn.head.position(now), turn.head.sent_samples))
             self._send(FirstAudio(turn.turn))
         self._pump(turn, now)
         self._check_end(turn, now)
@@ -573,13 +539,6 @@ class Downlink(SynthSink):
         if until - turn.granted >= CREDIT_STEP_S * self._rate:
             turn.granted = until
             self._credit(turn.turn, until)
-
-    def _forget(self, turn: _Turn, now: float) -> None:
-        """What was heard is not kept: it is most of what a session needs of memory."""
-        past = turn.head.past(now)
-        if self._remembers:
-            past = max(0, min(past, turn.head.position(now) - round(KEPT_S * self._rate)))
-        turn.audio.forget(past // turn.frame * turn.frame)
 
     def _stop(self, turn: _Turn, now: float) -> None:
         """Clears playout; the end follows when the listener has said how far it came."""
@@ -621,9 +580,7 @@ class Downlink(SynthSink):
         heard = self._heard(turn, now)
         if turn.given and not turn.silent:
             self._tail = (turn.silent_s if turn.held or turn.stopping else now, turn.head.playing(now))
-            self._tail_sound = None
-            if self._remembers and not turn.moved:
-                self._tail_sound = self._played(turn, self._tail[0], LATE_S + TAIL_S, now)
+            self._fell_silent(turn, now, dropped=True)
         self._over(turn, heard)
         if turn.held and not turn.stopping:
             self._clear(turn)
@@ -648,24 +605,29 @@ class Downlink(SynthSink):
             if not waiter.done():
                 waiter.set_result(None)
 
+    def _reach(self, turn: _Turn) -> tuple[float, int]:
+        """When all but so many of the samples that were sent had sounded, or will have; and how many."""
+        head = turn.head
+        if turn.held or turn.stopping:
+            silent_s = turn.silent_s + head.overrun / self._rate
+            return silent_s, head.sent_samples - head.position(silent_s)
+        return head.through_s(), 0
+
+    def _fell_silent(self, turn: _Turn, now: float, *, dropped: bool = False) -> None:
+        """`dropped`: what was sent and has not sounded never will."""
+        if self._sounded is None or not turn.given or turn.silent or turn.moved:
+            return
+        at_s, unplayed = self._reach(turn)
+        if at_s > now and not unplayed:
+            at_s, unplayed = now, turn.head.sent_samples - turn.head.position(now)
+        self._sounded.fell_silent(at_s, unplayed, dropped=dropped)
+
     def _send(self, event: Event) -> None:
         if not self._closed:
             self._post(event)
 
     def _heard_up_to(self, turn: _Turn, place: int, now: float) -> bool:
         return turn.head.text.heard_up_to(place, turn.head.position(now))
-
-
-def _fitted(sound: Sound, later_s: float, span_s: float) -> Sound:
-    """`span_s` of it, up to `later_s` after its end: silence where there is none."""
-    end, span = round(later_s * LIKENESS_RATE), round(span_s * LIKENESS_RATE)
-    out = np.zeros(span, np.float32)
-    piece = sound[: len(sound) + end] if end < 0 else sound
-    after = max(0, end)
-    piece = piece[max(0, len(piece) - max(0, span - after)) :]
-    if span > after and len(piece):
-        out[span - after - len(piece) : span - after] = piece
-    return out
 
 
 def _counted(turn: _Turn) -> dict[str, int]:

@@ -12,7 +12,7 @@ Two questions, as words cannot answer either of a fragment of 100 to 400 ms:
   distortion, noise, or somebody who speaks.
 
 Both are reckoned at 8 kHz, of pre-emphasised sound: a voice's lowest overtones, which are loud and alike in all voices,
-count no more than the others. The reckoning costs about a millisecond.
+count no more than the others. The reckoning costs about a millisecond, half of it where there is no peak.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+
+from orchestrator.decimator import Sound
 
 RATE = 8_000
 TAPS = 64
@@ -36,12 +37,12 @@ _FLOOR = 1e-3
 """Of the mean magnitude: what is weaker at a frequency says nothing about it."""
 _RIDGE = 0.01
 
-Sound = NDArray[np.float32]
-
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
-    """`lag`: samples by which what is heard follows what is played, counted from the first delay that was looked at."""
+    """`lag`: samples by which what is heard follows what is played, counted from the first delay that was looked at.
+    `share` is not reckoned, and is 0, where there is no peak.
+    """
 
     sharp: float
     share: float
@@ -69,7 +70,9 @@ def likeness(heard: Sound, played: Sound, expected: int | None = None) -> Likene
     rms = float(np.sqrt(np.mean(height * height)))
     if rms <= 0.0:
         return NONE
-    if expected is not None and height[peak] < SHARP * rms:
+    if height[peak] < SHARP * rms:
+        if expected is None:
+            return Likeness(float(height[peak]) / rms, 0.0, delays - peak)
         first = min(max(0, delays - expected - NEAR), delays)
         peak = first + int(height[first : max(first, delays - expected + NEAR) + 1].argmax())
     return Likeness(float(height[peak]) / rms, _share(y, x, peak, energy), delays - peak)
@@ -115,4 +118,6 @@ def _share(y: Sound, x: Sound, peak: int, energy: float) -> float:
 
 
 def _size(samples: int) -> int:
-    return 1 << (samples - 1).bit_length()
+    """The shortest transform for so many that is quick, as one of 2¹⁴ is not."""
+    eighth = 1 << max(0, (samples - 1).bit_length() - 4)
+    return next(size for n in (8, 9, 10, 12, 15, 16) if (size := n * eighth) >= samples)

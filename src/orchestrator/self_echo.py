@@ -27,7 +27,8 @@ from enum import Enum
 
 import numpy as np
 
-from orchestrator.likeness import NEAR, RATE, SHARP, Likeness, Sound, likeness
+from orchestrator.decimator import Sound
+from orchestrator.likeness import NEAR, RATE, SHARP, Likeness, likeness
 
 SHARP_AGAIN, SHARE_AGAIN = 6.0, 0.35
 SHARP_BETWEEN = 11.0
@@ -36,6 +37,8 @@ LESS = 0.7
 AFTER_S = 0.15
 KNOWN = 3
 SHORTEST_S, SHORTEST_AGAIN_S = 0.16, 0.1
+EVERY_S, LONGER = 0.04, 1.5
+"""A sound is looked at again when it goes on for so long; so much longer where no echo is known yet."""
 DOUBT_S = 0.2
 """A sound that is not known for an echo by then is not kept waiting for longer."""
 AROUND = round(0.1 * RATE)
@@ -65,6 +68,7 @@ class SelfEcho:
         self._missed = 0
         self._contested = False
         """Somebody seemed to speak over the echo."""
+        self._due = 0
         self.reckoned = 0
 
     @property
@@ -79,12 +83,16 @@ class SelfEcho:
 
     def begins(self) -> None:
         """Another sound."""
-        self._missed, self._contested = 0, False
+        self._missed, self._contested, self._due = 0, False, 0
+
+    def due(self, heard: int) -> bool:
+        """Whether a sound that goes on, and of which so many samples were heard, is to be looked at."""
+        least = round((SHORTEST_S if self._lag is None else SHORTEST_AGAIN_S) * RATE)
+        return not self._contested and max(least, self._due) <= heard <= LONGEST_S * RATE
 
     def going_on(self, heard: Sound, played: Sound) -> Verdict:
-        """Of a sound from its beginning until now."""
-        if self._contested or len(heard) < (SHORTEST_AGAIN_S if self._lag is not None else SHORTEST_S) * RATE:
-            return Verdict.OPEN
+        """Of a sound from its beginning until now; ask when it is `due`."""
+        self._due = round(len(heard) * LONGER if self._lag is None else len(heard) + EVERY_S * RATE)
         found = self._reckon(heard, played)
         if not self._is_there(found):
             return Verdict.OPEN

@@ -68,8 +68,6 @@ class Services:
     turn_ear: TurnEar | None = None
     """Hears whether somebody is done, where there is a model for it."""
     observe_session: Callable[[Mapping[str, int]], None] = lambda _: None
-    expect_echo: bool = False
-    """A session's loudspeaker is suspected of being heard before there is a reason."""
     start_timeout_s: float = 10.0
     log_pii: bool = False
     clock: Callable[[], float] = time.monotonic
@@ -145,9 +143,6 @@ class Session:
             remembers=services.turn_ear is not None,
             loudspeaker=self._downlink,
         )
-        self._alarms = 0
-        if services.expect_echo:
-            self._uplink.suspect_nowait()
         self._draft: Draft | None = None
         self._wasted: Counter[str] = Counter()
         self._loading = False
@@ -354,15 +349,6 @@ class Session:
             for command in todo:
                 self._carry_out(command, now)
             self._uplink.over_reply_nowait(self._machine.phase in LIVE)
-            self._suspect()
-
-    def _suspect(self) -> None:
-        """A reply was held or stopped: that may have been its own sound."""
-        counts = self._machine.counts
-        alarms = counts.get("false_alarms", 0) + counts.get("barge_ins", 0)
-        if alarms != self._alarms:
-            self._alarms = alarms
-            self._uplink.suspect_nowait()
 
     def _judge_nowait(self, utterance: int) -> None:
         """Whether that was the end of the turn is asked of who can hear it; the answer comes as an event."""

@@ -180,14 +180,6 @@ class OrchestratorSettings:
             le=1000,
         ),
     ] = 100
-    expect_echo: Annotated[
-        bool,
-        Meta(
-            description="Compare what begins over a reply with what is played from a session's beginning on, not "
-            "from its first false alarm or interruption: a loudspeaker without echo cancellation is known sooner. "
-            "Costs 0.4 MB a session. `up` does."
-        ),
-    ] = False
     turn_model: Annotated[
         str, Meta(description="ONNX file of smart-turn v3, which hears whether somebody is done; empty: none.")
     ] = ""

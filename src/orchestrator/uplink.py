@@ -8,10 +8,10 @@ is fed on as zeros: media time stays true. What comes later than the zeros fed i
 No audio is not silence. With none for 300 ms, or at once when the input is muted or released or the transport is gone,
 zeros are fed until the utterance has ended.
 
-Once a reply was held or stopped for what may have been its own sound (`suspect_nowait`), what begins over one is
-compared with what sounds (self_echo.py), every 40 ms at most, and an echo is over as soon as it is known for one: a
-false alarm without words. What goes on of it is kept out. It costs one to three milliseconds each time, and nothing
-while no reply sounds, or once the user alone was heard over `CLEARED` of them.
+What begins over a reply is compared with what sounds (self_echo.py), and an echo is over as soon as it is known for
+one: a false alarm without words. What goes on of it is kept out. It costs about a millisecond each time, four or five
+times a sound until there was an echo, every 40 ms at most after that, once however many frames come at one moment, and
+nothing while no reply sounds.
 
 Speech that a judge dismisses (asr/judged.py) is at once over and without words: its recognition is cancelled, and the
 machine hears what it would hear of a recogniser that found nothing. What was heard is kept: should the judge change its
@@ -29,24 +29,26 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from asr.vad import FrameVad, SpeechDismissed
 from asr.vad import SpeechStarted as VadStarted
-from base.audio import UPLINK_RATE, StreamResampler, to_float
+from base.audio import UPLINK_RATE
 from base.channels import Channel, ChannelClosed, Policy
 from orchestrator.conversation.events import Event, FinalHeard, Input, InputChanged, SpeechEnded, SpeechStarted
+from orchestrator.decimator import Sound, decimated, to_sound
 from orchestrator.likeness import RATE as LIKENESS_RATE
-from orchestrator.likeness import Sound
 from orchestrator.self_echo import DOUBT_S, LONGEST_S, WINDOW_S, SelfEcho, Verdict
 
 FRAME_SAMPLES = UPLINK_RATE // 50
 ZEROS = bytes(FRAME_SAMPLES * 2)
-CLEARED = 4
-"""After so many utterances of the user's over replies in a row the loudspeaker is suspected no more."""
 PREROLL_SAMPLES = UPLINK_RATE * 300 // 1000
 MESSAGE_BYTES = UPLINK_RATE // 10 * 2
 ABSENT_S = 0.3
-LOOK_EVERY, LOOK_AGAIN_EVERY = 2, 3
-"""Frames between two looks at a sound over a reply, and at an echo that goes on."""
+AGAIN_SAMPLES = UPLINK_RATE * 60 // 1000
+"""Between two looks at an echo that goes on."""
+REST_S = 0.015
+"""Between two looks at anything: frames may come in bursts."""
 LEAD_SAMPLES = UPLINK_RATE // 50
 """What is looked at begins so long before the first voiced sample."""
 BURST_S, BURST = 0.1, 10
@@ -60,13 +62,17 @@ CLOCK_JUMP_S = 2.0
 
 
 class Loudspeaker(Protocol):
-    def remember_nowait(self, on: bool) -> None:
-        """Whether `sounding` will be asked."""
+    def remember_nowait(self) -> None:
+        """There is a microphone: what is played may be asked for from now on."""
         ...
 
-    def sounding(self, heard_s: float, end_s: float) -> Sound | None:
+    def sounds(self) -> bool:
+        """Whether a reply sounds, or did a moment ago."""
+        ...
+
+    def sounding(self, heard_s: float, end_s: float) -> Sound:
         """What left the loudspeaker in the `heard_s` before `end_s` (monotonic seconds), before that what may still
-        have been on its way, and a moment after it: as `likeness` takes it. None: it is silent, and was.
+        have been on its way, and a moment after it: as `likeness` takes it.
         """
         ...
 
@@ -155,14 +161,12 @@ class Uplink:
         self._last_utterance = 0
         self._loudspeaker = loudspeaker
         self._echo = SelfEcho()
-        self._suspects = False
-        self._cleared = 0
-        """Utterances over replies in a row that were the user's."""
         self._first: int | None = None
         """The first sample of a sound that is looked at, or of an echo that is kept out."""
         self._doubted = self._kept_out = False
         """It has not begun, until it is known whether it is an echo; it is one."""
-        self._looks = 0
+        self._look_from = 0
+        self._looked_s = float("-inf")
         self._pending = bytearray()
         self._pending_from = 0
         self.counts = UplinkCounts()
@@ -229,13 +233,6 @@ class Uplink:
         self._rebase = True
         self._echo.forget()
 
-    def suspect_nowait(self) -> None:
-        """The loudspeaker may be what is heard: a reply was held or stopped for what may have been its echo."""
-        self._cleared = 0
-        if self._loudspeaker is not None and not self._suspects:
-            self._suspects = True
-            self._loudspeaker.remember_nowait(True)
-
     def set_trigger_nowait(self, frames: int) -> None:
         self._vad.set_trigger(frames)
 
@@ -276,6 +273,8 @@ class Uplink:
 
     def _frame(self, sample: int, pcm: bytes, now: float) -> None:
         self.counts.frames += 1
+        if self.counts.frames == 1 and self._loudspeaker is not None:
+            self._loudspeaker.remember_nowait()
         if self._input is not Input.OPEN:
             self.counts.muted += 1
             return
@@ -329,8 +328,8 @@ class Uplink:
     # --- the loudspeaker's echo -------------------------------------------------------------------------------------
 
     def _begin(self, sample: int, now: float) -> None:
-        sounds = self._suspects and self._loudspeaker is not None and self._loudspeaker.sounding(0.0, now) is not None
-        self._first, self._looks = (sample if sounds else None), 0
+        sounds = self._loudspeaker is not None and self._loudspeaker.sounds()
+        self._first = sample if sounds else None
         self._echo.begins()
         self._kept_out, self._doubted = False, sounds and self._echo.known
         if not self._doubted:
@@ -339,24 +338,26 @@ class Uplink:
     def _look(self, now: float) -> None:
         """Whether what began over a reply is its echo, or what was one still is."""
         assert self._first is not None
-        self._looks += 1
-        if self._looks % (LOOK_AGAIN_EVERY if self._kept_out else LOOK_EVERY):
-            return
+        rested = now - self._looked_s >= REST_S
         if self._kept_out:
-            start = max(self._first, self._next - round(WINDOW_S * UPLINK_RATE))
-            if self._compared(self._echo.still, start, self._next, now) is Verdict.USER:
-                self._kept_out = False
-                self._first, self._looks = start, 0
-                self._start(start, now)
+            if rested and self._next >= self._look_from:
+                self._look_again(now)
             return
         so_long = self._next - self._first
-        if so_long > LONGEST_S * UPLINK_RATE:
-            return
-        if self._compared(self._echo.going_on, self._first, self._next, now) is Verdict.ECHO:
+        due = rested and self._echo.due((so_long + LEAD_SAMPLES) * LIKENESS_RATE // UPLINK_RATE)
+        if due and self._compared(self._echo.going_on, self._first, self._next, now) is Verdict.ECHO:
             self._is_echo(self._next, now)
         elif self._doubted and so_long >= DOUBT_S * UPLINK_RATE:
             self._doubted = False
             self._start(self._first, now)
+
+    def _look_again(self, now: float) -> None:
+        assert self._first is not None
+        start = max(self._first, self._next - round(WINDOW_S * UPLINK_RATE))
+        if self._compared(self._echo.still, start, self._next, now) is Verdict.USER:
+            self._kept_out = False
+            self._first = start
+            self._start(start, now)
 
     def _is_echo(self, sample: int, now: float) -> None:
         self.counts.echoes += 1
@@ -369,24 +370,17 @@ class Uplink:
         self._post(SpeechEnded(utterance, sample, self._media.at(sample, now)))
         self._post(FinalHeard(utterance, "", loudspeaker=True))
 
-    def _found(self, *, echo: bool) -> None:
-        self._cleared = 0 if echo else self._cleared + 1
-        if self._cleared >= CLEARED and self._loudspeaker is not None:
-            self._suspects = False
-            self._loudspeaker.remember_nowait(False)
-
     def _compared(self, how: Callable[[Sound, Sound], Verdict], start: int, end: int, now: float) -> Verdict:
         """What is heard from `start` to `end` with what is played meanwhile."""
+        self._looked_s, self._look_from = now, end + AGAIN_SAMPLES
         start -= LEAD_SAMPLES
         frames = [(at, pcm) for at, pcm in self._recent if start - FRAME_SAMPLES < at < end]
         if not frames or self._loudspeaker is None:
             return Verdict.OPEN
         pcm = b"".join(pcm for _, pcm in frames)
         pcm = pcm[max(0, start - frames[0][0]) * 2 : (end - frames[0][0]) * 2]
-        resampler = StreamResampler(UPLINK_RATE, LIKENESS_RATE)
-        heard = to_float(resampler.process(pcm) + resampler.flush())
-        played = self._loudspeaker.sounding(len(heard) / LIKENESS_RATE, self._media.at(end, now))
-        return Verdict.USER if played is None else how(heard, played)
+        heard = to_sound(decimated(np.frombuffer(pcm, "<i2"), UPLINK_RATE // LIKENESS_RATE))
+        return how(heard, self._loudspeaker.sounding(len(heard) / LIKENESS_RATE, self._media.at(end, now)))
 
     # --- to the recogniser ------------------------------------------------------------------------------------------
 
@@ -406,8 +400,6 @@ class Uplink:
                 self._is_echo(sample, now)
         elif first is not None and not self._kept_out:
             self._echo.not_one()
-        if first is not None:
-            self._found(echo=self._kept_out)
         if self._doubted and not self._kept_out and first is not None:
             self._start(first, now)
         self._doubted = self._kept_out = False

@@ -132,7 +132,7 @@ def partial(response: rec.RecognizeResponse) -> Partial:
 
 def final(response: rec.RecognizeResponse) -> Final:
     f = response.final
-    return Final(f.utterance, f.text, f.confidence, language=f.language)
+    return Final(f.utterance, f.text, f.confidence, language=f.language, end=f.end_sample)
 
 
 def utterance_error(response: rec.RecognizeResponse) -> AntiphonError:

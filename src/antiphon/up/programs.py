@@ -129,8 +129,6 @@ class Layout:
             where += ["--tls-port", str(self.lan.port(self.lan.address))]
         if self.grpc is not None:
             where += ["--grpc-port", str(self.grpc.port(""))]
-        # Few sessions, and loudspeakers of every kind.
-        echo = [] if self._is_set("orchestrator", "expect_echo") else ["--expect-echo"]
         # After the brain's flags: of a flag that is given twice the last counts.
         responder = ["--responder", self.responder] if self.responder else []
         livekit = (
@@ -139,7 +137,7 @@ class Layout:
             else []
         )
         return self._command(
-            "orchestrator", *where, *echo, *self.front, *self.listening, *self.brain.flags, *responder, *livekit
+            "orchestrator", *where, *self.front, *self.listening, *self.brain.flags, *responder, *livekit
         )
 
     def _livekit(self, livekit: LiveKit, addresses: Mapping[str, str]) -> Sequence[str]:

@@ -9,6 +9,9 @@ that nobody had room for is heard as soon as there is some, if it still goes on;
 Where nobody is there for `SOON_S` after a loss (`ALONE_S` where there was nobody before, or no room), who has ended is
 told so, and so is who goes on: that is still kept, and heard should anybody come.
 
+What is too long for a worker it ends, and says where: what follows is told to it as another piece of the same
+utterance, until its speaker has ended.
+
 A worker that owes an answer for `STALLED_S` and says nothing is late or dead, which its health tells: a dead one is
 left; a late one is left if there is another. Else it is waited for, as it may be getting a new decoder in the place of
 one that hung in somebody else's utterance; what it owes for `LATE_S` is given up, and it is asked for the next one.
@@ -50,7 +53,8 @@ STALLED_S = 5.0
 """A worker that says nothing at all for this long after the end of an utterance is late, or hangs."""
 LATE_S = 20.0
 """A final that is owed for longer is given up. A worker needs up to its `stall_s`, and a load, to replace a decoder."""
-CUT = "you spoke for longer than I can listen at a time; what came after that was not heard"
+CUT = "you spoke for longer than I can listen at a time; some of what you said then may not have been heard"
+"""A worker did not say where it ended what was too long."""
 HEALTH_S = 2.0
 """It hangs if it does not answer for its health either."""
 
@@ -79,8 +83,6 @@ class EarsClient:
         self._notice = notice
         self._clock = clock
         self._live: dict[int, Unheard] = {}
-        self._early: dict[int, FinalHeard] = {}
-        """Finals that came before their utterances' ends, which were too long. They are told at the ends."""
         self._wires = itertools.count(1)
         self._newest = -1
         self._who: Candidate | None = None
@@ -114,8 +116,6 @@ class EarsClient:
             self._leave_if_unfit()
             live = self._live[utterance] = Unheard(utterance)
             self._begin(live)
-        if utterance in self._early:
-            return
         waits = live.waits
         live.audio(sample, pcm)
         if live.overrun and self._stream is not None:
@@ -128,17 +128,13 @@ class EarsClient:
         if live is None:
             return
         live.ended, live.ended_s = sample, self._clock()
-        if utterance in self._early:
-            del self._live[utterance]
-            self._post(self._early.pop(utterance))
-        elif not self._ready and self.trouble:
+        if not self._ready and self.trouble:
             self._fail(live, self.trouble)
         elif live.wire is not None:
             self._send(wire.utterance_end(live.wire, sample))
 
     def cancel_nowait(self, utterance: int) -> None:
         live = self._live.pop(utterance, None)
-        self._early.pop(utterance, None)
         if live is not None:
             self._cancel(live)
 
@@ -195,7 +191,7 @@ class EarsClient:
             return
         self.trouble = self._nobody()
         for live in list(self._live.values()):
-            if live.ended is not None and live.utterance not in self._early:
+            if live.ended is not None:
                 self._fail(live, self.trouble)
             elif self._lost_it:
                 self._tell_user(live, self.trouble)
@@ -254,8 +250,6 @@ class EarsClient:
     def _tell(self, lives: Iterable[Unheard]) -> None:
         """Tells the worker what nobody has answered yet, from the beginning; a later utterance ends those before it."""
         for live in list(lives):
-            if live.utterance in self._early:
-                continue
             self._cancel(live)
             live.lost()
             self._begin(live)
@@ -269,8 +263,6 @@ class EarsClient:
         """The stream is over; `lost`: by no wish of ours. What it was told of is told to the next one."""
         heard = self._ready and not self._left and lost is not None
         for live in list(self._live.values()):
-            if live.utterance in self._early:
-                continue
             live.lost()
             live.again_s = None
             live.losses += heard
@@ -306,20 +298,28 @@ class EarsClient:
                 if live is None:
                     return
                 text = live.final(final.text)
-                heard = FinalHeard(live.utterance, text, final.confidence, language=final.language)
-                if live.ended is None:
-                    self._early[live.utterance] = heard
-                    live.forget()
-                    self._notice("utterance_cut", CUT)
+                if final.end or live.ended is None:
+                    self._post(PartialHeard(live.utterance, text, len(text), language=final.language))
+                    self._go_on(live, final.end)
                 else:
                     del self._live[live.utterance]
-                    self._post(heard)
+                    self._post(FinalHeard(live.utterance, text, final.confidence, language=final.language))
             case "error":
                 live = self._of(response.error.utterance)
                 if live is not None:
                     self._refused(live, wire.utterance_error(response))
             case _:
                 pass
+
+    def _go_on(self, live: Unheard, sample: int) -> None:
+        """The worker heard nothing of it from `sample` on; 0: from nobody knows where."""
+        if not sample:
+            live.forget()
+            self._notice("utterance_cut", CUT)
+        live.go_on(sample)
+        if live.ended is not None:
+            self._delay(live)
+        self._tell(x for u, x in self._live.items() if u >= live.utterance)
 
     def _refused(self, live: Unheard, error: AntiphonError) -> None:
         """A worker without room, or which lost what heard it, is left for another one if there is one; else it is asked

@@ -4,12 +4,14 @@ Its audio is kept until there is a final, up to `KEPT_BYTES`, the newest: what n
 what somebody was, who may be lost. A recogniser that is lost leaves text that the user was shown: what was stable of it
 stands, word for word, whoever hears the rest. Another one hears what is kept again, says the same in words of its own,
 and its text is taken from where the stable one ends (`continued`). What is given up is kept no longer; all of its text
-stands as it is, and what is heard from then on follows it.
+stands as it is, and what is heard from then on follows it. So it is where a recogniser ends what is too long for it
+(`go_on`), but for the audio that it did not hear.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 
 from base.audio import BYTES_PER_SAMPLE, UPLINK_RATE
 from orchestrator.conversation.words import is_cjk, spans
@@ -20,7 +22,7 @@ MESSAGE_BYTES = UPLINK_RATE * BYTES_PER_SAMPLE
 MOST_LOSSES = 2
 """So many recognisers may be lost while they hear an utterance; another one is not tried with the same audio."""
 LOOKED_AT = 120
-"""Words of stable text that are looked for in what is heard again."""
+"""Words of stable text that are looked for in what is heard again: in twice as many at its end."""
 _SAME, _OTHER = 2, -1
 
 
@@ -55,6 +57,8 @@ class Unheard:
         self._shown = ""
         """All that was understood since, as it was shown last."""
         self._catching_up = False
+        self._same: tuple[str, str] = ("", "")
+        """How what is heard again begins, and what that stands for: it need not be laid beside the stable text anew."""
 
     @property
     def kept_bytes(self) -> int:
@@ -98,16 +102,26 @@ class Unheard:
     def lost(self) -> None:
         """Nobody hears it just now; who does next hears what is kept."""
         self.wire = None
-        self._catching_up = bool(self._shown)
+        self._catching_up, self._same = bool(self._shown), ("", "")
 
     def give_up(self) -> None:
         """What is kept is not heard again; what was understood stands."""
+        self.given_up += 1
+        self.forget()
+        self._begin_piece()
+
+    def go_on(self, sample: int) -> None:
+        """Who hears it hears nothing from `sample` on: what was understood stands, what follows is another piece."""
+        first = self._end - len(self._kept) // BYTES_PER_SAMPLE
+        del self._kept[: max(0, sample - first) * BYTES_PER_SAMPLE]
+        self._begin_piece()
+        self._whole = not self._kept or first <= sample
+
+    def _begin_piece(self) -> None:
         self.wire = None
         self.losses = 0
-        self.given_up += 1
         self._before, self._stable, self._shown = self.text, "", ""
-        self._whole, self._catching_up = True, False
-        self.forget()
+        self._whole, self._catching_up, self._same = True, False, ("", "")
 
     def forget(self) -> None:
         """No audio is needed any more."""
@@ -116,7 +130,7 @@ class Unheard:
 
     def partial(self, text: str, stable: int) -> tuple[str, int] | None:
         """What to show, and how much of it is stable; None: who hears it again has not come as far as what is shown."""
-        new = continued(self._stable, text, whole=self._whole)
+        new = self._continued(text)
         self._stable = new[: max(len(self._stable), len(new) - (len(text) - stable))]
         if self._catching_up and len(new) < len(self._shown):
             return None
@@ -125,8 +139,22 @@ class Unheard:
         return self.text, len(self.text) - len(new) + len(self._stable)
 
     def final(self, text: str) -> str:
-        self._shown = continued(self._stable, text, whole=self._whole)
+        self._shown = self._continued(text)
         return self.text
+
+    def _continued(self, text: str) -> str:
+        heard, stands = self._same
+        if heard and text.startswith(heard):
+            new = stands + text[len(heard) :]
+            if new.startswith(self._stable):
+                return new
+        new = continued(self._stable, text, whole=self._whole)
+        alike = takewhile(lambda x: x[0] == x[1], zip(reversed(new), reversed(text), strict=False))
+        more = min(sum(1 for _ in alike), len(new) - len(self._stable))
+        if 0 < more < len(text) and not self._catching_up:
+            # With a character of what follows, which shows that the word before is over.
+            self._same = (text[: len(text) - more + 1], new[: len(new) - more + 1])
+        return new
 
 
 def continued(stable: str, text: str, *, whole: bool) -> str:
@@ -138,7 +166,8 @@ def continued(stable: str, text: str, *, whole: bool) -> str:
     if text.startswith(stable):
         return text
     said, found = spans(stable), spans(text)
-    whole = whole and len(said) <= LOOKED_AT
+    whole = whole and len(said) <= LOOKED_AT and len(found) <= 2 * LOOKED_AT
+    found = found[-2 * LOOKED_AT :]
     count = _overlap([w for w, _, _ in said[-LOOKED_AT:]], [w for w, _, _ in found], whole=whole)
     if not count:
         return _joined(stable, text)

@@ -161,6 +161,12 @@ class Playhead:
         lag = 0.0 if self._lag is None or self._by_clock(now) else self._lag
         return self._sent - self.position(now) - int(lag * self.rate)
 
+    def through_s(self) -> float:
+        """When the last of what was sent left the loudspeaker, or will, if it is not held."""
+        if self._said >= self._sent:
+            return self._progress_s
+        return self._at_s + (self._sent - self._at) / self.rate
+
     def past(self, now: float) -> int:
         """Samples that will not be asked for again, whatever happens to the transport."""
         return max(self._said, self._least, self.position(now) - round(KEPT_S * self.rate))

@@ -11,7 +11,7 @@ import pytest
 from asr.recognizer import Final, RecognizerConfig
 from asr.shared import SharedEars
 from orchestrator import wire
-from orchestrator.messages import Endpointing, Notice, SessionUpdate, Transcript, TurnEnded, TurnFinished
+from orchestrator.messages import Endpointing, Notice, Reply, SessionUpdate, Transcript, TurnEnded, TurnFinished
 from tests.support import whisper_models
 from tests.support.house import house
 from tests.support.user import user
@@ -109,6 +109,27 @@ async def test_an_answer_begun_early_in_another_language_than_was_detected_is_dr
             assert (finished.heard, finished.reason) == ("tell me a story please", "complete")
             assert u.all(Transcript)[-1].language == "de"
             assert spoken[before:] == ["en", "de"], "begun early, and once it was known what is spoken"
+
+
+@pytest.mark.usefixtures("found_late")
+async def test_the_words_of_a_loudspeaker_that_the_microphone_hears_teach_no_language(spoken: list[str]) -> None:
+    async with house(asr=0, tts_settings={"options": {"char_s": 0.08}}, final_ms=5000) as here:
+        await here.asr("asr0", script=("thirty forty fifty sixty", "tell me more"), script_languages=("en", "de"))
+        await here.wait_workers("tts0", "asr0")
+        async with user(here.url, speaks=True, language="*") as u:
+            u.session.say("twenty thirty forty fifty sixty seventy eighty ninety")
+            await u.hears(1.2, (await u.wait(Reply)).turn)
+            await u.speaks(0.4)
+            finished = await u.finished()
+            assert (finished.reason, finished.unheard) == ("complete", "")
+            assert not u.all(TurnEnded), "nobody said anything"
+            assert not any(t.text or t.language for t in u.all(Transcript) if t.final)
+            u.session.say("one two three")
+            await u.finished()
+            assert spoken[-1] == "en"
+            await u.speaks(0.8)
+            assert (await u.wait(TurnEnded)).transcript == "tell me more"
+            assert u.all(Transcript)[-1].language == "de", "the user does"
 
 
 @pytest.mark.usefixtures("found_late")

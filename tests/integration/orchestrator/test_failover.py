@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from dataclasses import replace
 
 import pytest
 
 from benchmarks.speech import synthetic_speech
+from orchestrator import wire as orchestrator_wire
 from orchestrator.clients import asr as asr_client
 from orchestrator.clients import tts as tts_client
 from orchestrator.messages import Error, MarkMessage, Notice, Transcript, TurnEnded
@@ -248,18 +250,32 @@ async def test_ears_that_are_late_are_told_from_dead_ones(monkeypatch: pytest.Mo
             assert u.notices().count("recognition_failed") == 1
 
 
-async def test_who_speaks_for_too_long_is_told_so_and_what_was_heard_counts() -> None:
-    async with house(asr=0) as here:
-        await here.asr("asr-a", script=("a long story", "short"), utterance_s=1.0)
+async def test_who_speaks_for_longer_than_a_recogniser_hears_at_a_time_is_heard_all_the_same() -> None:
+    async with house(asr=0, final_ms=10_000) as here:
+        script = ("a long story", "that goes on", "until it ends", "short")
+        await here.asr("asr-a", script=script, utterance_s=1.0)
         await here.wait_workers("tts0", "asr-a")
         async with user(here.url, speaks=True) as u:
-            u.microphone.say_nowait(synthetic_speech(2.0))
-            assert "longer" in (await u.wait(Notice, code="utterance_cut")).message
-            assert not u.finals(), "the turn is his while he speaks"
-            assert (await u.finished()).heard == "a long story"
-            await u.speaks()
+            await u.speaks(2.0)
+            assert (await u.finished()).heard == "a long story that goes on until it ends"
+            assert u.finals() == ["a long story that goes on until it ends"], "the turn is his while he speaks"
+            await u.speaks(0.5)
             await u.wait(TurnEnded, transcript="short")
-            assert "recognition_failed" not in u.notices()
+            assert not u.notices()
+
+
+async def test_where_a_recogniser_does_not_say_how_far_it_heard_the_user_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = orchestrator_wire.final
+    monkeypatch.setattr(orchestrator_wire, "final", lambda response: replace(told(response), end=0))
+    async with house(asr=0, final_ms=10_000) as here:
+        await here.asr("asr-a", script=("a long story", "that goes on", "and on"), utterance_s=1.0)
+        await here.wait_workers("tts0", "asr-a")
+        async with user(here.url, speaks=True) as u:
+            await u.speaks(2.0)
+            assert "longer" in (await u.wait(Notice, code="utterance_cut")).message
+            assert (await u.finished()).heard.startswith("a long story that goes on")
 
 
 async def test_the_only_ears_that_hang_are_said_to_be_lost(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -144,15 +144,15 @@ def test_bad_audio_ends_its_utterance_with_the_reason(session, utterances, pcm, 
     assert session.hearings[0].cancelled == 1
 
 
-def test_one_that_gets_too_long_is_ended_with_what_was_heard(session, utterances):
-    for _ in range(60):
-        utterances.audio(1, 0, PCM)
+def test_one_that_gets_too_long_is_ended_with_what_was_heard_and_it_is_said_where(session, utterances):
+    for number in range(60):
+        utterances.audio(1, 800 + number * len(PCM) // 2, PCM)
     (heard,) = session.hearings
     assert (heard.size, heard.finished, heard.cancelled) == (LONGEST_S * 32_000, 1, 0)
     heard.final("a long story")
     utterances.audio(1, 0, PCM)
     utterances.end(1)
-    assert taken(utterances) == [Final(1, "a long story")]
+    assert taken(utterances) == [Final(1, "a long story", end=800 + LONGEST_S * 16_000)]
 
 
 def test_a_stream_has_so_many_at_once(session, utterances):

@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from base.audio import BYTES_PER_SAMPLE, to_float
 from base.errors import WrongState
 from orchestrator.conversation.events import FirstAudio, ReplyEnded, ReplyFailed, ReplyStopped
+from orchestrator.decimator import Sound
 from orchestrator.downlink import AHEAD_MOST_S, EARLY_S, TAIL_S
 from orchestrator.likeness import likeness
 from orchestrator.messages import Clear, Hold, Resume
@@ -92,19 +93,22 @@ class Ear:
     def __init__(self, world: World) -> None:
         self.world = world
         self.sound = np.zeros(0, np.float32)
-        self._heard = 0
+        self._heard = len(self._all())
 
     def run(self, seconds: float) -> None:
         for _ in range(round(seconds / 0.02)):
             self.world.run(0.02)
-            new = to_float(self.world.heard())[self._heard :]
+            new = self._all()[self._heard :]
             self._heard += len(new)
             self.sound = np.concatenate([self.sound, new, np.zeros(RATE // 50 - len(new), np.float32)])
+
+    def _all(self) -> Sound:
+        """Of all turns, at the present transport."""
+        return to_float(b"".join(bytes(pcm) for pcm in self.world.transport.listener.heard.values()))
 
     def late_s(self, heard_s: float = 0.3, before_s: float = 0.0) -> float:
         """By how much later it heard what `sounding` says; fails where what it heard is not nearly all in that."""
         played = self.world.downlink.sounding(heard_s, self.world.now - before_s)
-        assert played is not None
         end = len(self.sound) - round(before_s * RATE)
         found = likeness(self.sound[end - round(heard_s * RATE) : end], played)
         assert found.share > 0.85
@@ -113,8 +117,8 @@ class Ear:
 
 def test_what_sounds_is_what_the_listener_plays_by_the_clock(world: World) -> None:
     """A far listener is some tens of milliseconds off."""
-    assert world.downlink.sounding(0.3, world.now) is None
-    world.downlink.remember_nowait(True)
+    assert not world.downlink.sounds()
+    world.downlink.remember_nowait()
     world.reply(8 * RATE)
     ear = Ear(world)
     ear.run(1.6)
@@ -130,8 +134,103 @@ def test_what_sounds_is_what_the_listener_plays_by_the_clock(world: World) -> No
     assert -0.07 < ear.late_s() < 0.07
 
 
+def test_until_there_is_a_microphone_nothing_is_kept(near: World) -> None:
+    near.reply(8 * RATE)
+    near.run(1.0)
+    assert near.downlink._sounded is None
+    near.downlink.remember_nowait()
+    ear = Ear(near)
+    ear.run(1.0)
+    assert -0.07 < ear.late_s() < 0.07
+
+
+@pytest.mark.parametrize("kind", ["mute", "copied, mute", "acknowledges nothing"])
+def test_what_sounds_at_a_listener_that_says_nothing_is_known_by_the_clock(kind: str) -> None:
+    world = World()
+    world.attach(holds="copied" not in kind, mute=True, acknowledges=kind != "acknowledges nothing")
+    world.downlink.remember_nowait()
+    world.reply(8 * RATE)
+    ear = Ear(world)
+    ear.run(1.6)
+    assert -0.07 < ear.late_s() < 0.07
+    world.downlink.hold_nowait(world.turn)
+    ear.run(0.3)
+    world.downlink.resume_nowait(world.turn)
+    ear.run(0.6)
+    assert -0.07 < ear.late_s() < 0.07
+    assert -0.07 < ear.late_s(before_s=0.8) < 0.07
+    world.downlink.stop_nowait(world.turn)
+    ear.run(0.2)
+    assert -0.07 < ear.late_s(before_s=0.15) < 0.07
+
+
+def test_what_sounded_before_it_was_stopped_is_known_to_the_last_sample_that_the_listener_played(world: World) -> None:
+    world.downlink.remember_nowait()
+    world.reply(8 * RATE)
+    ear = Ear(world)
+    ear.run(1.6)
+    late_s = ear.late_s()
+    world.downlink.stop_nowait(world.turn)
+    ear.run(0.4)
+    last = int(np.flatnonzero(ear.sound)[-1])
+    before_s = (len(ear.sound) - last) / RATE
+    assert ear.late_s(0.1, before_s=before_s) == pytest.approx(late_s, abs=0.03), "as it was while it sounded"
+    played = world.downlink.sounding(0.4, world.now)
+    after_s = (len(played) - 1 - int(np.flatnonzero(played)[-1])) / RATE - EARLY_S
+    assert after_s == pytest.approx(before_s, abs=0.07), "and nothing after it"
+
+
+def test_the_end_of_a_turn_still_sounds_when_the_next_has_begun(world: World) -> None:
+    world.downlink.remember_nowait()
+    world.reply(RATE)
+    ear = Ear(world)
+    while world.outcome() is None:
+        ear.run(0.02)
+    ear.run(0.2)
+    world.reply(4 * RATE)
+    ear.run(0.4)
+    ended_s = 0.6 if world.transport.delay_s == 0 else 0.5
+    assert -0.15 < ear.late_s(0.2, before_s=ended_s + 0.1) < 0.15
+    assert -0.07 < ear.late_s(0.2) < 0.07
+    ear.run(1.0)
+    assert -0.07 < ear.late_s() < 0.07
+
+
+def test_while_the_voice_is_late_there_is_silence(near: World) -> None:
+    near.downlink.remember_nowait()
+    near.reply(8 * RATE)
+    near.finished = True  # the voice works by hand
+    ear = Ear(near)
+    near.voice(20)
+    ear.run(0.7)
+    assert -0.07 < ear.late_s(0.2, before_s=0.4) < 0.07
+    assert not near.downlink.sounding(0.1, near.now)[-round((0.1 + EARLY_S) * RATE) :].any(), "just now"
+    near.voice(25)
+    ear.run(0.3)
+    assert -0.07 < ear.late_s(0.2) < 0.07
+    assert -0.07 < ear.late_s(0.2, before_s=0.7) < 0.07, "before the gap, too"
+
+
+def test_at_another_transport_nothing_of_the_last_one_sounds() -> None:
+    world = World()
+    world.attach()
+    world.downlink.remember_nowait()
+    world.reply(8 * RATE)
+    ear = Ear(world)
+    ear.run(1.6)
+    world.detach()
+    world.run(0.1)
+    world.attach()
+    ear = Ear(world)
+    ear.run(0.1)
+    played = world.downlink.sounding(0.1, world.now)
+    assert int(np.flatnonzero(played)[0]) > len(played) - round((EARLY_S + 0.18) * RATE)
+    ear.run(1.0)
+    assert -0.07 < ear.late_s() < 0.07
+
+
 def test_the_last_sound_is_there_for_a_moment_longer(near: World) -> None:
-    near.downlink.remember_nowait(True)
+    near.downlink.remember_nowait()
     near.reply(RATE)
     ear = Ear(near)
     while near.outcome() is None:
@@ -139,16 +238,15 @@ def test_the_last_sound_is_there_for_a_moment_longer(near: World) -> None:
     ear.run(0.1)
     assert -0.07 < ear.late_s(before_s=0.12) < 0.07
     near.run(TAIL_S + 0.1)
-    assert near.downlink.sounding(0.3, near.now) is None
+    assert not near.downlink.sounds()
 
 
 def test_a_reply_that_is_held_for_long_does_not_sound(near: World) -> None:
-    near.downlink.remember_nowait(True)
     near.reply(5 * RATE)
     near.run(1.0)
     near.downlink.hold_nowait(near.turn)
     near.run(TAIL_S + 0.1)
-    assert near.downlink.sounding(0.0, near.now) is None
+    assert not near.downlink.sounds()
 
 
 # --- pacing and credit -----------------------------------------------------------------------------------------------
@@ -866,7 +964,7 @@ def test_its_sound_sets_out_before_it_is_due_and_is_heard_from_its_first_sample_
     assert keeper.orders == [("hold", 1)]
     assert not draft.first_audio()
     assert draft.downlink.playing() is None
-    assert draft.downlink.sounding(0.3, draft.now) is None
+    assert not draft.downlink.sounds()
     draft.downlink.resume_nowait(1)
     assert draft.first_audio()
     assert draft.downlink.playing() is not None
@@ -1024,13 +1122,12 @@ def test_a_hold_just_after_it_was_accepted_loses_nothing() -> None:
 
 def test_what_was_kept_silent_did_not_sound_before_it_was_wanted() -> None:
     world = under_way()
-    world.downlink.remember_nowait(True)
+    world.downlink.remember_nowait()
     world.downlink.expect_nowait(1, None)
     world.run(1.0)
     world.downlink.resume_nowait(1)
     world.run(0.02)
     sounding = world.downlink.sounding(0.5, world.now)
-    assert sounding is not None
     assert np.count_nonzero(sounding) <= 0.3 * len(sounding)
 
 

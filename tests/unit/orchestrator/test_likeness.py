@@ -5,7 +5,8 @@ import pytest
 
 from base.audio import to_float
 from benchmarks.speech import synthetic_speech
-from orchestrator.likeness import NONE, RATE, Sound, likeness
+from orchestrator.decimator import Sound
+from orchestrator.likeness import NONE, RATE, likeness
 
 pytestmark = pytest.mark.unit
 
@@ -46,7 +47,7 @@ def test_in_a_room_with_noise_it_is_found_and_the_filter_takes_the_first_reflect
     room = ((0, 1.0), (13, -0.5), (29, 0.4), (400, 0.2), (900, -0.15))
     sound = heard(played, 900, room=room)
     sound = sound + 0.1 * float(np.std(sound)) * noise(len(sound))
-    found = likeness(sound, played)
+    found = likeness(sound, played, 900)
     assert found.sharp > 15
     assert 0.7 < found.share < 0.99
     assert found.lag == 900

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from orchestrator.likeness import RATE, Sound
+from orchestrator.decimator import Sound
+from orchestrator.likeness import RATE
 from orchestrator.self_echo import KNOWN, SelfEcho, Verdict
 from tests.unit.orchestrator.test_likeness import DELAYS, voice
 
@@ -38,10 +39,30 @@ def user(louder: float = 1.0, seconds: float = 1.0) -> Sound:
 
 def test_an_echo_is_known_as_soon_as_there_is_enough_of_it() -> None:
     echo, room = SelfEcho(), Room()
-    assert echo.going_on(*room.at(0, 900)) is Verdict.OPEN
-    assert echo.reckoned == 0
+    assert not echo.due(900)
+    assert echo.due(1_400)
     assert echo.going_on(*room.at(0, 1_400)) is Verdict.ECHO
+    echo.begins()
+    assert echo.due(900)
     assert echo.going_on(*room.at(0, 900)) is Verdict.ECHO, "at a delay that is known, sooner"
+
+
+def looked_at(echo: SelfEcho, room: Room) -> list[int]:
+    """At which of its lengths a sound that is the user's is looked at, in frames."""
+    echo.begins()
+    found = []
+    for frames in range(1, 50):
+        if echo.due(frames * 160):
+            found.append(frames)
+            echo.going_on(*room.at(0, frames * 160, user(3.0)))
+    return found
+
+
+def test_a_sound_is_looked_at_seldom_until_there_was_an_echo_and_not_for_long() -> None:
+    echo, room = SelfEcho(), Room()
+    assert looked_at(echo, room) == [8, 12, 18, 27]
+    assert echo.going_on(*room.at(0, 2_000)) is Verdict.ECHO
+    assert looked_at(echo, room) == list(range(5, 31, 2))
 
 
 def test_a_user_is_no_echo_at_any_length() -> None:
@@ -83,7 +104,8 @@ def test_another_microphone_is_another_room() -> None:
         echo.going_on(*room.at(0, 2_000))
     echo.forget()
     assert not echo.known
-    assert echo.going_on(*room.at(0, 900)) is Verdict.OPEN
+    echo.begins()
+    assert not echo.due(900)
 
 
 def test_who_speaks_over_an_echo_that_goes_on_is_noticed_at_the_second_look() -> None:

@@ -9,6 +9,7 @@ from asr.vad import FrameVad, VadSettings
 from base.audio import from_float, to_float
 from benchmarks.speech import synthetic_speech
 from orchestrator.conversation.events import FinalHeard, Input, InputChanged, SpeechEnded, SpeechStarted
+from orchestrator.downlink import TAIL_S
 from orchestrator.uplink import BURST, FRAME_SAMPLES, PREROLL_SAMPLES, MediaClock, Uplink
 
 pytestmark = pytest.mark.unit
@@ -49,7 +50,7 @@ class Ears:
 
 
 class World:
-    def __init__(self, *, remembers=False, judge=None, loudspeaker=None, suspects=True):
+    def __init__(self, *, remembers=False, judge=None, loudspeaker=None):
         self.now = 100.0
         self.news = []
         self.ears = Ears()
@@ -61,8 +62,6 @@ class World:
             remembers=remembers,
             loudspeaker=loudspeaker,
         )
-        if suspects:
-            self.up.suspect_nowait()
         self.sample = 0
 
     def send(self, *frames, at=None):
@@ -368,16 +367,15 @@ class Sounds:
         self.sound = to_float(pcm)
         self.begins_s = 100.0
         self.silent = False
-        self.asked = 0
         self.remembers = False
 
-    def remember_nowait(self, on):
-        self.remembers = on
+    def remember_nowait(self):
+        self.remembers = True
+
+    def sounds(self):
+        return not self.silent
 
     def sounding(self, heard_s, end_s):
-        if self.silent:
-            return None
-        self.asked += 1
         end = round((end_s + 0.1 - self.begins_s) * 16_000)
         whole = np.concatenate([np.zeros(3 * 16_000, np.float32), self.sound])[: 3 * 16_000 + end]
         return whole[-round((heard_s + 0.9) * 16_000) :][::2]
@@ -462,31 +460,48 @@ def test_after_three_echoes_the_next_one_does_not_begin_and_the_user_does():
     assert user[: 2 * F * 10] in heard[1], "what was said until it was known is not lost"
 
 
-def test_nothing_is_compared_or_kept_until_the_loudspeaker_is_suspected():
+def test_what_is_played_is_kept_once_there_is_a_microphone():
     loudspeaker = Sounds(REPLY)
-    world = World(loudspeaker=loudspeaker, suspects=False)
-    hear(world, echo(REPLY)[:40])
-    assert [type(x) for x in world.news] == [SpeechStarted]
-    assert (world.up.compared, loudspeaker.remembers) == (0, False)
-    world.up.suspect_nowait()
+    world = World(loudspeaker=loudspeaker)
+    assert not loudspeaker.remembers
+    world.send(QUIET)
     assert loudspeaker.remembers
 
 
-def test_after_four_utterances_of_the_users_the_loudspeaker_is_suspected_no_more():
-    loudspeaker = Sounds(REPLY)
-    world = World(loudspeaker=loudspeaker)
+def test_a_user_is_compared_a_few_times_until_there_was_an_echo():
+    world = World(loudspeaker=Sounds(REPLY))
     world.send(*[QUIET] * 20)
-    user = synthetic_speech(0.4, pitch_hz=210, seed=8)
-    for _ in range(4):
-        assert loudspeaker.remembers
-        hear(world, [QUIET] * 50, user)
-    assert not loudspeaker.remembers
+    hear(world, [QUIET] * 60, synthetic_speech(1.0, pitch_hz=210, seed=8))
+    assert [type(x) for x in world.news] == [SpeechStarted, SpeechEnded]
+    assert 1 <= world.up.compared <= 4
+
+
+@pytest.mark.parametrize("kept_out", [False, True])
+def test_frames_that_come_at_one_moment_are_compared_once(kept_out):
+    """A comparison takes a millisecond of everybody's time."""
+    world = World(loudspeaker=Sounds(REPLY))
+    frames = echo(REPLY)
+    hear(world, frames[: 40 if kept_out else 12])
     compared = world.up.compared
-    hear(world, [QUIET] * 50, user)
-    assert world.up.compared == compared
-    world.up.suspect_nowait()
-    hear(world, [QUIET] * 50, user)
-    assert world.up.compared > compared
+    for frame in frames[40 if kept_out else 12 :][:10]:
+        world.up.audio_nowait(world.sample, frame, world.now)
+        world.up._drain()
+        world.sample += F
+    assert world.up.compared - compared <= 1
+    compared = world.up.compared
+    world.up.input_nowait(Input.MUTED)  # zeros until it is over
+    assert world.up.compared - compared <= 1
+
+
+@pytest.mark.parametrize("late", [0.3, 0.45, 0.75])
+def test_the_echo_of_the_last_words_ends_as_one_though_the_loudspeaker_has_been_silent_for_long(late):
+    loudspeaker = Sounds(REPLY[: 2 * 16_000])
+    world = World(loudspeaker=loudspeaker)
+    for number, frame in enumerate(echo(REPLY[: 2 * 16_000], delay=round(late * 16_000)) + [QUIET] * 40):
+        loudspeaker.silent = number * 0.02 > 1.0 + TAIL_S
+        world.send(frame)
+    assert [type(x) for x in world.news] == [SpeechStarted, SpeechEnded, FinalHeard]
+    assert world.up.counts.echoes == 1
 
 
 def test_an_echo_that_is_kept_out_ends_with_the_input():

@@ -102,18 +102,20 @@ class Partial(_message.Message):
     def __init__(self, utterance: _Optional[int] = ..., text: _Optional[str] = ..., stable: _Optional[int] = ..., language: _Optional[str] = ...) -> None: ...
 
 class Final(_message.Message):
-    __slots__ = ("utterance", "text", "confidence", "words", "language")
+    __slots__ = ("utterance", "text", "confidence", "words", "language", "end_sample")
     UTTERANCE_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
     WORDS_FIELD_NUMBER: _ClassVar[int]
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
+    END_SAMPLE_FIELD_NUMBER: _ClassVar[int]
     utterance: int
     text: str
     confidence: float
     words: _containers.RepeatedCompositeFieldContainer[Word]
     language: str
-    def __init__(self, utterance: _Optional[int] = ..., text: _Optional[str] = ..., confidence: _Optional[float] = ..., words: _Optional[_Iterable[_Union[Word, _Mapping]]] = ..., language: _Optional[str] = ...) -> None: ...
+    end_sample: int
+    def __init__(self, utterance: _Optional[int] = ..., text: _Optional[str] = ..., confidence: _Optional[float] = ..., words: _Optional[_Iterable[_Union[Word, _Mapping]]] = ..., language: _Optional[str] = ..., end_sample: _Optional[int] = ...) -> None: ...
 
 class UtteranceError(_message.Message):
     __slots__ = ("utterance", "code", "reason", "message", "retry_after_ms")

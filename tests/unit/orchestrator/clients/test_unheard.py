@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.clients import unheard
 from orchestrator.clients.unheard import KEPT_BYTES, MESSAGE_BYTES, Unheard, continued
 
 pytestmark = pytest.mark.unit
@@ -89,6 +90,60 @@ def test_the_next_one_says_nothing_until_it_has_come_as_far_and_then_goes_on() -
     assert made.partial("One, two tree.", 0) is None
     assert made.partial("One, two tree four five", 18) == ("one two three four five", 18)
     assert made.final("One two tree four. Five") == "one two three four. Five"
+
+
+def test_once_it_has_caught_up_its_text_is_not_laid_beside_the_stable_one_each_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """That takes milliseconds of everybody's time when much was said."""
+    said = [f"word{n}" for n in range(300)]
+    laid = []
+    monkeypatch.setattr(unheard, "continued", lambda *args, **more: laid.append(1) or continued(*args, **more))
+    made = heard((" ".join(said[:40]), len(" ".join(said[:38]))))
+    made.lost()
+    for count in range(30, 300, 2):
+        again = " ".join(said[:count]).upper()
+        news = made.partial(again, len(" ".join(said[: count - 2])))
+        assert (news is None) == (count < 40)
+        if news is not None:
+            assert news[0].casefold() == again.casefold()
+    assert len(laid) < 12
+    assert made.final(" ".join(["Word0, two", *said[2:300]])).startswith(" ".join(said[:38])), "it says it otherwise"
+    assert len(laid) < 13
+
+
+def test_however_much_is_to_be_laid_beside_it_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = []
+    overlap = unheard._overlap
+
+    def noted(said: list[str], found: list[str], *, whole: bool) -> int:
+        compared.append(len(said) * len(found))
+        return overlap(said, found, whole=whole)
+
+    monkeypatch.setattr(unheard, "_overlap", noted)
+    said = [f"word{n}" for n in range(2_000)]
+    text = " ".join(said).upper()
+    for stable in (100, 1_900):
+        assert continued(" ".join(said[:stable]), text, whole=stable < 500)
+    assert continued(" ".join(said[:1_900]), text, whole=False).endswith(
+        "word1899 WORD1900" + text.split("WORD1900")[1]
+    )
+    assert max(compared) <= 120 * 240
+
+
+def test_what_a_recogniser_ends_as_too_long_stands_and_what_it_did_not_hear_is_kept() -> None:
+    made = heard(("one two th", 7))
+    made.wire, made.losses = 4, 1
+    for number in range(5):
+        made.audio(number * 1_600, PIECE)
+    assert made.final("one two three") == "one two three"
+    made.go_on(3 * 1_600)
+    assert (made.text, made.wire, made.losses, made.given_up) == ("one two three", None, 0, 0)
+    assert [(at, len(pcm)) for at, pcm in told(made)] == [(3 * 1_600, 2 * len(PIECE))]
+    assert made.kept_bytes == 2 * len(PIECE)
+    assert made.partial("four", 0) == ("one two three four", 14)
+    made.lost()
+    assert made.final("four five") == "one two three four five"
 
 
 def test_of_what_was_only_guessed_the_newer_ones_word_counts() -> None:
