@@ -419,7 +419,7 @@ class Downlink(SynthSink):
         assert sounded is not None
         at_s, unplayed = 0.0, 0  # all of it fell silent
         if turn is not None and turn.given and not turn.silent and not turn.moved:
-            at_s, unplayed = self._reach(turn)
+            at_s, unplayed = self._reach(turn, self._clock())
         return sounded.sound(at_s, end_s + EARLY_S, heard_s + LATE_S + EARLY_S, unplayed)
 
     def statistics(self) -> Mapping[str, float]:
@@ -471,8 +471,8 @@ class Downlink(SynthSink):
             transport.ahead.silent_nowait(turn.turn)
         pcm = turn.audio.take(sent, sent + due)
         if self._sounded is not None and not turn.silent:
-            if turn.given and head.through_s() < now - DRY_S:
-                self._sounded.fell_silent(head.through_s())
+            if turn.given and (through_s := head.through_s(now)) < now - DRY_S:
+                self._sounded.fell_silent(through_s)
             self._sounded.sent(pcm)
         head.sent(sent + due, now)
         self._counts["messages"] += 1
@@ -605,19 +605,19 @@ class Downlink(SynthSink):
             if not waiter.done():
                 waiter.set_result(None)
 
-    def _reach(self, turn: _Turn) -> tuple[float, int]:
+    def _reach(self, turn: _Turn, now: float) -> tuple[float, int]:
         """When all but so many of the samples that were sent had sounded, or will have; and how many."""
         head = turn.head
         if turn.held or turn.stopping:
             silent_s = turn.silent_s + head.overrun / self._rate
             return silent_s, head.sent_samples - head.position(silent_s)
-        return head.through_s(), 0
+        return head.through_s(now), 0
 
     def _fell_silent(self, turn: _Turn, now: float, *, dropped: bool = False) -> None:
         """`dropped`: what was sent and has not sounded never will."""
         if self._sounded is None or not turn.given or turn.silent or turn.moved:
             return
-        at_s, unplayed = self._reach(turn)
+        at_s, unplayed = self._reach(turn, now)
         if at_s > now and not unplayed:
             at_s, unplayed = now, turn.head.sent_samples - turn.head.position(now)
         self._sounded.fell_silent(at_s, unplayed, dropped=dropped)

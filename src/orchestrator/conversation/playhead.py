@@ -161,11 +161,14 @@ class Playhead:
         lag = 0.0 if self._lag is None or self._by_clock(now) else self._lag
         return self._sent - self.position(now) - int(lag * self.rate)
 
-    def through_s(self) -> float:
-        """When the last of what was sent left the loudspeaker, or will, if it is not held."""
+    def through_s(self, now: float) -> float:
+        """When the last of what was sent left the loudspeaker, or will, if it is not held. A listener that is late with
+        its word is late: it is not taken for dry until it says so.
+        """
         if self._said >= self._sent:
             return self._progress_s
-        return self._at_s + (self._sent - self._at) / self.rate
+        clock_s = self._at_s + (self._sent - self._at) / self.rate
+        return clock_s if self._by_clock(now) else max(clock_s, now)
 
     def past(self, now: float) -> int:
         """Samples that will not be asked for again, whatever happens to the transport."""

@@ -33,6 +33,7 @@ class TourResponder:
     """See the module. `phrases` is what a recogniser's grammar should have; `now` is the clock that it tells."""
 
     name = "tour"
+    early = True
     phrases: tuple[str, ...] = PHRASES
 
     def __init__(self, now: Callable[[], datetime] = local_time) -> None:

@@ -168,14 +168,16 @@ def test_underruns_are_counted() -> None:
 
 def test_when_the_last_of_what_was_sent_sounds_is_known_and_when_it_did() -> None:
     head = speaking()
-    assert head.through_s() == pytest.approx(10.2)
+    assert head.through_s(10.0) == pytest.approx(10.2)
     head.played(30, 10.1)
-    assert head.through_s() == pytest.approx(10.27)
+    assert head.through_s(10.1) == pytest.approx(10.27)
+    assert head.through_s(10.5) == 10.5, "its word is late"
+    assert head.through_s(11.5) == pytest.approx(10.27), "it says nothing"
     for now in (10.3, 10.4, 10.5):  # it says so again and again
         head.played(200, now)
-    assert head.through_s() == pytest.approx(10.3)
+    assert head.through_s(10.5) == pytest.approx(10.3)
     head.sent(300, 10.6)
-    assert head.through_s() == pytest.approx(10.7)
+    assert head.through_s(10.6) == pytest.approx(10.7)
 
 
 def test_who_rounds_its_last_word_has_heard_all() -> None:
