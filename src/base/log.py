@@ -19,7 +19,7 @@ from collections.abc import MutableMapping
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
-import structlog
+from base.lean import structlog
 
 LEVELS = ("debug", "info", "warning", "error")
 PII = "pii."

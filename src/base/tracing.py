@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-import structlog
+from base.lean import structlog
 
 KEY = "traceparent"
 
