@@ -90,6 +90,15 @@ class House:
         async with self.http.get(f"{self.url}/v1/workers") as answer:
             return {worker["id"]: worker for worker in await answer.json()}
 
+    async def happened(self) -> dict[str, float]:
+        """How often what did, of sessions (`antiphon_session_events_total`), once none is left."""
+        await self.wait_free()
+        async with self.http.get(f"{self.url}/metrics") as answer:
+            lines = (await answer.text()).splitlines()
+        prefix = 'antiphon_session_events_total{what="'
+        found = (line.removeprefix(prefix).split('"} ') for line in lines if line.startswith(prefix))
+        return {what: float(count) for what, count in found}
+
     async def metric(self, name: str) -> float:
         """Of the orchestrator; the sum over labels."""
         async with self.http.get(f"{self.url}/metrics") as answer:

@@ -130,3 +130,11 @@ def speaking(policy: Policy | None = None, question: str = "what time is it") ->
     scene = thinking(policy, question)
     scene.sounds()
     return scene
+
+
+def answered(policy: Policy) -> Scene:
+    """At 0 s: the responder has answered once, and all of it was heard."""
+    scene = speaking(policy, "hello")
+    scene.finishes("Hello.")
+    scene.log.clear()
+    return scene

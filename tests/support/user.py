@@ -222,6 +222,11 @@ class User:
     async def finished(self, **values: Any) -> TurnFinished:
         return await self.wait(TurnFinished, **values)
 
+    async def greeted(self) -> None:
+        """The responder has answered once, and is quiet again."""
+        await self.finished()
+        await self.wait(State, state="idle")
+
     async def hears(self, seconds: float, turn: int) -> None:
         """Until so much of the turn was heard."""
         size = round(seconds * self.player.rate) * 2

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from orchestrator.conversation.history import Item
-from orchestrator.messages import Endpointing, Explain, Reply, SessionUpdate, State, TurnEnded, TurnFinished
+from orchestrator.messages import Endpointing, Explain, Reply, SessionUpdate, TurnEnded, TurnFinished
 from orchestrator.ports import Adjust, Context, Delta, Done, Text
-from tests.support.house import House, house, until
+from tests.support.house import house, until
 from tests.support.user import User, cable, user
 
 pytestmark = pytest.mark.integration
@@ -85,22 +85,6 @@ def brain(name: str) -> str:
     return f"{__name__}:{name}"
 
 
-async def events(here: House) -> dict[str, float]:
-    """What happened, once no session is left."""
-    await here.wait_free()
-    async with here.http.get(f"{here.url}/metrics") as answer:
-        lines = (await answer.text()).splitlines()
-    prefix = 'antiphon_session_events_total{what="'
-    found = (line.removeprefix(prefix).split('"} ') for line in lines if line.startswith(prefix))
-    return {what: float(count) for what, count in found}
-
-
-async def greeted(u: User) -> None:
-    """The responder has answered once."""
-    await u.finished()
-    await u.wait(State, state="idle")
-
-
 def order(u: User, *kinds: type) -> list[tuple[str, int]]:
     return [(type(event).__name__, event.turn) for event in u.events if isinstance(event, kinds)]  # type: ignore[attr-defined]
 
@@ -115,7 +99,7 @@ async def test_an_answer_that_was_begun_early_is_told_and_heard_whole_once_the_t
 ) -> None:
     async with house(tts_settings=FAST) as here:
         async with user(here.url, phrases=["tell me a story"], responder="echo", **wants) as u:
-            await greeted(u)
+            await u.greeted()
             await u.speaks()
             finished = await u.finished()
             assert (finished.turn, finished.heard, finished.reason) == (2, "tell me a story", "complete")
@@ -126,7 +110,7 @@ async def test_an_answer_that_was_begun_early_is_told_and_heard_whole_once_the_t
             assert isinstance(facts["early_ms"], float)
             assert facts["early_ms"] > 0
             assert [mark.turn for mark in u.all_marks()].count(2) == 4
-        found = await events(here)
+        found = await here.happened()
         assert found["early_starts"] == found["early_accepted"] == 1
         assert "early_dropped" not in found
 
@@ -134,7 +118,7 @@ async def test_an_answer_that_was_begun_early_is_told_and_heard_whole_once_the_t
 async def test_who_speaks_on_gets_one_answer_and_hears_nothing_of_the_other(wants: dict[str, Any]) -> None:
     async with house(tts_settings=FAST) as here:
         async with user(here.url, phrases=[WHOLE], responder="echo", **wants) as u:
-            await greeted(u)
+            await u.greeted()
             await u.speaks(2.4)
             finished = await u.finished()
             assert finished.heard == WHOLE
@@ -144,7 +128,7 @@ async def test_who_speaks_on_gets_one_answer_and_hears_nothing_of_the_other(want
             assert finished.turn > 2  # a number went with the one that was dropped
             assert {turn for _, turn in order(u, Reply, TurnFinished)} == {1, finished.turn}
             assert not u.errors()
-        found = await events(here)
+        found = await here.happened()
         assert found["early_dropped"] == 1
         assert found["early_wasted_chars"] == len("tell me a story please")
 
@@ -154,7 +138,7 @@ async def test_a_responder_is_closed_when_its_early_reply_is_dropped_and_may_wai
 ) -> None:
     async with house(tts_settings=FAST, responder=brain("Ponders")) as here:
         async with user(here.url, phrases=[WHOLE], **wants) as u:
-            await greeted(u)
+            await u.greeted()
             await u.speaks(2.4)
             assert (await u.finished()).heard == "Well. You said it."
             assert (Ponders.begun, Ponders.closed, Ponders.accepted) == (3, 1, 2)
@@ -164,7 +148,7 @@ async def test_a_responder_is_closed_when_its_early_reply_is_dropped_and_may_wai
 async def test_a_responder_that_does_not_say_that_it_bears_it_is_never_asked_early(wants: dict[str, Any]) -> None:
     async with house(tts_settings=FAST, responder=brain("Hasty")) as here:
         async with user(here.url, phrases=[WHOLE], **wants) as u:
-            await greeted(u)
+            await u.greeted()
             await u.speaks(2.4)
             await u.finished()
             assert (Ponders.begun, Ponders.closed) == (2, 0)
@@ -172,18 +156,18 @@ async def test_a_responder_that_does_not_say_that_it_bears_it_is_never_asked_ear
             for _ in range(2):  # it has to answer once before it is asked early
                 await u.speaks(2.4)
                 assert (await u.finished()).heard == WHOLE
-        assert (await events(here))["early_dropped"] == 1
+        assert (await here.happened())["early_dropped"] == 1
 
 
 async def test_one_that_breaks_early_is_asked_again_and_nobody_hears_of_it(wants: dict[str, Any]) -> None:
     async with house(tts_settings=FAST, responder=brain("Breaks")) as here:
         async with user(here.url, phrases=["tell me a story"], **wants) as u:
-            await greeted(u)
+            await u.greeted()
             await u.speaks()
             assert (await u.finished()).heard == "You said it."
             assert Ponders.begun == 3
             assert not u.errors()
-        assert (await events(here))["early_failed"] == 1
+        assert (await here.happened())["early_failed"] == 1
 
 
 async def test_a_lost_connection_drops_it_and_the_turn_is_answered_all_the_same(wants: dict[str, Any]) -> None:
@@ -191,7 +175,7 @@ async def test_a_lost_connection_drops_it_and_the_turn_is_answered_all_the_same(
     wants |= {"endpointing": slow, "phrases": ["tell me a story"]}
     async with house(tts_settings=FAST, responder=brain("Ponders")) as here:
         async with cable(here.url) as line, user(line.url, **wants) as u:
-            await greeted(u)
+            await u.greeted()
             await u.speaks()
             await until(lambda: Ponders.begun == 2, "an early start")
             line.cut()
@@ -205,7 +189,7 @@ async def test_off_unless_it_is_switched_on(wants: dict[str, Any]) -> None:
     usual = Endpointing(endpoint_ms=600, mode="fixed")
     async with house(tts_settings=FAST) as here:
         async with user(here.url, phrases=[WHOLE, WHOLE], responder="echo", **wants | {"endpointing": usual}) as u:
-            await greeted(u)
+            await u.greeted()
             await u.speaks(2.4)
             await u.finished()
             u.session.send(SessionUpdate(endpointing=Endpointing(early=True)))
@@ -213,17 +197,17 @@ async def test_off_unless_it_is_switched_on(wants: dict[str, Any]) -> None:
             await u.finished()
             switched = [event.turn for event in u.all(TurnFinished)]
         assert switched[1] == 2  # nothing was begun early: no turn is missing
-        assert (await events(here))["early_starts"] >= 1
+        assert (await here.happened())["early_starts"] >= 1
 
 
 async def test_an_operator_switches_it_on_for_everybody(wants: dict[str, Any]) -> None:
     async with house(tts_settings=FAST, early_start=True) as here:
         usual = Endpointing(endpoint_ms=600, mode="fixed")
         async with user(here.url, phrases=["tell me a story"], responder="echo", **wants | {"endpointing": usual}) as u:
-            await greeted(u)
+            await u.greeted()
             await u.speaks()
             await u.finished()
-        assert (await events(here))["early_accepted"] == 1
+        assert (await here.happened())["early_accepted"] == 1
 
 
 @pytest.mark.parametrize(("said", "rate"), [(WHOLE, 1.0), ("tell me a story please", 1.7)])
@@ -233,10 +217,10 @@ async def test_how_it_changed_the_voice_counts_only_if_it_is_accepted(
     rates.clear()
     async with house(tts_settings=FAST, responder=brain("Hurries")) as here:
         async with user(here.url, phrases=[said, "hello there"], **wants) as u:
-            await greeted(u)
+            await u.greeted()
             await u.speaks(2.4)
             await u.finished()
             await u.speaks()
             await u.finished()
             assert rates[-1] == rate
-        assert (await events(here))["early_starts"] >= 2
+        assert (await here.happened())["early_starts"] >= 2

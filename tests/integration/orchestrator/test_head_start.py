@@ -10,8 +10,8 @@ import pytest
 from orchestrator.conversation.history import Item, Role
 from orchestrator.messages import Endpointing, Explain, Reply, SessionUpdate, State, TurnEnded, TurnFinished
 from orchestrator.ports import Context, Delta, Done, Text
-from tests.support.house import House, house, until
-from tests.support.user import User, user
+from tests.support.house import house, until
+from tests.support.user import user
 
 pytestmark = pytest.mark.integration
 
@@ -60,22 +60,6 @@ def brain(name: str = "Listens") -> str:
     return f"{__name__}:{name}"
 
 
-async def events(here: House) -> dict[str, float]:
-    """What happened, once no session is left."""
-    await here.wait_free()
-    async with here.http.get(f"{here.url}/metrics") as answer:
-        lines = (await answer.text()).splitlines()
-    prefix = 'antiphon_session_events_total{what="'
-    found = (line.removeprefix(prefix).split('"} ') for line in lines if line.startswith(prefix))
-    return {what: float(count) for what, count in found}
-
-
-async def greeted(u: User) -> None:
-    """The responder has answered once."""
-    await u.finished()
-    await u.wait(State, state="idle")
-
-
 @pytest.fixture
 def wants() -> dict[str, Any]:
     return {"speaks": True, "greeting": True, "endpointing": USUAL}
@@ -84,7 +68,7 @@ def wants() -> dict[str, Any]:
 async def test_the_answer_is_begun_before_the_turn_has_ended_and_heard_whole(wants: dict[str, Any]) -> None:
     async with house(tts_settings=FAST) as here:
         async with user(here.url, phrases=["tell me a story"], responder="echo", **wants) as u:
-            await greeted(u)
+            await u.greeted()
             await u.speaks()
             finished = await u.finished()
             assert (finished.turn, finished.heard, finished.reason) == (2, "tell me a story", "complete")
@@ -95,7 +79,7 @@ async def test_the_answer_is_begun_before_the_turn_has_ended_and_heard_whole(wan
             facts = (await u.wait(Explain, turn=2)).facts
             assert isinstance(facts["early_ms"], float)
             assert facts["early_ms"] > 0
-        found = await events(here)
+        found = await here.happened()
         assert found["head_starts"] == found["head_accepted"] == 1
         assert "early_starts" not in found
 
@@ -104,7 +88,7 @@ async def test_who_says_more_in_that_moment_hears_nothing_of_it_nor_does_history
     wants |= {"endpointing": LONG, "phrases": ["tell me a story", "about a fish"]}
     async with house(tts_settings=FAST, responder=brain(), head_start_ms=1000) as here:
         async with user(here.url, **wants) as u:
-            await greeted(u)
+            await u.greeted()
             await u.speaks()
             await until(lambda: Listens.begun == 2, "a head start")
             assert not u.all(TurnEnded)
@@ -122,7 +106,7 @@ async def test_who_says_more_in_that_moment_hears_nothing_of_it_nor_does_history
             ]
             assert Listens.closed == 1
             assert not u.errors()
-        found = await events(here)
+        found = await here.happened()
         assert (found["head_starts"], found["head_dropped"], found["head_accepted"]) == (2, 1, 1)
         assert found["early_wasted_chars"] > 0
 
@@ -130,22 +114,22 @@ async def test_who_says_more_in_that_moment_hears_nothing_of_it_nor_does_history
 async def test_none_is_begun_for_a_brain_that_does_not_bear_it_or_where_it_is_off(wants: dict[str, Any]) -> None:
     async with house(tts_settings=FAST, responder=brain("Hasty")) as here:
         async with user(here.url, phrases=["tell me a story"], **wants) as u:
-            await greeted(u)
+            await u.greeted()
             await u.speaks()
             await u.finished()
-        assert "head_starts" not in await events(here)
+        assert "head_starts" not in await here.happened()
     async with house(tts_settings=FAST, responder=brain(), head_start_ms=0) as here:
         async with user(here.url, phrases=["tell me a story"], **wants) as u:
-            await greeted(u)
+            await u.greeted()
             await u.speaks()
             await u.finished()
-        assert "head_starts" not in await events(here)
+        assert "head_starts" not in await here.happened()
 
 
 async def test_another_brain_is_not_begun_before_it_has_answered_once(wants: dict[str, Any]) -> None:
     async with house(tts_settings=FAST, responder=brain()) as here:
         async with user(here.url, phrases=["tell me a story", "what is your name"], **wants) as u:
-            await greeted(u)
+            await u.greeted()
             u.session.send(SessionUpdate(responder="echo"))
             await u.speaks()
             assert (await u.finished()).heard == "tell me a story"
@@ -153,4 +137,4 @@ async def test_another_brain_is_not_begun_before_it_has_answered_once(wants: dic
             await u.wait(State, state="idle")
             await u.speaks()
             assert (await u.finished()).heard == "what is your name"
-        assert (await events(here))["head_starts"] == 1
+        assert (await here.happened())["head_starts"] == 1

@@ -10,7 +10,7 @@ from orchestrator.conversation import commands as c
 from orchestrator.conversation import events as e
 from orchestrator.conversation.history import Item, Role
 from orchestrator.conversation.machine import Policy, State
-from tests.support.scene import BOOT_S, Scene, speaking
+from tests.support.scene import BOOT_S, Scene, answered, speaking
 
 pytestmark = pytest.mark.unit
 
@@ -18,17 +18,9 @@ EARLY = Policy(language="en", early=True, adaptive=False)
 QUESTION = "what time is it please"
 
 
-def answered(policy: Policy = EARLY) -> Scene:
-    """At 0 s: the responder has answered once, all of it was heard."""
-    scene = speaking(policy, "hello")
-    scene.finishes("Hello.")
-    scene.log.clear()
-    return scene
-
-
 def drafted() -> Scene:
     """At 0.5 s: the answer to QUESTION was begun at 0.3 s; its speech has ended at 0.4 s, its final is to come."""
-    scene = answered()
+    scene = answered(EARLY)
     scene.starts(0)
     scene.at(0.1)
     scene.partial(0, QUESTION)
@@ -117,7 +109,7 @@ def test_a_noise_after_it_leaves_it_alone() -> None:
 def test_while_the_user_speaks_only_what_is_complete_and_stable_begins_one(
     text: str, stable: int, begins: float | None
 ) -> None:
-    scene = answered()
+    scene = answered(EARLY)
     scene.starts(0)
     scene.at(0.1)
     scene.partial(0, text, min(stable, len(text)))
@@ -127,7 +119,7 @@ def test_while_the_user_speaks_only_what_is_complete_and_stable_begins_one(
 
 @pytest.mark.parametrize(("text", "begun"), [("tell me a story", True), ("tell me a story and", False)])
 def test_when_speech_is_over_a_final_begins_one_unless_it_reads_as_unfinished(text: str, begun: bool) -> None:
-    scene = answered()
+    scene = answered(EARLY)
     scene.says(0, text)
     assert bool(scene.all(c.DraftReply)) is begun
     assert not scene.all(c.StartReply)
@@ -135,7 +127,7 @@ def test_when_speech_is_over_a_final_begins_one_unless_it_reads_as_unfinished(te
 
 @pytest.mark.parametrize(("done", "begun"), [(0.9, True), (0.2, False)])
 def test_who_hears_that_the_user_was_not_done_keeps_it_from_being_begun(done: float, begun: bool) -> None:
-    scene = answered()
+    scene = answered(EARLY)
     scene.starts(0)
     scene.at(0.4)
     scene.ends(0)
@@ -176,7 +168,7 @@ def test_a_text_that_is_spoken_as_it_is_is_no_answer_of_the_responder() -> None:
 
 
 def test_a_turn_has_three_of_them_at_most() -> None:
-    scene = answered()
+    scene = answered(EARLY)
     scene.starts(0)
     for number in range(1, 6):
         scene.partial(0, f"{QUESTION} " * number, 100)
@@ -266,7 +258,7 @@ def test_what_changes_the_turn_or_how_it_is_answered_drops_it(event: e.Event) ->
 
 
 def test_the_policy_that_came_while_it_was_begun_holds_for_the_reply() -> None:
-    scene = answered()
+    scene = answered(EARLY)
     scene.starts(0)
     scene.gets(e.PolicyChanged(replace(EARLY, interruptible=False)))
     scene.at(0.1)
@@ -317,7 +309,7 @@ def test_the_backchannel_of_a_turn_that_stopped_a_reply_begins_none() -> None:
 
 
 def test_another_responder_has_to_answer_once_first() -> None:
-    scene = answered()
+    scene = answered(EARLY)
     scene.gets(e.PolicyChanged(EARLY, another=True))
     scene.says(0, QUESTION)
     assert not scene.all(c.DraftReply)

@@ -9,20 +9,12 @@ import pytest
 from orchestrator.conversation import commands as c
 from orchestrator.conversation import events as e
 from orchestrator.conversation.machine import Policy, State
-from tests.support.scene import BOOT_S, Scene, speaking
+from tests.support.scene import BOOT_S, Scene, answered, speaking
 
 pytestmark = pytest.mark.unit
 
 HEAD = Policy(language="en", adaptive=False, endpoint_ms=500, head_start_ms=100)
 STORY = "tell me a story"
-
-
-def answered(policy: Policy = HEAD) -> Scene:
-    """At 0 s: the responder has answered once, all of it was heard."""
-    scene = speaking(policy, "hello")
-    scene.finishes("Hello.")
-    scene.log.clear()
-    return scene
 
 
 def drafted(policy: Policy = HEAD) -> Scene:
@@ -57,7 +49,7 @@ def test_the_answer_is_begun_before_the_turn_ends_and_the_driver_knows_when_it_i
 
 
 def test_nothing_is_begun_while_a_word_is_owed() -> None:
-    scene = answered()
+    scene = answered(HEAD)
     scene.starts(0)
     scene.partial(0, STORY, len(STORY))
     scene.at(0.4)
@@ -72,7 +64,7 @@ def test_nothing_is_begun_while_a_word_is_owed() -> None:
 
 
 def test_a_final_that_comes_after_the_endpoint_begins_the_reply_itself() -> None:
-    scene = answered()
+    scene = answered(HEAD)
     scene.starts(0)
     scene.at(0.4)
     scene.ends(0)
@@ -83,7 +75,7 @@ def test_a_final_that_comes_after_the_endpoint_begins_the_reply_itself() -> None
 
 
 def test_words_that_read_as_unfinished_are_answered_as_any() -> None:
-    scene = answered()
+    scene = answered(HEAD)
     scene.says(0, "tell me a story and")
     scene.at(2.0)
     assert scene.when(c.DraftReply) == [0.8]
