@@ -116,6 +116,8 @@ class EarsClient:
             self._leave_if_unfit()
             live = self._live[utterance] = Unheard(utterance)
             self._begin(live)
+            if self._lost_it:
+                self._delay(live)
         waits = live.waits
         live.audio(sample, pcm)
         if live.overrun and self._stream is not None:
@@ -208,6 +210,9 @@ class EarsClient:
             stream = self._stream = Stream(stub.Recognize(), f"ears of worker {who.worker.id}", OUTBOX)
             self._send(wire.recognition_config(self._language, self._phrases, self._ear))
             self._tell(self._live.values())
+            if self._lost_it:
+                for live in self._live.values():
+                    self._delay(live)
             lost: AntiphonError | None = None
             async with asyncio.TaskGroup() as tasks:
                 minding = tasks.create_task(self._mind(channel, stream))

@@ -111,6 +111,9 @@ def delayed(core: Core, event: RecognitionDelayed, now: float) -> None:
     utterance = core.hearing.utterances[event.utterance]
     utterance.awaited_s = now + event.wait_s
     utterance.worded_s = max(utterance.worded_s, utterance.awaited_s)
+    hearing = core.hearing
+    if hearing.wordless_s is not None and utterance.part is Part.TURN and not utterance.words:
+        hearing.wordless_s = max(hearing.wordless_s, utterance.awaited_s)
 
 
 def _settle(core: Core, utterance: Utterance, text: str, now: float) -> None:

@@ -439,6 +439,26 @@ def test_a_replacement_is_not_waited_for_without_end() -> None:
     assert scene.replies() == [(c.Cause.USER, "tell me")]
 
 
+def test_what_is_said_while_nobody_hears_is_of_the_same_turn() -> None:
+    scene = Scene()
+    scene.starts(0)
+    scene.partial(0, "tell me")
+    scene.at(0.5)
+    scene.gets(e.RecognitionDelayed(0, wait_s=5.0))
+    scene.ends(0)
+    scene.at(0.8)
+    scene.starts(1)
+    scene.gets(e.RecognitionDelayed(1, wait_s=5.0))
+    scene.at(1.5)
+    scene.ends(1)
+    scene.at(5.0)
+    scene.final(0, "tell me a story")
+    scene.at(5.2)
+    assert scene.replies() == []
+    scene.final(1, "and what time it is")
+    assert scene.replies() == [(c.Cause.USER, "tell me a story and what time it is")]
+
+
 def test_who_is_not_heard_is_no_noise() -> None:
     scene = Scene()
     scene.starts(0)
