@@ -8,7 +8,6 @@ nothing.
 from __future__ import annotations
 
 import asyncio
-import gc
 import hashlib
 import secrets
 from collections.abc import Callable
@@ -26,13 +25,10 @@ from orchestrator.ports import ClientSide, Peer, Transport, VoiceChoice
 from orchestrator.session import SHUTDOWN, Services, Session, cannot_hear
 from orchestrator.settings import OrchestratorSettings
 from orchestrator.wishes import changed_choice, changed_policy, check_formats, settled_choice
-from worker.memory import give_back
 
 log = logs.get_logger("hub")
 
 TICK_S = 0.05
-TIDY_S = 1.0
-"""After the last session: nobody is kept waiting then by what takes some milliseconds."""
 NO_VOICE = "no voice is there yet: what I answer can be read, and is heard as soon as a TTS worker has started"
 
 
@@ -72,8 +68,6 @@ class SessionHub:
         self._draining = False
         self._quiet = asyncio.Event()
         self._observe = services.observe_session
-        self._tidy_s = float("inf")
-        """When to tidy up, if nobody has come by then."""
         self._opened = self._resumed = self._refused = 0
 
     async def run(self) -> None:
@@ -102,15 +96,6 @@ class SessionHub:
                 session.tick(now)
             if self._draining and not any(session.busy for session in self._sessions.values()):
                 self._quiet.set()
-            if now >= self._tidy_s:
-                self._tidy()
-
-    def _tidy(self) -> None:
-        """A session and its parts know each other: what is left of one (200 kB) is the collector's, which comes when as
-        much again was made."""
-        self._tidy_s = float("inf")
-        gc.collect()
-        give_back()
 
     # --- Hub --------------------------------------------------------------------------------------------------------
 
@@ -143,7 +128,6 @@ class SessionHub:
         workers.check_ear(choice.ear)
         session = self._made(start, choice, grant)
         self._sessions[session.id] = session
-        self._tidy_s = float("inf")
         if grant is not None:
             self._grants[session.id] = grant
         self._tokens[_digest(session.token)] = session
@@ -216,8 +200,6 @@ class SessionHub:
     def _over(self, session: Session) -> None:
         session.close()
         self._sessions.pop(session.id, None)
-        if not self._sessions:
-            self._tidy_s = self._clock() + TIDY_S
         self._tokens.pop(_digest(session.token), None)
         grant = self._grants.pop(session.id, None)
         if grant is not None and self._gate is not None:

@@ -150,11 +150,6 @@ class Microphone:
         for at in range(0, len(pcm), FRAME_BYTES):
             self._waiting.append(pcm[at : at + FRAME_BYTES].ljust(FRAME_BYTES, b"\0"))
 
-    @property
-    def busy(self) -> bool:
-        """Something is being said, or is to be."""
-        return bool(self._waiting)
-
     def hush(self) -> None:
         """Nothing more is said."""
         self._waiting.clear()

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import time
-import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -18,7 +16,7 @@ from benchmarks.speech import synthetic_speech
 from orchestrator.app import orchestrator
 from orchestrator.clients.workers import Workers
 from orchestrator.hub import SessionHub
-from orchestrator.messages import SessionEnd, SessionStart, TextInput
+from orchestrator.messages import SessionStart, TextInput
 from orchestrator.ports import Peer, VoiceChoice
 from orchestrator.responders.echo import EchoResponder
 from orchestrator.session import Services
@@ -165,22 +163,3 @@ async def test_an_orchestrator_cancelled_at_any_moment_leaves_nothing() -> None:
             most = baseline
             await until(lambda most=most: len(asyncio.all_tasks()) <= most, "its tasks to end")
         await here.wait_free()
-
-
-async def test_what_is_left_of_the_last_session_is_collected_though_nobody_comes() -> None:
-    async with house() as here, services(here) as shared, asyncio.TaskGroup() as tasks:
-        hub = SessionHub(OrchestratorSettings(), shared, time.monotonic)
-        running = tasks.create_task(hub.run())
-        await asyncio.sleep(0)
-        gc.disable()
-        try:
-            left = weakref.ref(hub.open_nowait(SessionStart(greeting=False), MemoryTransport(), Peer("memory")))
-            ended = left()
-            assert ended is not None
-            ended.message_nowait(SessionEnd())
-            del ended
-            await until(lambda: left() is None, "the session to be collected")
-        finally:
-            gc.enable()
-        hub.close()
-        await running

@@ -19,7 +19,7 @@ import pytest
 from asr import shared
 from benchmarks.speech import synthetic_speech
 from orchestrator.clients import asr as asr_client
-from orchestrator.messages import Endpointing, Notice, Transcript, TurnEnded
+from orchestrator.messages import Notice, Transcript, TurnEnded
 from tests.support import whisper_models
 from tests.support.house import LIMIT_S, House, Service, house, until
 from tests.support.user import User, user
@@ -28,10 +28,6 @@ pytestmark = pytest.mark.integration
 
 LONG = "tell me what time it is is it one two no yes tell me a story"
 """Seven and a half seconds."""
-PAUSE_BYTES = 16_000 * 2 * 2 // 5
-"""0.4 s: longer than the VAD takes to say that speech ended, shorter than what ends a turn."""
-
-
 async def whisper(here: House, id: str, model: Path) -> Service:
     return await here.process("asr-worker", "--id", id, "--engine", "whisper", "--model", str(model))
 
@@ -135,26 +131,6 @@ async def test_with_the_restarted_one_alone_all_of_it_is_heard_and_nobody_is_tol
             assert (await u.wait(TurnEnded)).transcript == LONG
             assert u.finals() == [LONG]
             assert goes_forward(u)
-            assert u.notices() == []
-
-
-@pytest.mark.usefixtures("patient")
-async def test_what_is_said_after_the_loss_is_of_the_same_turn_and_waited_for() -> None:
-    """With nobody there it is nobody's yet; its final comes after that of what was said before."""
-    both = ("tell me a story", "and what time it is")
-    waits = Endpointing(endpoint_ms=600, mode="fixed")
-    async with house(asr=0, final_ms=100) as here:
-        only = await scripted(here, "asr-a", *both)
-        await here.wait_workers("tts0", "asr-a")
-        async with user(here.url, speaks=True, endpointing=waits) as u:
-            u.microphone.say_nowait(synthetic_speech(1.5))
-            await u.wait(Transcript)
-            only.kill()
-            u.microphone.say_nowait(bytes(PAUSE_BYTES) + synthetic_speech(1.0))
-            await until(lambda: not u.microphone.busy)
-            await scripted(here, "asr-a", *both)
-            assert (await u.wait(TurnEnded)).transcript == " ".join(both)
-            assert u.finals() == list(both)
             assert u.notices() == []
 
 
