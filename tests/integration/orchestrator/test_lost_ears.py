@@ -28,6 +28,8 @@ pytestmark = pytest.mark.integration
 
 LONG = "tell me what time it is is it one two no yes tell me a story"
 """Seven and a half seconds."""
+
+
 async def whisper(here: House, id: str, model: Path) -> Service:
     return await here.process("asr-worker", "--id", id, "--engine", "whisper", "--model", str(model))
 
